@@ -1,0 +1,35 @@
+"""The schema as frozen, comparable data.
+
+Every object of the catalogs is one `Key` with its facts. Equality is generated; nothing is compared by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+class Key(NamedTuple):
+    """What names an object: its kind, what it belongs to, and its own name.
+
+    `on` is the qualified relation for columns, constraints, indexes, triggers, policies and rules
+    (`public.user`), the schema for what lives in a schema, and "" for what lives in the database.
+    `name` carries the argument types of functions: `add(integer, integer)`.
+    """
+
+    kind: str
+    on: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All objects of one database at one moment, without what extensions own and without Alembic's version tables.
+
+    `objects` maps each key to its facts, (name, value) pairs in a fixed order. The fact "position" of a column is
+    its rank among the live columns, not its attribute number: that shifts after a drop and an add.
+    """
+
+    objects: Mapping[Key, tuple[tuple[str, str], ...]]
+    server_version: int = field(default=0, compare=False)
+    """Such as 180006."""
