@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import flask_migrate
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from app.database import Base, db
+from flask import Flask
+
+
+def test_the_models_agree_with_the_migrated_schema(app: Flask) -> None:
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_flask_db_check_finds_nothing_to_migrate(app: Flask) -> None:
+    flask_migrate.check()
