@@ -1,0 +1,83 @@
+"""`neontest`: finds the commands beside it, and turns errors into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import Any, Final
+
+import click
+
+import neontest
+import neontest.cli
+from neontest.errors import NeontestError, Stopped
+
+NOT_COMMANDS: Final = frozenset({"main", "options", "signals", "progress"})
+ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "explain", "config")
+
+
+class Commands(click.Group):
+    """Every module of `neontest.cli` that is not named in NOT_COMMANDS is a command of its own name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = {each.name for each in pkgutil.iter_modules(neontest.cli.__path__)} - NOT_COMMANDS
+        return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"neontest.cli.{cmd_name}").command
+        assert isinstance(command, click.Command), cmd_name
+        return command
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, no_args_is_help=True
+)
+@click.version_option(neontest.__version__, prog_name="neontest")
+def neontest_group() -> None:
+    """Test Alembic migrations on a throw-away branch of the real database.
+
+    Takes a Neon branch (or a copy of a local Postgres), walks the pending revisions up, down and up again, compares
+    what it saw, runs the project's tests on the result, and always gives the branch back.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with its code; see the README for what each code means."""
+    sys.exit(run(args))
+
+
+def run(args: list[str] | None = None) -> int:
+    """The exit code of one command line. Commands give theirs by returning an int."""
+    try:
+        result: Any = neontest_group.main(args, prog_name="neontest", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Error: stopped by SIGINT", err=True)
+        return 130
+    except Stopped as error:
+        click.echo(f"neontest: {error.message}", err=True)
+        return error.exit_code
+    except NeontestError as error:
+        complain(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away, such as `| head`: nothing is left to tell it.
+        sys.stdout = None  # type: ignore[assignment]
+        return 141
+    return result if isinstance(result, int) else 0
+
+
+def complain(error: NeontestError) -> None:
+    click.echo(f"Error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"  {note}", err=True)
