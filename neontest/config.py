@@ -148,9 +148,7 @@ def seconds(value: float | str, *, what: str) -> float:
     return result
 
 
-def settle(
-    flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Mapping[str, str], root: Path
-) -> Settings:
+def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Mapping[str, str], root: Path) -> Settings:
     """The settings of a run.
 
     `flags` holds what was given on the command line or in the environment, by the names of Settings' fields, None
@@ -179,9 +177,7 @@ def settle(
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
-    settings = Settings(
-        **{**values, "root": root, "engine": engine, "engine_why": why, "api_key": key}, sources=origin
-    )
+    settings = Settings(**{**values, "root": root, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
     refuse_contradictions(settings)
     return settings
 
@@ -219,6 +215,4 @@ def refuse_contradictions(settings: Settings) -> None:
                     hint=f"leave {flag} out, or add --local",
                 )
     if settings.from_revision is not None and settings.base is not None:
-        raise UsageError(
-            "--from-revision and --base both say where the local parent starts", hint="give one of them"
-        )
+        raise UsageError("--from-revision and --base both say where the local parent starts", hint="give one of them")

@@ -1,0 +1,114 @@
+"""Options that several commands share, and the way from a click context to Settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from neontest.config import Settings, Source, settle
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Option = Callable[[F], F]
+
+
+def option(*names: str, env: str | None = None, **attributes: Any) -> Any:
+    """A click option with its environment variable named in the help: NEONTEST_ and its name, unless given."""
+    long = next(each for each in names if each.startswith("--")).split("/")[0]
+    return click.option(
+        *names, envvar=env or "NEONTEST_" + long.strip("-").replace("-", "_").upper(), show_envvar=True, **attributes
+    )
+
+
+def both(*options: Any) -> Callable[[F], F]:
+    """One decorator of several, in the order in which they are written."""
+
+    def decorate(function: F) -> F:
+        for each in reversed(options):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+root_option: Final = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The project's folder.  [default: this one]",
+)
+
+neon_options: Final = both(
+    option("--project-id", env="NEON_PROJECT_ID", help="The Neon project."),
+    option("--api-host", env="NEON_API_HOST", help="The Neon API.  [default: https://console.neon.tech/api/v2]"),
+    option("--ledger", help="Folder where leased branches are written down.  [default: in the user's state folder]"),
+)
+
+postgres_options: Final = both(
+    option("--postgres", metavar="BINDIR", help="Folder with the Postgres binaries of the local engine."),
+    option("--postgres-version", type=int, metavar="MAJOR", help="Major version the local engine shall use."),
+    option("--state", metavar="DIR", help="Folder of the local engine."),
+)
+
+engine_options: Final = both(
+    click.option("--neon", "engine", flag_value="neon", default=None, help="Use Neon, or fail."),
+    click.option("--local", "engine", flag_value="local", help="Use the local engine, even with an API key."),
+)
+
+branch_options: Final = both(
+    option("--parent", metavar="BRANCH", help="Name or id of the branch to copy.  [default: the project's default]"),
+    option("--database", help="The database to test.  [default: the only one, else neondb]"),
+    option("--role", help="The role to connect as.  [default: the only one, else neondb_owner]"),
+)
+
+project_options: Final = both(
+    option("--alembic-config", metavar="FILE", help="The alembic.ini, pyproject.toml or migrations folder."),
+    option("--alembic-name", "-n", metavar="NAME", help="Section of the ini file.  [default: alembic]"),
+    option("--python", metavar="FILE", help="The project's interpreter.  [default: VIRTUAL_ENV, .venv, this one]"),
+    option("-x", "--x", multiple=True, metavar="NAME=VALUE", help="As `alembic -x`: arguments for env.py."),
+)
+
+walk_options: Final = both(
+    option(
+        "--mode",
+        type=click.Choice(["whole", "stairway", "both"]),
+        help="Walk all pending revisions at once, one by one, or both.  [default: both]",
+    ),
+    option("--heads", type=click.Choice(["one", "many"]), help="Are several heads meant?  [default: one]"),
+    click.option("--isolate", is_flag=True, default=None, help="One run of env.py for each step of the stairway."),
+    option("--from-revision", metavar="REV", help="Local: where the parent starts; `base` is empty."),
+    option("--base", metavar="REF", help="Base branch: local parents start at its head.  [default: GITHUB_BASE_REF]"),
+    option("--prepare", metavar="SQL|COMMAND", help="Local: a .sql file or command for the empty parent."),
+    option("--seed", metavar="SQL|COMMAND", help="Local: a .sql file or command that fills the parent."),
+)
+
+limit_options: Final = both(
+    option("--timeout", metavar="TIME", help="Limit of the whole run.  [default: 30m]"),
+    option("--visit-timeout", metavar="TIME", help="Limit of one upgrade or downgrade.  [default: 10m]"),
+    option("--test-timeout", metavar="TIME", help="Limit of the project's tests.  [default: 20m]"),
+    option(
+        "--fail-on",
+        type=click.Choice(["error", "warning", "never"]),
+        help="The level of findings that fails the run.  [default: error]",
+    ),
+)
+
+
+def settings(ctx: click.Context, **more: Any) -> Settings:
+    """The settled settings of a command, from its parameters, the environment and pyproject.toml."""
+    flags = {**ctx.params, **more}
+    sources: dict[str, Source] = {
+        name: "environment" if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT else "flag"
+        for name in ctx.params
+    }
+    engine = flags.get("engine") or os.environ.get("NEONTEST_ENGINE") or None
+    if engine not in (None, "neon", "local"):
+        raise click.UsageError(f'NEONTEST_ENGINE is "{engine}"; it must be neon or local')
+    if flags.get("engine") is None:
+        sources["engine"] = "environment"
+    return settle({**flags, "engine": engine}, sources, os.environ, Path(flags.get("root") or Path()).resolve())
