@@ -146,6 +146,8 @@ class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command: tuple[str, ...]
+    named: bool = True
+    """The project named this command; False for the default."""
     exit_code: int
     seconds: float
     passed: int | None = None

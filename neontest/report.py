@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -42,6 +44,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What to do, in words."""
     fix: str | None = None
     """The line of code that would mend it, where that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A judge of one thing: a pure function from the record to findings. Its module's docstring explains it."""
+
+    id: str
+    title: str
+    run: Callable[[Record], Iterable[Finding]]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

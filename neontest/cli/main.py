@@ -72,7 +72,7 @@ def run(args: list[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away, such as `| head`: nothing is left to tell it.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 141
     return result if isinstance(result, int) else 0
 

@@ -1,0 +1,50 @@
+"""After the rollback, the same upgrade fails: a second deploy would be stuck.
+
+Usually the downgrade left something behind that the upgrade creates again: an enum type is the classic, since
+dropping the table or the column that uses it does not drop it.
+
+What to do: let the downgrade remove all that the upgrade made; `schema-restored` names what was left, with the line
+to add.
+
+What it cannot see: an upgrade that only fails after another revision's downgrade; walk more revisions for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neontest.record import Record
+from neontest.report import Check, Finding, Level
+from neontest.walks import failure_finding, once, stairway_first, up_again, whose
+
+
+def run(record: Record) -> Iterator[Finding]:
+    yield from once(found(record))
+
+
+def found(record: Record) -> Iterator[Finding]:
+    for walk in stairway_first(record):
+        visit = up_again(walk)
+        if visit is None:
+            continue
+        if visit.error is not None:
+            yield failure_finding(
+                record,
+                walk,
+                visit.error,
+                direction="upgrade",
+                make=finding,
+                message="after its downgrade, the upgrade of {name} fails",
+            )
+        elif not visit.moved:
+            yield finding(
+                message="the second upgrade ended without an error, but the version table did not move",
+                revision=whose(record, walk),
+            )
+
+
+def finding(**facts: object) -> Finding:
+    return Finding(check="reupgrade-fails", level=Level.ERROR, **facts)  # type: ignore[arg-type]
+
+
+CHECK = Check(id="reupgrade-fails", title="the upgrade applies again after a downgrade", run=run)

@@ -1,0 +1,101 @@
+"""How checks read the walks: which visit is which, and whose finding it is.
+
+The whole walk and the stairway often see the same fault. The stairway says which revision it is, so what the whole
+walk saw is told only where the stairway did not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from neontest.postgres.diff import Difference, diff
+from neontest.record import Failure, Record, Revision, Visit, Walk
+from neontest.report import Finding
+
+IRREVERSIBLE = "NotImplementedError"
+
+
+def up(walk: Walk) -> Visit | None:
+    """The first upgrade."""
+    return walk.visits[0] if walk.visits else None
+
+
+def down(walk: Walk) -> Visit | None:
+    return walk.visits[1] if len(walk.visits) > 1 else None
+
+
+def up_again(walk: Walk) -> Visit | None:
+    return walk.visits[2] if len(walk.visits) > 2 else None
+
+
+def stairway_first(record: Record) -> Iterator[Walk]:
+    yield from sorted(record.walks, key=lambda walk: walk.kind == "whole")
+
+
+def differences(record: Record, before: int | None, after: int | None) -> tuple[Difference, ...]:
+    """What differs between two states by index; nothing where one of them was not read."""
+    if before is None or after is None or before == after:
+        return ()
+    return diff(record.states[before], record.states[after])
+
+
+def revision(record: Record, id: str | None) -> Revision | None:
+    return next((each for each in record.history.revisions if each.id == id), None)
+
+
+def name(record: Record, walk: Walk) -> str:
+    """What a finding calls the walk: the revision, or all of them."""
+    if walk.kind == "stairway":
+        return f"revision {walk.revision}"
+    pending = record.history.pending
+    return f"revision {pending[0]}" if len(pending) == 1 else f"all {len(pending)} pending revisions"
+
+
+def whose(record: Record, walk: Walk, failure: Failure | None = None) -> str | None:
+    """The revision at fault: the walk's, the failure's, or the only one there is."""
+    pending = record.history.pending
+    return (failure.revision if failure else None) or walk.revision or (pending[0] if len(pending) == 1 else None)
+
+
+def place(record: Record, id: str | None, direction: str) -> tuple[str | None, int | None]:
+    """File and line of a revision's upgrade or downgrade."""
+    found = revision(record, id)
+    if found is None:
+        return None, None
+    return found.file, (found.upgrade_line if direction == "upgrade" else found.downgrade_line) or found.line
+
+
+def failure_finding(
+    record: Record, walk: Walk, failure: Failure, *, direction: str, make: Callable[..., Finding], message: str
+) -> Finding:
+    """A finding about a visit that failed: where, with the statement and the database's own words."""
+    at = whose(record, walk, failure)
+    file, line = (failure.file, failure.line) if failure.file else place(record, at, direction)
+    details = [failure.message] if failure.message else []
+    if failure.sql:
+        details.append(f"in: {' '.join(failure.sql.split())[:300]}")
+    return make(message=message.format(name=f"revision {at}" if at else name(record, walk)), revision=at, file=file,
+                line=line, details=tuple(details))  # fmt: skip
+
+
+def once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Each fault once: a finding whose revision, or whose every detail, was already told is left out."""
+    told_revisions: set[str] = set()
+    told_details: set[str] = set()
+    for finding in findings:
+        if finding.revision in told_revisions:
+            continue
+        if finding.revision is None and finding.details and told_details.issuperset(finding.details):
+            continue
+        if finding.revision is not None:
+            told_revisions.add(finding.revision)
+        told_details.update(finding.details)
+        yield finding
+
+
+def irreversible(record: Record, visit: Visit | None) -> bool:
+    """The downgrade says itself that there is no way back."""
+    if visit is None or visit.error is None:
+        return False
+    found = revision(record, visit.error.revision)
+    return visit.error.kind == IRREVERSIBLE or bool(found and found.downgrade_raises and not visit.error.sqlstate)
