@@ -1,0 +1,193 @@
+"""The revisions as the base branch has them: read by git from its objects, with no checkout and nothing run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from neontest.errors import UsageError
+from neontest.migrate import history, scripts
+from neontest.migrate.project import Project
+from neontest.record import History
+
+TIMEOUT: Final = 60.0
+"""Seconds for one git command; the objects of a partial clone may have to be fetched."""
+
+# git is told where it is and how it is configured, and nothing else: no key or token is in its environment.
+_PASSED: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SYSTEMROOT", "SSH_AUTH_SOCK")
+_PASSED_GIT: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_CONFIG_GLOBAL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repository:
+    top: Path
+    environ: Mapping[str, str]
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        return _run(self.top, self.environ, *arguments, stdin=stdin)
+
+    def ask(self, *arguments: str) -> str | None:
+        """The command's answer; None where git says no."""
+        try:
+            return self.git(*arguments).decode("utf-8", "surrogateescape").strip()
+        except subprocess.CalledProcessError:
+            return None
+
+
+def heads_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The heads of the base branch, as its database's version table has them after `upgrade heads`.
+
+    The base is where HEAD left `ref` (the merge base), not the tip of `ref`: a branch that was not rebased lacks the
+    newer revisions of its base, and could start from none of them.
+
+    Raises:
+        UsageError: see `history_at`; or the base's own graph is broken.
+    """
+    found = history_at(project, ref, environ=environ)
+    if found.faults:
+        raise UsageError(
+            f"the head of {ref} is not known: {found.faults[0].message}",
+            hint="say where to start with --from-revision (base = an empty database)",
+        )
+    return history.effective_heads(found)
+
+
+def history_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> History:
+    """The revisions where HEAD left `ref`, in the folders that the project's migrations are in now.
+
+    Without any such folder there the history is empty. Folders outside the repository are read as they are.
+
+    Raises:
+        UsageError: no git, no repository, no such ref, or too little history fetched to know.
+    """
+    repository = _repository(project.root, environ)
+    commit = _base(repository, ref)
+    sources: list[tuple[str, bytes]] = []
+    for location in project.version_locations:
+        folder = _inside(repository, location)
+        if folder is None:
+            sources.extend(history.read_sources(project, (location,)))
+        else:
+            sources.extend(_sources(repository, project, commit, location, folder))
+    return history.from_sources({name: (name, source) for name, source in sources}.values())
+
+
+def _sources(
+    repository: _Repository, project: Project, commit: str, location: Path, folder: PurePosixPath
+) -> Iterable[tuple[str, bytes]]:
+    """The revision files below one folder at a commit, in Alembic's order."""
+    listing = repository.git(
+        "ls-tree", "-r", "-z", "--full-tree", commit, "--", *(() if folder == PurePosixPath() else (str(folder),))
+    )
+    entries: list[tuple[str, str]] = []
+    for entry in listing.decode("utf-8", "surrogateescape").split("\0"):
+        meta, _, path = entry.partition("\t")
+        if not path or meta.split(" ")[1] != "blob" or meta.startswith("120000"):
+            continue
+        relative = PurePosixPath(path).relative_to(folder)
+        nested = len(relative.parts) > 1
+        if (
+            scripts.is_script(relative.name)
+            and "__pycache__" not in relative.parts
+            and (project.recursive or not nested)
+        ):
+            entries.append((project.name(location / relative), meta.split(" ")[2]))
+    entries.sort(key=lambda entry: (entry[0].count("/"), entry[0]))
+    return zip((name for name, _ in entries), _blobs(repository, [oid for _, oid in entries]), strict=True)
+
+
+def _blobs(repository: _Repository, oids: list[str]) -> list[bytes]:
+    """The contents of these objects, by one process."""
+    output = repository.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode()) if oids else b""
+    contents: list[bytes] = []
+    at = 0
+    for oid in oids:
+        end = output.index(b"\n", at)
+        header = output[at:end].split(b" ")
+        if header[-1] == b"missing":
+            raise UsageError(
+                f"git has not the content of {oid[:12]}",
+                hint="fetch the whole history (actions/checkout: fetch-depth: 0)",
+            )
+        size = int(header[2])
+        contents.append(output[end + 1 : end + 1 + size])
+        at = end + 1 + size + 1
+    return contents
+
+
+def _repository(root: Path, environ: Mapping[str, str]) -> _Repository:
+    passed = {name: value for name in (*_PASSED, *_PASSED_GIT) if (value := environ.get(name)) is not None}
+    passed |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        top = _run(root, passed, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n")
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise UsageError(
+            f"{root} is not a git repository that can be read: {said[0] if said else 'git gave no reason'}",
+            hint="without git, say where to start with --from-revision (base = an empty database)",
+        ) from error
+    return _Repository(top=Path(top), environ=passed)
+
+
+def _base(repository: _Repository, ref: str) -> str:
+    """The commit where HEAD left `ref`."""
+    tip = _commit(repository, ref)
+    base = repository.ask("merge-base", tip, "HEAD")
+    if base:
+        return base.splitlines()[0]
+    if repository.ask("rev-parse", "--is-shallow-repository") == "true":
+        raise UsageError(
+            f"where this branch left {ref} is not in this shallow clone: --base needs the history",
+            hint="fetch it: `git fetch --unshallow`, or with actions/checkout `fetch-depth: 0`",
+        )
+    if repository.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
+        raise UsageError("HEAD has no commit yet, so it has no base", hint="commit first, or use --from-revision")
+    raise UsageError(
+        f"this branch and {ref} have no commit in common", hint="name another --base, or use --from-revision"
+    )
+
+
+def _commit(repository: _Repository, ref: str) -> str:
+    """The commit that a ref means: as git reads it, else the branch of that name on a remote.
+
+    A name that begins with `-` is refused here, so that git never takes it for an option.
+    """
+    if not ref or ref.startswith("-") or any(ord(sign) < 32 or sign == "\x7f" for sign in ref):
+        raise UsageError(f"{ref!r} cannot be the name of a base branch")
+    remotes = (repository.ask("remote") or "").split()
+    remotes.sort(key=lambda name: name != "origin")
+    for name in (ref, f"refs/heads/{ref}", *(f"refs/remotes/{remote}/{ref}" for remote in remotes)):
+        if commit := repository.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
+            return commit.splitlines()[-1]
+    shallow = repository.ask("rev-parse", "--is-shallow-repository") == "true"
+    raise UsageError(
+        f"git knows no {ref}, neither here nor on a remote" + (": this clone is shallow" if shallow else ""),
+        hint="fetch it: `git fetch origin`, or with actions/checkout `fetch-depth: 0` (--base needs the history)",
+    )
+
+
+def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
+    """The folder as git names it; None where it lies outside the repository."""
+    for path in (location, location.resolve()):
+        for top in (repository.top, repository.top.resolve()):
+            if path.is_relative_to(top):
+                return PurePosixPath(path.relative_to(top).as_posix())
+    return None
+
+
+def _run(cwd: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
+    command = ["git", "--no-pager", "-c", "core.quotePath=off", "--literal-pathspecs", *arguments]
+    try:
+        done = subprocess.run(command, cwd=cwd, env=dict(environ), input=stdin, capture_output=True, timeout=TIMEOUT)
+    except FileNotFoundError as error:
+        raise UsageError(
+            "git is not installed, so the base branch cannot be read",
+            hint="install git, or say where to start with --from-revision",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"git {arguments[0]} took longer than {TIMEOUT:g} s in {cwd}") from error
+    done.check_returncode()
+    return done.stdout
