@@ -1,0 +1,164 @@
+"""As whom the servers run: ourselves, or, for root, an ordinary user, since Postgres refuses root.
+
+Nothing is added to the system and no foreign folder's mode is changed. If root cannot become another user (a rootless
+container), a user namespace makes the server believe that it is not root.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from neontest.errors import LocalError, UsageError
+from neontest.local.binaries import Binaries
+
+NAMES: Final = ("postgres", "nobody")
+NAMESPACE: Final = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
+"""All that a server sees of the environment: no key, token or PG* variable of ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    uid: int
+    gid: int
+    switch: bool
+    """Children must become `uid`: we are root."""
+    prefix: tuple[str, ...] = ()
+    """What stands before a command: the user namespace, where root cannot become another user."""
+
+    def how(self) -> dict[str, Any]:
+        """The arguments to subprocess that run a command as this account, with a clean environment."""
+        options: dict[str, Any] = {"env": ENVIRONMENT, "cwd": "/"}
+        if self.switch:
+            options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return options
+
+    def give(self, path: Path) -> None:
+        """Make the account the owner of `path`, which we made."""
+        if self.switch:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def can(self, *command: str) -> bool:
+        """The account can run the command, and it succeeds."""
+        try:
+            done = subprocess.run(
+                [*self.prefix, *command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=30,
+                check=False,
+                **self.how(),
+            )
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return done.returncode == 0
+
+
+def default_state(environ: Mapping[str, str], euid: int) -> Path:
+    """The folder for clusters when none is named: one that the servers' account can reach."""
+    if euid == 0:
+        return Path("/var/tmp/neontest-0")  # noqa: S108 (its owner and mode are checked by `prepare_state`)
+    cache = environ.get("XDG_CACHE_HOME") or ""
+    home = environ.get("HOME") or pwd.getpwuid(euid).pw_dir
+    return (Path(cache) if cache.startswith("/") else Path(home) / ".cache") / "neontest" / "local"
+
+
+def choose() -> Account:
+    """The account for servers that we start.
+
+    Raises:
+        LocalError: we are root and can neither become another user nor make a user namespace.
+    """
+    if os.geteuid() != 0:
+        return Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
+    for name in NAMES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        account = Account(uid=entry.pw_uid, gid=entry.pw_gid, switch=True)
+        if entry.pw_uid != 0 and account.can("true"):
+            return account
+    inside = Account(uid=0, gid=0, switch=False, prefix=NAMESPACE)
+    if shutil.which("unshare") and inside.can("true"):
+        return inside
+    raise LocalError(
+        "Postgres refuses to run as root, and here root can neither become another user nor make a user namespace",
+        hint="run neontest as an ordinary user",
+    )
+
+
+def prepare_state(state: Path, account: Account) -> None:
+    """Make the state folder, reachable for the account and closed to everybody else's writing.
+
+    Raises:
+        UsageError: it belongs to somebody else, others can write in it, or the account cannot reach it.
+    """
+    try:
+        state.mkdir(mode=0o711, parents=True, exist_ok=True)
+        facts = state.stat()
+    except OSError as error:
+        raise UsageError(
+            f"the state folder {state} cannot be made: {error.strerror}", hint="name another one in NEONTEST_STATE"
+        ) from error
+    if facts.st_uid != os.geteuid():
+        raise UsageError(f"the state folder {state} belongs to another user", hint="name another one in NEONTEST_STATE")
+    if facts.st_mode & 0o022:
+        raise UsageError(
+            f"others can write in the state folder {state}", hint=f"chmod go-w {state}, or name another one"
+        )
+    if account.switch and not account.can("test", "-x", str(state)):
+        name = pwd.getpwuid(account.uid).pw_name
+        raise UsageError(
+            f"the servers run as the user {name}, who cannot reach the state folder {state}",
+            hint="name one in NEONTEST_STATE that every user can reach, for example under /var/tmp",
+        )
+
+
+def runnable(binaries: Binaries, folder: Path, account: Account) -> Path:
+    """A bindir with these programs that the account can execute: their own, else a copy under `folder`.
+
+    The copy is made of hard links where the file system allows it. Programs find their libraries and their share
+    folder by relative paths, so the whole installation is taken, with a wheel's `.libs` beside it.
+    """
+    if account.can(str(binaries.bindir / "postgres"), "--version"):
+        return binaries.bindir
+    install = binaries.bindir.parent
+    package = install.parent
+    facts = (binaries.bindir / "postgres").stat()
+    copy = folder / f"{binaries.version}-{facts.st_ino:x}-{facts.st_mtime_ns:x}"
+    bindir = copy / package.name / install.name / binaries.bindir.name
+    if not copy.is_dir():
+        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        for source in (install, package.with_name(f"{package.name}.libs")):
+            if source.is_dir():
+                target = fresh / source.relative_to(package.parent)
+                shutil.copytree(source, target, symlinks=True, copy_function=_link)
+        for directory in (fresh, *(path for path in fresh.rglob("*") if path.is_dir() and not path.is_symlink())):
+            directory.chmod(0o755)
+        try:
+            fresh.rename(copy)
+        except OSError:  # another owner was faster
+            shutil.rmtree(fresh, ignore_errors=True)
+    if not account.can(str(bindir / "postgres"), "--version"):
+        name = pwd.getpwuid(account.uid).pw_name
+        raise LocalError(
+            f"the user {name}, as whom the servers run, cannot execute {binaries.bindir}/postgres, nor a copy of it",
+            hint="install a Postgres for all users, or name a state folder on a file system without noexec",
+        )
+    return bindir
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -1,0 +1,137 @@
+"""The guard: a shell that is a server's parent and outlives its owner just long enough to end it.
+
+It blocks on a pipe from the owner. A line is an order; the end of the file means that the owner is gone, however it
+died: the server is stopped at once and, unless it is to be kept, its folder removed. The pipe is closed in every child
+of the owner (close-on-exec, and at fork), so that no worker or test of a dead owner keeps a server alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from neontest.local.account import Account
+
+# The postmaster holds descriptor 3, the write end of a pipe to the owner, for as long as it or a child of it lives: the
+# owner sees its death without asking for pids. A shell starts background commands with SIGQUIT ignored, until Postgres
+# has set its own handlers: before its pid file is there, only SIGKILL is heard.
+SCRIPT: Final = """
+trap "" INT TERM HUP
+d=$1; s=$2; fate=$3; shift 3
+"$@" </dev/null 3>&1 >>"$d/log" 2>&1 & pm=$!
+exec >/dev/null 2>&1
+read order
+case "$order" in
+detach) exit 0;;
+stop) kill -INT $pm; wait $pm; exit 0;;
+esac
+seen=; f=$d/data/postmaster.pid
+[ -f "$f" ] && read seen <"$f"
+if [ "$seen" = "$pm" ]; then kill -QUIT $pm; else kill -KILL $pm; fi
+wait $pm
+[ -f "$f" ] && [ "$seen" = "$pm" ] && set -- $(sed -n 7p "$f") && [ -n "$2" ] && ipcrm -m "$2"
+[ "$fate" = remove ] && rm -rf "$d" && [ "$s" != "$d" ] && rm -rf "$s"
+exit 0
+"""
+
+_inherited: weakref.WeakSet[Held] = weakref.WeakSet()
+
+
+class Held:
+    """A descriptor that only this process may hold: a forked child closes it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        _inherited.add(self)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def close(self) -> None:
+        """Close it, once."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _close_in_child() -> None:
+    for held in list(_inherited):
+        with contextlib.suppress(OSError):
+            held.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+class Guard:
+    """A running guard and, under it, one server."""
+
+    def __init__(self, folder: Path, sockets: Path, command: Sequence[str], *, keep: bool, account: Account) -> None:
+        """Start `command` under a guard; what it says goes to `folder`/log.
+
+        At the owner's end, `keep` leaves the folder in place; otherwise it is removed, with the folder of its socket.
+        """
+        orders_read, orders_write = os.pipe()
+        life_read, life_write = os.pipe()
+        self._orders, self._life = Held(orders_write), Held(life_read)
+        os.set_blocking(life_read, False)
+        fate = "keep" if keep else "remove"
+        try:
+            self._process = subprocess.Popen(
+                [
+                    "/bin/sh",
+                    "-c",
+                    SCRIPT,
+                    "neontest-guard",
+                    str(folder),
+                    str(sockets),
+                    fate,
+                    *account.prefix,
+                    *command,
+                ],
+                stdin=orders_read,
+                stdout=life_write,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                **account.how(),
+            )
+        except BaseException:
+            self._orders.close()
+            self._life.close()
+            raise
+        finally:
+            os.close(orders_read)
+            os.close(life_write)
+
+    def serving(self) -> bool:
+        """The server's process, or a child of it, is alive."""
+        try:
+            return os.read(self._life.fileno(), 4096) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def order(self, word: str) -> None:
+        """Tell the guard to "stop" the server cleanly, to "detach" from it, or, "", to end it as for a dead owner."""
+        if word:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._orders.fileno(), f"{word}\n".encode())
+        self._orders.close()
+
+    def wait(self, seconds: float) -> bool:
+        """The guard has ended its work within so many seconds; else it is killed."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return False
+        finally:
+            self._life.close()
+        return True

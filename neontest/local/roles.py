@@ -1,0 +1,88 @@
+"""Roles and databases as Neon makes them: owners that are no superusers.
+
+Neon gives roles that its console, CLI and API make `CREATEDB CREATEROLE BYPASSRLS REPLICATION` and membership in
+`neon_superuser` (https://neon.com/docs/manage/roles, 2026-11-22). Attributes are not inherited: each role has its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from typing import Final
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 (a class)
+
+GROUP: Final = "neon_superuser"
+OWNER: Final = "neondb_owner"
+DATABASE: Final = "neondb"
+ATTRIBUTES: Final = "INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION"
+
+
+def create_role(admin: Connection, name: str, password: str) -> None:
+    """Create a role that can log in, as Neon's API does."""
+    with admin.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE ROLE {} LOGIN " + ATTRIBUTES + " IN ROLE {} PASSWORD %s").format(
+                sql.Identifier(name), sql.Identifier(GROUP)
+            ),
+            [verifier(password)],
+        )
+
+
+def set_password(admin: Connection, role: str, password: str) -> None:
+    """Set a role's password; the server is only told its SCRAM verifier, so no log can hold the password."""
+    with admin.cursor() as cursor:
+        cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD %s").format(sql.Identifier(role)), [verifier(password)])
+
+
+def drop_role(admin: Connection, name: str) -> None:
+    """Drop a role; the caller has seen to what it owns."""
+    with admin.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def create_database(admin: Connection, name: str, owner: str) -> None:
+    """Create a database for an owner, with what the group `neon_superuser` may do in it. `admin` is in autocommit."""
+    database = sql.Identifier(name)
+    with admin.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
+        cursor.execute(sql.SQL("GRANT ALL ON DATABASE {} TO {}").format(database, sql.Identifier(GROUP)))
+
+
+def drop_database(admin: Connection, name: str) -> None:
+    """Drop a database, and whoever is connected to it."""
+    with admin.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def verifier(password: str, *, salt: bytes | None = None) -> str:
+    """The SCRAM-SHA-256 verifier of an ASCII password, with one iteration.
+
+    One, because these passwords are long and random, and each connection pays for the 4096 of the default (5 ms).
+    Format: https://www.postgresql.org/docs/18/catalog-pg-authid.html and RFC 5803.
+    """
+    salt = salt or os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return "SCRAM-SHA-256$1:{}${}:{}".format(*parts)
+
+
+def template_sql(major: int) -> tuple[tuple[str, str], ...]:
+    """What makes a fresh cluster a Neon's: pairs of a database and one statement for it."""
+    groups = ["pg_read_all_data", "pg_write_all_data", "pg_monitor"]
+    if major >= 16:
+        groups.append("pg_create_subscription")
+    statements = [
+        ("postgres", f"CREATE ROLE {GROUP} NOLOGIN CREATEDB CREATEROLE BYPASSRLS REPLICATION"),
+        ("postgres", f"GRANT {', '.join(groups)} TO {GROUP} WITH ADMIN OPTION"),
+        ("template1", f"GRANT ALL ON SCHEMA public TO {GROUP}"),
+        ("postgres", f"CREATE ROLE {OWNER} LOGIN {ATTRIBUTES} IN ROLE {GROUP}"),
+        ("postgres", f"CREATE DATABASE {DATABASE} OWNER {OWNER}"),
+        ("postgres", f"GRANT ALL ON DATABASE {DATABASE} TO {GROUP}"),
+    ]
+    return tuple(statements)
