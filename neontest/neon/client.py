@@ -98,16 +98,21 @@ class Neon:
     def close(self) -> None:
         self._wire.close()
 
-    def under(self, stop: Stop) -> Neon:
-        """The same account, with connections of its own, whose waits end when that other `stop` is requested.
+    def under(self, stop: Stop, *, own_connections: bool = False) -> Neon:
+        """The same account, but its waits end when that other `stop` is requested.
 
-        For giving back after a stop: a signal may have hit the connections of this one in the middle of anything.
+        `own_connections`: for use after a signal, which may have hit the connections of this one in the middle of
+        anything. Then the new one is the caller's to close.
         """
         other = object.__new__(Neon)
-        other._wire = self._wire.again()
+        other._wire = self._wire.again() if own_connections else self._wire
         other._sleep = self._sleep
         other._pace = Pace(stop=stop, sleep=self._sleep or stop.wait, clock=self._pace.clock, jitter=self._pace.jitter)
         return other
+
+    def pause(self, seconds: float) -> None:
+        """Sleep as every wait of this client does: Stopped as soon as a stop is requested."""
+        self._pace.pause(seconds)
 
     # -- asking ------------------------------------------------------------------------------------------------
 
@@ -335,6 +340,20 @@ class Neon:
                 if teardown:
                     return
                 raise
+
+    def wait_until_gone(self, project_id: str, branch_id: str, deadline: Deadline) -> None:
+        """Return when the API answers 404 for the branch: the proof of its deletion."""
+        pause = _FIRST_POLL
+        while True:
+            try:
+                self.branch(project_id, branch_id, deadline=deadline)
+            except NotFound:
+                return
+            wait = pause * (0.75 + 0.5 * self._pace.jitter())
+            if wait >= deadline.left():
+                raise DeadlineExceeded(f"branch {branch_id} was still there after {deadline.seconds:g} s")
+            self._pace.pause(wait)
+            pause = min(_LAST_POLL, pause * 1.6)
 
     def _operations_of(self, project_id: str, branch_id: str, deadline: Deadline) -> tuple[Operation, ...]:
         path = _project(project_id) + "/operations"

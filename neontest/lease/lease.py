@@ -1,0 +1,332 @@
+"""A branch that is always given back.
+
+The order is the promise: noted in the ledger, asked for with an expiry and an annotation of its own, its id noted as
+soon as it is known, deleted whatever happened, the deletion proved, and only then forgotten. What a signal, a crash or
+a lost answer leaves is found again: by the run itself, by `neontest cleanup`, by `neontest sweep`, by its expiry.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from neontest.errors import (
+    AlreadyExists,
+    BranchLeftBehind,
+    Forbidden,
+    LimitExceeded,
+    NotFound,
+    Refused,
+    Stopped,
+    Unauthorized,
+    UsageError,
+)
+from neontest.lease.give_back import Claim, GivenBack, give_back
+from neontest.lease.ledger import Engine, Entry, Hold, Ledger
+from neontest.lease.names import Owner
+from neontest.neon.client import Neon
+from neontest.neon.models import Branch, Endpoint
+from neontest.stop import Deadline, Stop
+
+LeaseRole = Literal["candidate", "sibling"]
+
+SETTLE: Final = 2.0
+"""Seconds for which a branch is looked for after the answer to its creation was lost."""
+_NAMES_TRIED: Final = 3
+_NOT_MADE: Final = (Unauthorized, Forbidden, NotFound, LimitExceeded, Refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A branch of ours, ready: its operations are through."""
+
+    branch: Branch
+    name: str
+    role: LeaseRole
+    created_at: datetime
+    expires_at: datetime
+    ready_seconds: float
+    """From the request until its operations were through."""
+    adopted: bool = False
+    """The answer to its creation was lost; it was found by its name."""
+    _endpoints: tuple[Endpoint, ...] = ()
+    _neon: Neon = field(repr=False, compare=False)
+
+    def url(self, database: str, role: str, *, deadline: Deadline | None = None) -> str:
+        """The direct connection string, a secret: ask for it when it is needed and keep it out of messages."""
+        return self._neon.connection_uri(
+            self.branch.project_id,
+            self.branch.id,
+            database=database,
+            role=role,
+            endpoints=self._endpoints or None,
+            deadline=deadline,
+        )
+
+
+class _Claim(Claim):
+    """A claim with its place in the ledger and what has become of it."""
+
+    __slots__ = ("given", "hold", "kept")
+
+    def __init__(self, hold: Hold) -> None:
+        entry = hold.entry
+        super().__init__(name=entry.name, annotation=entry.annotation, expires_at=entry.expires_at)
+        self.hold = hold
+        self.given: GivenBack | None = None
+        self.kept = False
+
+
+class Leases:
+    """All branches of one run.
+
+    `take`, `give_back` and `keep` are for the run's own thread. `until` is the run's own deadline, after which a sweep
+    may take what it left (default: the expiry). `keep` announces that a candidate may be kept: a sweep then leaves it
+    alone until its expiry.
+    """
+
+    def __init__(
+        self,
+        neon: Neon,
+        ledger: Ledger,
+        *,
+        project_id: str,
+        parent: Branch,
+        owner: Owner,
+        expires_at: datetime,
+        stop: Stop,
+        engine: Engine = "neon",
+        state: Path | None = None,
+        until: datetime | None = None,
+        keep: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._neon = neon
+        self._ledger = ledger
+        self._project_id = project_id
+        self._parent = parent
+        self._owner = owner
+        self._expires_at = expires_at
+        self._until = until or expires_at
+        self._stop = stop
+        self._engine: Engine = engine
+        self._state = state
+        self._keep = keep
+        self._clock = clock
+        self._now = now
+        self._lock = threading.Lock()
+        self._claims: list[_Claim] = []
+        self._taken = 0
+        self._soon = Stop()
+        self._soon_neon: Neon | None = None
+
+    # -- taking ------------------------------------------------------------------------------------------------
+
+    def take(self, role: LeaseRole = "candidate", *, parent_lsn: str | None = None, deadline: Deadline) -> Lease:
+        """A branch of the parent, once its operations are through.
+
+        Whatever is raised, what may have been made is given back by `give_back_all`.
+        """
+        return self._take(self._neon, role, parent_lsn, deadline)
+
+    def take_soon(
+        self, role: LeaseRole = "sibling", *, parent_lsn: str | None = None, deadline: Deadline
+    ) -> Future[Lease]:
+        """The same in a thread of its own. Giving everything back ends it: its result is then CancelledError."""
+        future: Future[Lease] = Future()
+        if self._soon_neon is None:
+            self._soon_neon = self._neon.under(self._soon)
+        neon = self._soon_neon
+
+        def work() -> None:
+            try:
+                lease = self._take(neon, role, parent_lsn, deadline)
+            except BaseException as error:  # noqa: BLE001 -- a future carries it to whoever asks
+                future.set_exception(CancelledError() if isinstance(error, Stopped) else error)
+            else:
+                future.set_result(lease)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=work, name="neontest-take-soon", daemon=True).start()
+        return future
+
+    def _take(self, neon: Neon, role: LeaseRole, parent_lsn: str | None, deadline: Deadline) -> Lease:
+        if self._parent.expires_at is not None:
+            raise UsageError(
+                f"branch {self._parent.name} expires, and Neon makes no branches from a branch that expires",
+                hint="choose another parent, or take its expiry away",
+            )
+        start = self._clock()
+        for tried in range(_NAMES_TRIED):
+            claim = self._claim(role, again=tried > 0)
+            try:
+                claim.asking = True
+                created = neon.create_branch(
+                    self._project_id,
+                    name=claim.name,
+                    parent_id=self._parent.id,
+                    parent_lsn=parent_lsn,
+                    expires_at=claim.expires_at,
+                    annotation=claim.annotation,
+                    deadline=deadline,
+                )
+                claim.branch_id = created.branch.id
+                break
+            except AlreadyExists:
+                # Another's branch, never to be used. Ours was not made, so there is nothing to give back.
+                self._forget(claim)
+                if tried == _NAMES_TRIED - 1:
+                    raise
+            except _NOT_MADE:
+                raise
+            except BaseException:
+                claim.lost_until = self._clock() + SETTLE
+                raise
+            finally:
+                claim.asking = False
+        claim.hold.update(created.branch.id)
+        neon.wait_for(self._project_id, created.operations, deadline)
+        return Lease(
+            branch=created.branch,
+            name=claim.name,
+            role=role,
+            created_at=created.branch.created_at,
+            expires_at=claim.expires_at,
+            ready_seconds=self._clock() - start,
+            adopted=created.adopted,
+            _endpoints=created.endpoints,
+            _neon=self._neon,
+        )
+
+    def _claim(self, role: LeaseRole, *, again: bool) -> _Claim:
+        """Note in the ledger what is about to be asked for."""
+        with self._lock:
+            self._soon.check()
+            self._taken += 1
+            suffixes = ([str(self._taken)] if self._taken > 1 and not again else []) + (
+                [secrets.token_hex(3)] if again else []
+            )
+            facts = {"role": role, "until": f"{self._until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+            if self._keep and role == "candidate":
+                facts["keep"] = "1"
+            entry = Entry(
+                name=self._owner.name("-".join(suffixes)),
+                project_id=self._project_id,
+                api_host=self._neon.host,
+                expires_at=self._expires_at,
+                created_at=self._now(),
+                # The lease's own mark makes the annotation one of a kind: a lost create can be told by it.
+                annotation={**self._owner.annotation, **facts, "lease": secrets.token_hex(8)},
+                engine=self._engine,
+                state=str(self._state) if self._state else None,
+                pid=os.getpid(),
+            )
+            claim = _Claim(self._ledger.write(entry))
+            self._claims.append(claim)
+            return claim
+
+    def _forget(self, claim: _Claim) -> None:
+        claim.hold.remove()
+        with self._lock:
+            self._claims.remove(claim)
+
+    # -- giving back -------------------------------------------------------------------------------------------
+
+    def keep(self, lease: Lease) -> None:
+        """Leave it until its expiry. Only where `keep` was announced: else a sweep would take it for an orphan."""
+        if not self._keep or lease.role != "candidate":
+            raise UsageError(f"branch {lease.name} was not taken to be kept")
+        for claim in self._of(lease):
+            claim.kept = True
+            claim.hold.remove()
+
+    def give_back(self, lease: Lease, *, budget: float = 60.0) -> GivenBack:
+        """Delete one branch and prove it, within `budget` seconds; doing it again changes nothing."""
+        with self._stop.shield():
+            return self._give_back(self._of(lease), budget)[0]
+
+    def give_back_all(self, budget: float = 60.0) -> tuple[GivenBack, ...]:
+        """Delete everything that was taken and not kept, all at once, within `budget` seconds.
+
+        Nothing interrupts it, not even a second signal. Nothing is raised for a branch that stays: see `left_behind`.
+        """
+        with self._stop.shield():
+            with self._lock:
+                with self._soon.shield():
+                    self._soon.request(signal.SIGTERM)
+                claims = tuple(claim for claim in self._claims if not claim.kept)
+            return self._give_back(claims, budget)
+
+    def _of(self, lease: Lease) -> tuple[_Claim, ...]:
+        with self._lock:
+            return tuple(claim for claim in self._claims if claim.branch_id == lease.branch.id)
+
+    def _give_back(self, claims: Sequence[_Claim], budget: float) -> tuple[GivenBack, ...]:
+        """One thread a branch, so that none waits for another; shielded by the caller."""
+        deadline = Deadline(budget, what="giving the branches back", clock=self._clock)
+        # Waits that no stop ends; and after a signal, connections that it cannot have hit.
+        stopped = bool(self._stop)
+        neon = self._neon.under(Stop(), own_connections=stopped)
+        todo = [claim for claim in claims if claim.given is None or not claim.given.proved]
+        threads = [
+            threading.Thread(
+                target=self._give_one, args=(neon, claim, deadline), name="neontest-give-back", daemon=True
+            )
+            for claim in todo
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            # The calls keep to the deadline by themselves; this is for a name lookup or a close that hangs.
+            thread.join(deadline.left() + 0.5)
+        if stopped and not any(thread.is_alive() for thread in threads):
+            neon.close()
+        return tuple(
+            given
+            for claim in claims
+            if (given := claim.given or _unanswered(claim, budget)).branch_id or not given.proved
+        )
+
+    def _give_one(self, neon: Neon, claim: _Claim, deadline: Deadline) -> None:
+        given = give_back(neon, self._project_id, claim, deadline, clock=self._clock)
+        claim.given = given
+        if given.proved and (given.branch_id or claim.lost_until is None):
+            claim.hold.remove()
+        else:
+            # Left to `neontest cleanup`, even while this process lives; also a lost create that may yet come through.
+            claim.hold.release()
+
+
+def left_behind(results: Iterable[GivenBack]) -> BranchLeftBehind | None:
+    """The error for the branches among these that could not be given back; None when there is none."""
+    stay = [given for given in results if not given.proved]
+    if not stay:
+        return None
+    said = "; ".join(
+        f"branch {given.branch_id or '(id unknown)'} ({given.name}) could not be given back: {given.why or 'unknown'}"
+        + (f"; it expires {given.expires_at:%Y-%m-%d %H:%MZ}" if given.expires_at else "")
+        for given in stay
+    )
+    return BranchLeftBehind(said, hint="run `neontest cleanup`")
+
+
+def _unanswered(claim: _Claim, budget: float) -> GivenBack:
+    return GivenBack(
+        branch_id=claim.branch_id,
+        name=claim.name,
+        expires_at=claim.expires_at,
+        deleted=False,
+        proved=False,
+        seconds=budget,
+        why=f"no answer within {budget:g} s",
+    )

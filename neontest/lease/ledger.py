@@ -1,0 +1,168 @@
+"""What this machine has asked for and not yet given back: one small file a lease.
+
+A file is on the disk (fsynced) before the branch is asked for, and locked by the process that owns the lease for as
+long as it lives: what is not locked has lost its owner. The API key is never in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from neontest.errors import UsageError
+
+Engine = Literal["neon", "local"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One lease."""
+
+    name: str
+    project_id: str
+    api_host: str
+    expires_at: datetime
+    created_at: datetime
+    annotation: dict[str, str]
+    engine: Engine = "neon"
+    branch_id: str | None = None
+    """None until the API has answered."""
+    state: str | None = None
+    """The local engine's folder."""
+    pid: int = 0
+    version: int = 1
+
+
+class Hold:
+    """A ledger's file while this process has it locked."""
+
+    def __init__(self, path: Path, descriptor: int, entry: Entry) -> None:
+        self.path = path
+        self.entry = entry
+        self._descriptor: int | None = descriptor
+        self._guard = threading.Lock()
+
+    def update(self, branch_id: str) -> None:
+        """Write down the branch's id; nothing is ever half written."""
+        with self._guard:
+            if self._descriptor is None:
+                return
+            self.entry = msgspec.structs.replace(self.entry, branch_id=branch_id)
+            old, self._descriptor = self._descriptor, _write(self.path, self.entry)
+            os.close(old)
+
+    def remove(self) -> None:
+        """Given back: forget it."""
+        with self._guard, suppress(FileNotFoundError):
+            self.path.unlink()
+        self.release()
+
+    def release(self) -> None:
+        """Leave it to whoever cleans up."""
+        with self._guard:
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the ledger as another process finds it."""
+
+    path: Path
+    entry: Entry | None = None
+    """None: it cannot be read."""
+    hold: Hold | None = None
+    """None: its owner lives (or it cannot be read)."""
+
+
+class Ledger:
+    """The folder of the files; it is made when it is first written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, entry: Entry) -> Hold:
+        """Note a lease that is about to be asked for. UsageError where the folder cannot be written."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self.folder / f"{entry.created_at:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}.json"
+            return Hold(path, _write(path, entry), entry)
+        except OSError as error:
+            raise UsageError(
+                f"the ledger {self.folder} cannot be written: {error.strerror}",
+                hint="name a folder of your own in NEONTEST_LEDGER",
+            ) from error
+
+    def found(self) -> Iterator[Found]:
+        """Each file, oldest first, locked where nobody else has it locked: release or remove what you get."""
+        try:
+            paths = sorted(path for path in self.folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise UsageError(f"the ledger {self.folder} cannot be read: {error.strerror}") from error
+        for path in paths:
+            with suppress(FileNotFoundError):
+                yield _found(path)
+
+
+def _found(path: Path) -> Found:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return Found(path=path)
+    locked = _locked(descriptor)
+    try:
+        same = os.fstat(descriptor).st_ino == path.stat().st_ino
+        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+    except (OSError, msgspec.DecodeError) as error:
+        os.close(descriptor)
+        if isinstance(error, FileNotFoundError):
+            raise
+        return Found(path=path)
+    if locked and same:
+        return Found(path=path, entry=entry, hold=Hold(path, descriptor, entry))
+    # Not locked by us, or replaced by its living owner while we looked.
+    os.close(descriptor)
+    return Found(path=path, entry=entry)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, entry: Entry) -> int:
+    """Put the entry at the path in one step; the descriptor of the new file, locked."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        # Locked before it has its name, so that it is never there without an owner.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, msgspec.json.encode(entry))
+        os.fsync(descriptor)
+        draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        raise
+    return descriptor
