@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+
 class Key(NamedTuple):
     """What names an object: its kind, what it belongs to, and its own name.
 

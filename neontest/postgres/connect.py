@@ -1,0 +1,149 @@
+"""Connections of neontest's own to a branch: interruptible, in autocommit, and silent about passwords."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import select
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+import psycopg2
+import psycopg2.extensions
+
+from neontest.errors import DatabaseError
+from neontest.stop import Deadline, Stop
+
+Connection = psycopg2.extensions.connection
+
+APPLICATION_NAME: Final = "neontest"
+_FINAL: Final = (
+    "password authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+)
+"""Refusals that no waiting mends. libpq gives a failed connection no SQLSTATE, so its text is all there is; in
+another language than English a refusal is merely found at the deadline."""
+
+_connecting = threading.local()
+_mask: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+
+
+def _wait(conn: Connection) -> None:
+    """Drive libpq by `poll`, where a signal's handler may raise (PEP 475); libpq's own wait would retry and go on."""
+    until: float | None = getattr(_connecting, "until", None)
+    while (state := conn.poll()) != psycopg2.extensions.POLL_OK:
+        poller = select.poll()
+        poller.register(conn.fileno(), select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT)
+        if until is None:
+            poller.poll()
+        elif until <= (now := time.monotonic()) or not poller.poll((until - now) * 1000):
+            raise TimeoutError
+
+
+psycopg2.extensions.set_wait_callback(_wait)
+
+
+def connect(url: str, *, timeout: float = 10, autocommit: bool = True) -> Connection:
+    """A connection to `url`, in autocommit unless told otherwise.
+
+    `url` may be SQLAlchemy's (`postgresql+psycopg2://`). `timeout` in seconds covers the handshake, not the
+    look-up of the host's name. An exception that leaves a running query, such as a signal's, closes the connection.
+
+    Raises:
+        DatabaseError: naming the host and the database, never the password.
+    """
+    _connecting.until = time.monotonic() + timeout
+    try:
+        conn = psycopg2.connect(_plain(url), application_name=APPLICATION_NAME)
+        conn.autocommit = autocommit
+    except TimeoutError:
+        raise DatabaseError(f"{place(url)} did not answer within {timeout:g} s") from None
+    except (psycopg2.Error, UnicodeError, ValueError) as error:
+        # `from None`: the original's text may quote the URL.
+        raise DatabaseError(f"cannot connect to {place(url)}: {without_secrets(str(error), url)}") from None
+    finally:
+        _connecting.until = None
+    return conn
+
+
+def connect_when_ready(url: str, deadline: Deadline, stop: Stop) -> Connection:
+    """The first connection that `url` grants: a compute may be waking, or all computes of the project be busy.
+
+    Raises:
+        DatabaseError: at once for a refusal that waiting does not mend, else the last one at the deadline.
+    """
+    pause = 0.05
+    while True:
+        stop.check()
+        deadline.check()
+        try:
+            return connect(url, timeout=min(10.0, max(0.1, deadline.left())))
+        except DatabaseError as error:
+            if any(text in error.message for text in _FINAL) or deadline.left() <= pause:
+                raise
+        stop.wait(pause)
+        pause = min(1.0, pause * 1.6)
+
+
+@contextmanager
+def mapped(doing: str) -> Iterator[None]:
+    """Turn psycopg2's errors inside the block into a DatabaseError that says what was being done."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DatabaseError(f"{doing}: {first}" + (f" ({error.pgcode})" if error.pgcode else "")) from error
+
+
+def advisory_guard(conn: Connection) -> tuple[int, int]:
+    """Take a random advisory lock for this session; (classid, objid) is how pg_locks shows it, with objsubid 2.
+
+    Another connection that finds it in its own pg_locks is connected to the same database as `conn`.
+    """
+    # 31 bits: pg_locks shows the signed arguments as unsigned oids.
+    pair = (secrets.randbelow(2**31), secrets.randbelow(2**31))
+    with mapped("cannot take an advisory lock"), conn.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", pair)
+    return pair
+
+
+def server_version(conn: Connection) -> int:
+    """The server's version as a number: 180006 is 18.6."""
+    return conn.server_version
+
+
+def place(url: str) -> str:
+    """`database "app" at host:port`, for messages."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.hostname:
+            port = f":{parts.port}" if parts.port else ""
+            return f'database "{unquote(parts.path[1:])}" at {parts.hostname}{port}'
+    return "the database"
+
+
+def without_secrets(text: str, url: str) -> str:
+    """The text on one line, without the password of `url` in any spelling."""
+    found = re.match(r"[^:/]+://[^:@/]*:(.*)@", url, re.DOTALL)
+    raw = found[1] if found else ""
+    parameter = re.search(r"[?&]password=([^&]*)", url)
+    for secret in (raw, parameter[1] if parameter else ""):
+        # The longest first: a short password may be a piece of its own quoted form.
+        for spelling in sorted({secret, unquote(secret), quote(unquote(secret), safe="")}, key=len, reverse=True):
+            if spelling:
+                text = text.replace(spelling, "***")
+    if url in text:
+        text = text.replace(url, "***")
+    return " ".join(_mask.sub(r"\1***", text).split())
+
+
+def _plain(url: str) -> str:
+    """The URL without SQLAlchemy's driver: `postgresql+psycopg2://` is `postgresql://`."""
+    scheme, separator, rest = url.partition("://")
+    return scheme.partition("+")[0] + separator + rest

@@ -1,0 +1,139 @@
+# ruff: noqa: S608 - the SQL is put together from constants only
+"""How one kind of object is read from the catalogs, and the words that such SQL is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How the objects of one kind are read."""
+
+    name: str
+    catalog: str
+    """The catalog whose oids `oid` gives; comments find their object by it."""
+    source: str
+    """The FROM clause with its WHERE, over the CTEs of `PRELUDE`."""
+    oid: str
+    sub: str = "0"
+    on: str
+    """SQL for `Key.on`, quoted where needed."""
+    title: str
+    """SQL for `Key.name`."""
+    bare: bool = True
+    """`title` is one identifier, still to be quoted."""
+    facts: Mapping[str, str]
+    """Name → SQL expression. "acl" and "acl default" become a fact a grantee."""
+    public: str = ""
+    """What PUBLIC may do where the ACL is NULL."""
+    older: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Version → expressions that a server before it needs instead."""
+    since: int = 0
+
+
+def quote(name: str) -> str:
+    """SQL that quotes an identifier where its characters need it, as `names.quoted` does."""
+    return (
+        f"CASE WHEN {name} ~ '^[a-z_][a-z0-9_$]*$' THEN {name} ELSE '\"' || replace({name}, '\"', '\"\"') || '\"' END"
+    )
+
+
+def flag(condition: str) -> str:
+    return f"CASE WHEN {condition} THEN 'yes' END"
+
+
+def choice(value: str, **names: str) -> str:
+    """SQL that gives a one-letter code its word, and NULL for any other."""
+    cases = " ".join(f"WHEN '{code}' THEN '{word}'" for code, word in names.items())
+    return f"CASE {value}::text {cases} END"
+
+
+def acl(column: str, letter: str, owner: str) -> dict[str, str]:
+    return {
+        "acl": f"{column}::text",
+        "acl default": f"CASE WHEN {column} IS NOT NULL THEN acldefault('{letter}', {owner})::text END",
+    }
+
+
+def sorted_list(array: str) -> str:
+    return f"(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o)"
+
+
+PRELUDE: Final = f"""
+member AS MATERIALIZED (
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'),
+space AS MATERIALIZED (
+  SELECT oid, nspname, {quote("nspname")} AS name FROM pg_namespace
+  WHERE NOT starts_with(nspname::text, 'pg_')
+    AND nspname NOT IN ('information_schema', 'neon', 'neon_migration', 'neon_control_plane')),
+rel AS MATERIALIZED (
+  SELECT c.oid, c.relkind, s.name AS space, s.name || '.' || {quote("c.relname")} AS name
+  FROM pg_class c JOIN space s ON s.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S') AND c.relpersistence <> 't'
+    AND c.oid NOT IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass)
+    AND NOT (c.relkind IN ('r', 'p')
+      AND EXISTS (SELECT FROM pg_attribute a
+                  WHERE a.attrelid = c.oid AND a.attname = 'version_num' AND NOT a.attisdropped)
+      AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname <> 'version_num'
+                      AND a.attnum > 0 AND NOT a.attisdropped)))
+"""
+"""What belongs to extensions; the schemas of people; their relations, without Alembic's version tables."""
+
+USER_OID: Final = 16384
+"""The first oid that a user's object can have; what initdb makes lies below."""
+
+ENABLED: Final = {"D": "disabled", "R": "replica", "A": "always"}
+PROCEDURE: Final = "nullif(x.{}, 0)::regprocedure::text"
+
+
+def own(oid: str, catalog: str) -> str:
+    """SQL that keeps what initdb did not make and no extension owns."""
+    return f"{oid} >= {USER_OID} AND {oid} NOT IN (SELECT objid FROM member WHERE classid = '{catalog}'::regclass)"
+
+
+def in_schema(
+    name: str,
+    catalog: str,
+    prefix: str,
+    facts: Mapping[str, str],
+    *,
+    where: str = "true",
+    title: str | None = None,
+    public: str = "",
+    older: Mapping[int, Mapping[str, str]] | None = None,
+) -> Kind:
+    """A kind whose objects live in a schema; the catalog's columns are `prefix` + name, namespace, owner."""
+    return Kind(
+        name=name,
+        catalog=catalog,
+        source=f"{catalog} x JOIN space s ON s.oid = x.{prefix}namespace WHERE ({where}) AND {own('x.oid', catalog)}",
+        oid="x.oid",
+        on="s.name",
+        title=title or f"x.{prefix}name",
+        bare=title is None,
+        facts=facts,
+        public=public,
+        older=older or {},
+    )
+
+
+def in_database(
+    name: str, catalog: str, title: str, facts: Mapping[str, str], *, bare: bool = True, where: str = "true"
+) -> Kind:
+    return Kind(
+        name=name,
+        catalog=catalog,
+        source=f"{catalog} x WHERE ({where}) AND {own('x.oid', catalog)}",
+        oid="x.oid",
+        on="''",
+        title=title,
+        bare=bare,
+        facts=facts,
+    )
+
+
+def owner(prefix: str) -> dict[str, str]:
+    return {"owner": f"pg_get_userbyid(x.{prefix}owner)"}

@@ -1,0 +1,173 @@
+"""The schema as the catalogs say it, in one round trip; a second, cheap one says that nothing changed.
+
+The connection is given over: settings that show in deparsed text (search_path first of all) are fixed on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+
+from neontest.errors import DatabaseError
+from neontest.postgres.catalog import COMMENT, KINDS, rows_sql
+from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.grants import grants
+from neontest.postgres.kind import Kind
+from neontest.postgres.model import Key, Snapshot
+from neontest.postgres.names import quoted
+from neontest.postgres.probe import probe_sql
+
+Row = tuple[int, int, int, str, str, str]
+"""Index into KINDS (COMMENT for a comment), oid, sub-object, `Key.on`, name, facts as the text of a text[]."""
+
+_SETTINGS: Final = {
+    "search_path": "",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+    # A migration's forgotten transaction may hold a lock that deparsing needs: say so instead of hanging.
+    "lock_timeout": "10s",
+    # A generic plan saves 4 ms of planning a query; compiling or parallel workers would cost more than they save.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
+_ATTEMPTS: Final = 5
+_VANISHED: Final = (
+    psycopg2.errors.InternalError_,
+    psycopg2.errors.UndefinedTable,
+    psycopg2.errors.UndefinedObject,
+    psycopg2.errors.UndefinedColumn,
+    psycopg2.errors.UndefinedFunction,
+)
+"""What deparsing raises when another session drops the object meanwhile ("cache lookup failed")."""
+
+
+class Reader:
+    """Takes snapshots over one connection, which it sets up and keeps; autocommit is required of it."""
+
+    def __init__(self, conn: Connection) -> None:
+        if not conn.autocommit:
+            raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
+        self._conn = conn
+        self._state: tuple[object, ...] | None = None
+        self._last: Snapshot | None = None
+        self._facts: dict[tuple[int, str], tuple[tuple[str, str], ...]] = {}
+        version = conn.server_version
+        with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
+            # In one simple query: a round trip to a far database costs more than what it asks.
+            settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
+            cursor.execute(
+                "DEALLOCATE ALL; SELECT " + settings + ";"
+                f"PREPARE neontest_probe AS {probe_sql(version)};"
+                f"PREPARE neontest_rows AS {rows_sql(version)}"
+            )
+
+    def snapshot(self) -> Snapshot:
+        """The schema now: the very same object as before if nothing changed.
+
+        Raises:
+            DatabaseError: also when the schema keeps changing while it is read.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                with mapped("cannot read the schema"), self._conn.cursor() as cursor:
+                    cursor.execute("EXECUTE neontest_probe")
+                    state = cursor.fetchone()
+                    if self._last is not None and state == self._state:
+                        return self._last
+                    # The state from before the rows: what changes between the two is read again next time.
+                    cursor.execute("EXECUTE neontest_rows")
+                    self._last = self._built(cursor.fetchall(), cursor)
+                    self._state = state
+                    return self._last
+            except DatabaseError as error:
+                if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _built(self, rows: Iterable[Row], cursor: psycopg2.extensions.cursor) -> Snapshot:
+        objects: dict[Key, tuple[tuple[str, str], ...]] = {}
+        places: dict[tuple[str, int, int], Key] = {}
+        comments: list[Row] = []
+        facts_of = self._facts
+        for row in rows:
+            index, oid, sub, on, name, text = row
+            if index == COMMENT:
+                comments.append(row)
+                continue
+            kind = KINDS[index]
+            facts = facts_of.get((index, text))
+            if facts is None:
+                facts = facts_of[index, text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
+            key = Key(kind.name, on, quoted(name) if kind.bare else name)
+            objects[key] = facts
+            places[kind.catalog, oid, sub] = key
+        for _, oid, sub, catalog, _, text in comments:
+            if (commented := places.get((catalog, oid, sub))) is not None:
+                objects[commented] = (*objects[commented], ("comment", text))
+        return Snapshot(objects=objects, server_version=self._conn.server_version)
+
+
+def snapshot(conn: Connection) -> Snapshot:
+    """The schema of the connection's database; the connection is given over to it, as to a `Reader`."""
+    return Reader(conn).snapshot()
+
+
+def version_tables(conn: Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Alembic's version tables, (qualified name, revisions) each: every table whose only column is version_num."""
+    with mapped("cannot read the version table"), conn.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), min(quote_ident(n.nspname)), c.oid
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT starts_with(n.nspname::text, 'pg_')
+            GROUP BY n.nspname, c.relname, c.oid
+            HAVING count(*) = 1 AND min(a.attname::text) = 'version_num'
+            ORDER BY 1
+            """
+        )
+        found = []
+        for table, _, _ in cursor.fetchall():
+            cursor.execute(f"SELECT version_num::text FROM {table} WHERE version_num IS NOT NULL ORDER BY 1")  # noqa: S608
+            found.append((str(table), tuple(str(revision) for (revision,) in cursor.fetchall())))
+    return tuple(found)
+
+
+_HIDDEN: Final = ("pass", "secret", "token", "key")
+
+
+def _facts(kind: Kind, values: list[str | None]) -> tuple[tuple[str, str], ...]:
+    """(name, value) of every fact that applies, in the catalog's order, then the grants."""
+    given = dict(zip(kind.facts, values, strict=True))
+    plain = [(name, value) for name, value in given.items() if value is not None and not name.startswith("acl")]
+    if "foreign options" in given:
+        plain = [(name, _masked(value) if name == "foreign options" else value) for name, value in plain]
+    if "acl" not in given:
+        return tuple(plain)
+    owner = given.get("owner")
+    return (*plain, *grants(given["acl"], given.get("acl default"), owner, kind.public))
+
+
+def _masked(options: str) -> str:
+    """Options of a foreign server or user mapping without the values of those that may be secrets."""
+    pairs = (option.partition("=") for option in options.split(", "))
+    return ", ".join(
+        f"{name}=***" if any(word in name.lower() for word in _HIDDEN) else f"{name}{equals}{value}"
+        for name, equals, value in pairs
+    )
