@@ -130,7 +130,8 @@ DATABASE: Final = (
         facts={
             "all tables": flag("x.puballtables"),
             "publishes": "concat_ws(', ', CASE WHEN x.pubinsert THEN 'insert' END,"
-            " CASE WHEN x.pubupdate THEN 'update' END, CASE WHEN x.pubdelete THEN 'delete' END, CASE WHEN x.pubtruncate THEN 'truncate' END)",
+            " CASE WHEN x.pubupdate THEN 'update' END, CASE"
+            " WHEN x.pubdelete THEN 'delete' END, CASE WHEN x.pubtruncate THEN 'truncate' END)",
             "via partition root": flag("x.pubviaroot"),
             "generated columns": choice("(to_jsonb(x)->>'pubgencols')", s="stored"),
             "tables": """(SELECT string_agg(p.prrelid::regclass::text

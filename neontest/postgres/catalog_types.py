@@ -30,7 +30,8 @@ TYPES: Final = (
         {
             "type": "format_type(x.typbasetype, x.typtypmod)",
             "collation": """CASE WHEN x.typcollation <>
-              (SELECT b.typcollation FROM pg_type b WHERE b.oid = x.typbasetype) THEN x.typcollation::regcollation::text END""",
+              (SELECT b.typcollation FROM pg_type b WHERE b.oid = x.typbasetype)
+              THEN x.typcollation::regcollation::text END""",
             "not null": flag("x.typnotnull"),
             "default": "coalesce(pg_get_expr(x.typdefaultbin, 0), x.typdefault)",
         },
