@@ -170,17 +170,18 @@ class Graph:
         return ""
 
     def _cycles(self) -> Iterable[Fault]:
-        left = {id_: {*self.down[id_], *self.needs[id_]} for id_ in self.by_id}
-        while free := [id_ for id_, parents in left.items() if not parents & left.keys()]:
-            for id_ in free:
-                del left[id_]
+        free: set[str] = set()
+        for revision in self.ordered():  # parents come first, unless a circle is above
+            if free.issuperset((*self.down[revision.id], *self.needs[revision.id])):
+                free.add(revision.id)
+        left = [id_ for id_ in self.by_id if id_ not in free]
         told: set[str] = set()
         for first in left:
             path: list[str] = []
             id_ = first
             while id_ not in path and id_ not in told:
                 path.append(id_)
-                id_ = next(parent for parent in (*self.down[id_], *self.needs[id_]) if parent in left)
+                id_ = next(parent for parent in (*self.down[id_], *self.needs[id_]) if parent not in free)
             if id_ not in told:
                 ring = path[path.index(id_) :]
                 shown = " → ".join((*ring, ring[0]))

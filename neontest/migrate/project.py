@@ -62,10 +62,7 @@ class Project:
 
     def name(self, file: Path) -> str:
         """The file's name from the root, with `/`; absolute where it lies elsewhere."""
-        try:
-            return file.relative_to(self.root).as_posix()
-        except ValueError:
-            return Path(os.path.relpath(file, self.root)).as_posix() if self.root in file.parents else file.as_posix()
+        return (file.relative_to(self.root) if file.is_relative_to(self.root) else file).as_posix()
 
 
 def find(

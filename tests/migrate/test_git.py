@@ -1,0 +1,256 @@
+"""The base branch's revisions, read from real git repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from neontest.errors import UsageError
+from neontest.migrate import git, history, project
+from neontest.migrate.project import Project
+
+
+class Repository:
+    """A git repository with an Alembic project in it."""
+
+    def __init__(self, root: Path, *, environ: dict[str, str], inside: str = ".") -> None:
+        self.root = root
+        self.environ = environ
+        self.project_root = root / inside
+        root.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def project(self) -> Project:
+        return project.find(self.project_root, environ={})
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, env=self.environ, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def start(self) -> None:
+        self.git("init", "-q", "-b", "main")
+        self.put("alembic.ini", "[alembic]\nscript_location = %(here)s/migrations\n")
+        self.put("migrations/env.py", "")
+        self.commit("start")
+
+    def put(self, name: str, text: str) -> None:
+        path = self.project_root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add(self, id_: str, down: str | None = None, folder: str = "migrations/versions") -> None:
+        self.put(f"{folder}/{id_}_x.py", f"revision = {id_!r}\ndown_revision = {down!r}\n")
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def heads_at(self, ref: str) -> tuple[str, ...]:
+        return git.heads_at(self.project, ref, environ=self.environ)
+
+    def clone(self, to: Path, *options: str) -> Repository:
+        subprocess.run(
+            ["git", "clone", "-q", *options, f"file://{self.root}", str(to)],
+            env=self.environ,
+            check=True,
+            capture_output=True,
+        )
+        return Repository(to, environ=self.environ)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """git with no configuration but its own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    who = {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "A"), ("EMAIL", "a@b"))
+    }
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", **who}
+
+
+@pytest.fixture
+def repository(tmp_path: Path, environ: dict[str, str]) -> Repository:
+    made = Repository(tmp_path / "shop", environ=environ)
+    made.start()
+    return made
+
+
+def on_a_branch(repository: Repository) -> Repository:
+    """main at `a`, then a branch that adds `b`, then main goes on to `newer`."""
+    repository.add("a")
+    repository.commit("a")
+    repository.git("switch", "-q", "-c", "feature")
+    repository.add("b", "a")
+    repository.commit("b")
+    repository.git("switch", "-q", "main")
+    repository.add("newer", "a")
+    repository.commit("newer")
+    repository.git("switch", "-q", "feature")
+    return repository
+
+
+def test_the_base_is_where_the_branch_left_it(repository: Repository) -> None:
+    on_a_branch(repository)
+    assert repository.heads_at("main") == ("a",)
+    read = history.read(repository.project)
+    assert history.pending(read, repository.heads_at("main")) == ("b",)
+
+
+def test_the_same_history_is_read_from_git_as_from_the_files(repository: Repository) -> None:
+    repository.add("a")
+    repository.add("größe 1", "a")
+    repository.put("migrations/versions/readme.md", "no revision")
+    repository.put("migrations/versions/deep/c.py", "revision = 'c'\ndown_revision = 'a'\n")
+    repository.commit("all")
+    assert git.history_at(repository.project, "HEAD", environ=repository.environ) == history.read(repository.project)
+    repository.put(
+        "alembic.ini", "[alembic]\nscript_location = %(here)s/migrations\nrecursive_version_locations = true\n"
+    )
+    assert git.history_at(repository.project, "HEAD", environ=repository.environ) == history.read(repository.project)
+
+
+def test_what_is_not_committed_is_not_in_the_base(repository: Repository) -> None:
+    repository.add("a")
+    repository.commit("a")
+    repository.add("b", "a")
+    assert repository.heads_at("main") == ("a",)
+
+
+@pytest.mark.parametrize("ref", ["main", "origin/main", "refs/remotes/origin/main"])
+def test_a_base_that_only_a_remote_has_is_found(repository: Repository, tmp_path: Path, ref: str) -> None:
+    clone = on_a_branch(repository).clone(tmp_path / "clone", "-b", "feature")
+    assert clone.git("branch", "--list") == "* feature"
+    assert clone.heads_at(ref) == ("a",)
+
+
+def test_a_merge_commit_of_a_pull_request_starts_from_the_tip_of_its_base(
+    repository: Repository, tmp_path: Path
+) -> None:
+    on_a_branch(repository)
+    repository.git("merge", "-q", "-m", "as GitHub checks it out", "main")
+    clone = repository.clone(tmp_path / "clone", "-b", "feature")
+    clone.git("switch", "-q", "--detach")
+    assert clone.heads_at("main") == ("newer",)
+
+
+@pytest.mark.parametrize("branches", [(), ("--no-single-branch",)])
+def test_a_shallow_clone_is_told_to_fetch_the_history(
+    repository: Repository, tmp_path: Path, branches: tuple[str, ...]
+) -> None:
+    clone = on_a_branch(repository).clone(tmp_path / "clone", "-b", "feature", "--depth", "1", *branches)
+    with pytest.raises(UsageError, match="shallow") as caught:
+        clone.heads_at("main")
+    assert "fetch-depth: 0" in str(caught.value.hint)
+
+
+def test_a_folder_that_is_no_repository_is_said(tmp_path: Path, environ: dict[str, str]) -> None:
+    made = Repository(tmp_path / "plain", environ={**environ, "GIT_CEILING_DIRECTORIES": str(tmp_path)})
+    made.put("alembic.ini", "[alembic]\nscript_location = m\n")
+    made.put("m/env.py", "")
+    with pytest.raises(UsageError, match="not a git repository"):
+        made.heads_at("main")
+
+
+def test_without_git_on_the_path_it_is_said(repository: Repository) -> None:
+    repository.environ = {"PATH": ""}
+    with pytest.raises(UsageError, match="git is not installed"):
+        repository.heads_at("main")
+
+
+def test_without_the_folder_there_the_base_is_empty(repository: Repository) -> None:
+    start = repository.git("rev-parse", "HEAD")
+    repository.add("a")
+    repository.commit("a")
+    assert repository.heads_at(start) == ()
+
+
+def test_a_project_in_a_subfolder_is_named_from_its_own_root(tmp_path: Path, environ: dict[str, str]) -> None:
+    made = Repository(tmp_path / "mono", environ=environ, inside="services/shop")
+    made.start()
+    made.add("a")
+    made.commit("a")
+    (revision,) = git.history_at(made.project, "main", environ=environ).revisions
+    assert revision.file == "migrations/versions/a_x.py"
+
+
+def test_version_locations_outside_the_repository_are_read_as_they_are(repository: Repository, tmp_path: Path) -> None:
+    outside = tmp_path / "library"
+    outside.mkdir()
+    (outside / "z.py").write_text("revision = 'z'\ndown_revision = None\n")
+    repository.put(
+        "alembic.ini",
+        "[alembic]\nscript_location = %(here)s/migrations\npath_separator = newline\n"
+        f"version_locations =\n  %(here)s/migrations/versions\n  {outside}\n",
+    )
+    repository.add("a")
+    repository.commit("a")
+    assert set(repository.heads_at("main")) == {"a", "z"}
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "",
+        "-",
+        "--help",
+        "--output=x",
+        "-x/../y",
+        "main\nmain",
+        "ma\0in",
+        "nope",
+        "main..HEAD",
+        ":/start",
+        "main:alembic.ini",
+        "a b",
+        "*",
+    ],
+)
+def test_a_hostile_or_unknown_ref_is_refused_and_runs_nothing(repository: Repository, ref: str) -> None:
+    repository.add("a")
+    repository.commit("a")
+    before = sorted(path.name for path in repository.root.iterdir())
+    with pytest.raises(UsageError):
+        repository.heads_at(ref)
+    assert sorted(path.name for path in repository.root.iterdir()) == before
+
+
+def test_a_broken_base_is_no_start(repository: Repository) -> None:
+    repository.add("a", "gone")
+    repository.commit("a")
+    with pytest.raises(UsageError, match=r"head of main is not known.*'gone'"):
+        repository.heads_at("main")
+
+
+def test_branches_that_share_nothing_are_said(repository: Repository) -> None:
+    repository.git("switch", "-q", "--orphan", "other")
+    repository.put("alembic.ini", "[alembic]\nscript_location = %(here)s/migrations\n")
+    repository.put("migrations/env.py", "")
+    repository.commit("other")
+    with pytest.raises(UsageError, match="no commit in common"):
+        repository.heads_at("main")
+
+
+def test_no_key_and_no_token_is_in_gits_environment(repository: Repository, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    fake = tmp_path / "bin/git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\nenv >> {seen}\nexec {repository.git("--exec-path")}/git "$@"\n')
+    fake.chmod(0o755)
+    repository.environ |= {
+        "PATH": f"{fake.parent}:{repository.environ['PATH']}",
+        "NEON_API_KEY": "secret-key",
+        "GITHUB_TOKEN": "secret-token",
+        "DATABASE_URL": "postgresql://u:secret-word@h/d",
+    }
+    git.heads_at(repository.project, "main", environ=repository.environ)
+    assert "GIT_TERMINAL_PROMPT=0" in seen.read_text()
+    assert "secret" not in seen.read_text()
