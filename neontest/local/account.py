@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from neontest.errors import LocalError, UsageError
 from neontest.local.binaries import Binaries
+from neontest.local.once import once
 
 NAMES: Final = ("postgres", "nobody")
 NAMESPACE: Final = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
@@ -102,7 +103,9 @@ def prepare_state(state: Path, account: Account) -> None:
         UsageError: it belongs to somebody else, others can write in it, or the account cannot reach it.
     """
     try:
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if not state.exists():
+            state.mkdir(parents=True, exist_ok=True)
+            state.chmod(0o711)
         facts = state.stat()
     except OSError as error:
         raise UsageError(
@@ -134,20 +137,16 @@ def runnable(binaries: Binaries, folder: Path, account: Account) -> Path:
     package = install.parent
     facts = (binaries.bindir / "postgres").stat()
     copy = folder / f"{binaries.version}-{facts.st_ino:x}-{facts.st_mtime_ns:x}"
-    bindir = copy / package.name / install.name / binaries.bindir.name
-    if not copy.is_dir():
-        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
+
+    def build(fresh: Path) -> None:
         for source in (install, package.with_name(f"{package.name}.libs")):
             if source.is_dir():
                 target = fresh / source.relative_to(package.parent)
                 shutil.copytree(source, target, symlinks=True, copy_function=_link)
         for directory in (fresh, *(path for path in fresh.rglob("*") if path.is_dir() and not path.is_symlink())):
             directory.chmod(0o755)
-        try:
-            fresh.rename(copy)
-        except OSError:  # another owner was faster
-            shutil.rmtree(fresh, ignore_errors=True)
+
+    bindir = once(copy, build) / package.name / install.name / binaries.bindir.name
     if not account.can(str(bindir / "postgres"), "--version"):
         name = pwd.getpwuid(account.uid).pw_name
         raise LocalError(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from neontest.errors import LocalError
-from neontest.local.guard import Held
+from neontest.local.held import Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,15 @@
 """Real Postgres clusters, one per branch: a copied data folder, a server of its own, and a guard above it.
 
 Layout of a state folder: `tmpl/` fresh clusters, `b/<id>/{data,log}` branches, `lock/<id>` claims on them, `new/`
-copies under way, `bin/` programs that the servers' account could not execute otherwise. Several owners may share one.
+copies under way, `bin/` programs that the servers' account could not execute otherwise, `ext/` extensions'
+control files, `tls/` a certificate. Several owners may share one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
-import socket
-import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,36 +22,18 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class)
 
 from neontest.errors import LocalError
-from neontest.local import remains
+from neontest.local import remains, server
 from neontest.local.account import Account, choose, prepare_state, runnable
 from neontest.local.backup import copy_running, refuse_tablespaces
 from neontest.local.binaries import Binaries
-from neontest.local.claim import Claim, Fate, claim, try_claim
+from neontest.local.claim import Claim, Fate, claim
 from neontest.local.copy_tree import copy_tree
-from neontest.local.guard import Guard, Held
+from neontest.local.extensions import extensions
+from neontest.local.guard import Guard
+from neontest.local.ports import is_taken, reserve
+from neontest.local.sweep import sweep
 from neontest.local.template import template
-
-SETTINGS: Final = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_permissions": "0700",
-    "fsync": "off",  # on the command line it beats every file of the parent; a copy's recovery would sync every file
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "wal_level": "replica",
-    "max_wal_senders": "4",
-    "max_replication_slots": "16",  # one for each copy of a running parent under way
-    "max_connections": "100",
-    "shared_buffers": "16MB",
-    "min_wal_size": "2MB",
-    "max_wal_size": "64MB",
-    "huge_pages": "off",
-    "jit": "off",
-    "dynamic_shared_memory_type": "mmap",  # in the data folder: a killed server leaves nothing in /dev/shm
-    "logging_collector": "off",
-    "ssl": "off",
-}
-LONGEST_SOCKET: Final = 103
-"""Bytes in the path of a Unix socket (macOS; Linux has 107)."""
+from neontest.local.tls import certificate
 
 COPIES_AT_ONCE: Final = 12
 
@@ -66,8 +45,8 @@ class Cluster:
         self.id = id
         self.folder = clusters.state / "b" / id
         self.data = self.folder / "data"
-        self.sockets = _socket_folder(self.folder)
-        self.tls = False
+        self.sockets = server.socket_folder(self.folder)
+        self.tls = clusters.tls
         self.started_at: datetime | None = None
         self._clusters = clusters
         self._claim = held
@@ -75,10 +54,15 @@ class Cluster:
         self._turn = threading.Condition(threading.RLock())
         self._copies = 0
         self._slots = threading.BoundedSemaphore(COPIES_AT_ONCE)
-        self._reservation, self.port = _reserve(port)
+        self._port = reserve(port)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.id} port={self.port} running={self.running}>"
+
+    @property
+    def port(self) -> int:
+        """Where the server listens, or will: a port of 127.0.0.1, reserved while this object lives."""
+        return self._port.number
 
     @property
     def running(self) -> bool:
@@ -104,13 +88,7 @@ class Cluster:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that the server said."""
-        try:
-            fd = os.open(self.folder / "log", os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError:
-            return ""
-        with os.fdopen(fd, "rb") as log:
-            log.seek(max(0, os.fstat(fd).st_size - 65536))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        return server.log_tail(self.folder / "log", lines)
 
     def start(self, *, port: int | None = None, seconds: float = 60.0) -> None:
         """Start the server and wait until it takes connections; nothing happens if it runs.
@@ -133,7 +111,7 @@ class Cluster:
                 if self._try_start(time.monotonic() + seconds):
                     self.started_at = datetime.now(UTC)
                     return
-                if not _is_taken(self.port):
+                if not is_taken(self.port):
                     break
             raise LocalError(f"Postgres did not start for the local branch {self.id}:\n{self.log_tail()}")
 
@@ -149,7 +127,7 @@ class Cluster:
             self._claim.decide(replace(self._claim.fate(), expires_at=expires_at.astimezone(UTC).isoformat()))
             self._clusters.forget(self)
             self._end_guard("detach")
-            self._reservation.close()
+            self._port.close()
             self._claim.release(forget=False)
 
     @contextlib.contextmanager
@@ -179,20 +157,17 @@ class Cluster:
             remains.end_server(self.data)
             if not keep:
                 remains.remove(self.folder, self.sockets)
-            self._reservation.close()
+            self._port.close()
             self._claim.release(forget=not keep)
 
     def _try_start(self, end: float) -> bool:
         clusters = self._clusters
         if self.sockets != self.folder:
-            _make_private(self.sockets, clusters.account)
-        command = [str(clusters.binaries.bindir / "postgres"), "-D", str(self.data), "-k", str(self.sockets)]
-        command += ["-p", str(self.port)]
-        for name, value in (SETTINGS | clusters.settings).items():
-            command += ["-c", f"{name}={value}"]
+            server.make_private(self.sockets, clusters.account)
+        command = server.command(clusters.postgres, self.data, self.sockets, self.port, clusters.settings)
         self._guard = Guard(self.folder, self.sockets, command, keep=clusters.persistent, account=clusters.account)
         try:
-            while not self._is_ready():
+            while not server.is_ready(self.data):
                 if not self._guard.serving() or time.monotonic() > end:
                     self._end_guard("stop")
                     return False
@@ -202,14 +177,6 @@ class Cluster:
             raise
         return True
 
-    def _is_ready(self) -> bool:
-        """Line 8 of the pid file says so; `pg_ctl -w` looks ten times a second only."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
-
     def _end_guard(self, word: str) -> None:
         guard, self._guard = self._guard, None
         self.started_at = None
@@ -218,8 +185,8 @@ class Cluster:
             guard.wait(20)
 
     def _move(self, port: int | None) -> None:
-        self._reservation.close()
-        self._reservation, self.port = _reserve(port)
+        self._port.close()
+        self._port = reserve(port)
         self._claim.decide(replace(self._claim.fate(), port=self.port))
 
 
@@ -234,16 +201,28 @@ class Clusters:
         prepare_state(state, self.account)
         self.state = state.resolve()
         self.persistent = persistent
-        self.settings: dict[str, str] = {}
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._own: dict[str, Cluster] = {}
-        for name, mode in (("b", 0o711), ("lock", 0o700), ("tmpl", 0o711), ("new", 0o700), ("bin", 0o755)):
+        for name, mode in (
+            ("b", 0o711),
+            ("lock", 0o700),
+            ("tmpl", 0o711),
+            ("new", 0o700),
+            ("bin", 0o755),
+            ("ext", 0o755),
+            ("tls", 0o711),
+        ):
             folder = self.state / name
             folder.mkdir(mode=mode, exist_ok=True)
             folder.chmod(mode)
         self.account.give(self.state / "b")  # the guard, which is not root, removes folders in it
         self.binaries = replace(binaries, bindir=runnable(binaries, self.state / "bin", self.account))
+        shown = extensions(self.state / "ext", self.binaries, self.account)
+        secure = certificate(self.state / "tls" / "server", self.account) if binaries.tls else None
+        self.tls = secure is not None
+        self.postgres = shown.postgres
+        self.settings = {**shown.settings, **(secure or {})}
 
     def __enter__(self) -> Clusters:
         return self
@@ -304,31 +283,8 @@ class Clusters:
             self._own.pop(cluster.id, None)
 
     def sweep(self, now: datetime | None = None) -> list[str]:
-        """Remove what dead owners left here, and stop their kept servers; the ids of what was removed.
-
-        A living owner's branch is never touched: its lock is held.
-        """
-        removed = []
-        names = {path.name for folder in ("b", "lock", "new") for path in (self.state / folder).iterdir()}
-        for id in sorted(names):
-            held = try_claim(self._lock_path(id), create=True)
-            if held is None:
-                continue
-            folder = self.state / "b" / id
-            fate = held.fate()
-            remains.remove(self.state / "new" / id, self.state / "new" / id)
-            if folder.exists() and fate.left_running(now):
-                held.release(forget=False)
-                continue
-            existed = folder.exists()
-            remains.end_server(folder / "data")
-            keep = existed and fate.keep and fate.expires_at is None
-            if not keep:
-                remains.remove(folder, _socket_folder(folder))
-                if existed:
-                    removed.append(id)
-            held.release(forget=not keep)
-        return removed
+        """Clear the state folder of what dead owners left; the ids of the branches removed."""
+        return sweep(self.state, now)
 
     def close(self) -> None:
         """Stop this owner's clusters, all at once, and delete them unless the state is persistent."""
@@ -381,52 +337,3 @@ class Clusters:
 
     def _lock_path(self, id: str) -> Path:
         return self.state / "lock" / id
-
-
-def _socket_folder(folder: Path) -> Path:
-    """Where the socket is: the branch's folder, or, where that path is too long for one, a short one of its own."""
-    if len(os.fsencode(folder / ".s.PGSQL.65535")) <= LONGEST_SOCKET:
-        return folder
-    return Path("/tmp") / f"neontest-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"  # noqa: S108
-
-
-def _make_private(folder: Path, account: Account) -> None:
-    """Make a folder that only the account can enter; one that somebody else made is refused."""
-    try:
-        folder.mkdir(mode=0o700)
-        account.give(folder)
-    except FileExistsError:
-        facts = folder.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_mode & 0o077 or facts.st_uid != account.uid:
-            raise LocalError(f"{folder} is not ours", hint="remove it, or choose a shorter state folder") from None
-
-
-def _reserve(port: int | None) -> tuple[Held, int]:
-    """A port of 127.0.0.1 that nobody else is given: `port` if it is free, else another.
-
-    On Linux a bound socket with SO_REUSEADDR that does not listen keeps bind(0) away from its port, and yet lets
-    Postgres listen there. Elsewhere the port is only known to have been free; a lost one is noticed at the start.
-    """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind(("127.0.0.1", port or 0))
-    except OSError:
-        sock.bind(("127.0.0.1", 0))
-    number: int = sock.getsockname()[1]
-    held = Held(sock.detach())
-    if sys.platform != "linux":
-        held.close()
-    return held, number
-
-
-def _is_taken(port: int) -> bool:
-    """Somebody listens on the port of 127.0.0.1."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.0.0.1", port))
-            sock.listen(1)
-        except OSError:
-            return True
-    return False

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from neontest.local.account import Account
+from neontest.local.held import Held
 
 # The postmaster holds descriptor 3, the write end of a pipe to the owner, for as long as it or a child of it lives: the
 # owner sees its death without asking for pids. A shell starts background commands with SIGQUIT ignored, until Postgres
@@ -38,34 +38,6 @@ wait $pm
 [ "$fate" = remove ] && rm -rf "$d" && [ "$s" != "$d" ] && rm -rf "$s"
 exit 0
 """
-
-_inherited: weakref.WeakSet[Held] = weakref.WeakSet()
-
-
-class Held:
-    """A descriptor that only this process may hold: a forked child closes it."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        _inherited.add(self)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def close(self) -> None:
-        """Close it, once."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-
-def _close_in_child() -> None:
-    for held in list(_inherited):
-        with contextlib.suppress(OSError):
-            held.close()
-
-
-os.register_at_fork(after_in_child=_close_in_child)
 
 
 class Guard:

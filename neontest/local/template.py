@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,6 +13,7 @@ from typing import Final
 from neontest.errors import LocalError
 from neontest.local.account import Account
 from neontest.local.binaries import Binaries
+from neontest.local.once import once
 from neontest.local.roles import template_sql
 
 VERSION: Final = 1
@@ -37,25 +35,12 @@ def template(folder: Path, binaries: Binaries, account: Account) -> Path:
     options, statements = _options(binaries.major), template_sql(binaries.major)
     key = json.dumps([VERSION, str(binaries.bindir), binaries.version, options, statements, HBA, CONF, account.uid])
     done = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if done.is_dir():
-        return done
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.is_dir():
-            fresh = done.with_suffix(".new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(mode=0o700)
-            account.give(fresh)
-            try:
-                _make(fresh, binaries, options, account)
-            except BaseException:
-                shutil.rmtree(fresh, ignore_errors=True)
-                raise
-            fresh.rename(done)
-    finally:
-        os.close(lock)
-    return done
+
+    def build(fresh: Path) -> None:
+        account.give(fresh)
+        _make(fresh, binaries, options, account)
+
+    return once(done, build)
 
 
 def _options(major: int) -> list[str]:
