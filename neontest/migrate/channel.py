@@ -1,0 +1,123 @@
+"""JSON lines to and from a worker, over two pipes of their own, with an end that no grandchild can hold up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from neontest.errors import WorkerError
+from neontest.migrate.process import Child
+from neontest.stop import Deadline, Stop
+
+_POLL: Final = 0.1
+"""Seconds between two looks whether a silent worker still lives."""
+
+
+class Ended(Exception):  # noqa: N818
+    """The worker's process is gone; `status` is its exit status, negative for a signal."""
+
+    def __init__(self, status: int) -> None:
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        super().__init__(f"the process {how}")
+        self.status = status
+
+
+class TimeUp(Exception):  # noqa: N818
+    """No report came before the deadline."""
+
+
+class Channel:
+    """A worker's process with its two pipes. Not for several threads at once."""
+
+    def __init__(
+        self, command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stop: Stop, log: Callable[[str], None]
+    ) -> None:
+        self._stop = stop
+        commands, self._commands = os.pipe()
+        self._reports, reports = os.pipe()
+        os.set_blocking(self._reports, False)
+        self._held = b""
+        self._lines: list[bytes] = []
+        self.alive = True
+        try:
+            self._child = Child(
+                [*command, str(commands), str(reports)],
+                cwd=cwd,
+                environ=environ,
+                stop=stop,
+                log=log,
+                pass_fds=(commands, reports),
+            )
+        except OSError as error:
+            self._close()
+            raise WorkerError(f"{command[0]} does not start: {error.strerror}") from error
+        finally:
+            os.close(commands)
+            os.close(reports)
+
+    def send(self, what: str, **facts: Any) -> None:
+        """Give a command. One that nobody reads any more is found out at the next `receive`."""
+        line = (json.dumps({**facts, "do": what}) + "\n").encode()
+        with contextlib.suppress(OSError):
+            while line and self.alive:
+                line = line[os.write(self._commands, line) :]
+
+    def receive(self, deadline: Deadline) -> dict[str, Any]:
+        """The next report.
+
+        Raises:
+            Ended: there will be none.
+            TimeUp: the deadline passed.
+            Stopped: a signal asked to stop.
+        """
+        while not self._lines:
+            self._stop.check()
+            if not self.alive:
+                raise Ended(self._child.end())
+            left = deadline.left()
+            if left <= 0:
+                raise TimeUp
+            gone = self._child.poll() is not None
+            ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
+            if not (ready and self._read()) and gone:
+                raise Ended(self.kill())
+        facts: dict[str, Any] = json.loads(self._lines.pop(0))
+        return facts
+
+    def _read(self) -> bool:
+        """Take what is there; False where there is nothing, or the end."""
+        try:
+            data = os.read(self._reports, 1 << 20)
+        except BlockingIOError:
+            return False
+        *lines, self._held = (self._held + data).split(b"\n")
+        self._lines.extend(lines)
+        return bool(data)
+
+    def close(self) -> int:
+        """Ask the worker to end, then make it; returns its exit status."""
+        self.send("close")
+        self._child.wait(1.0)
+        return self.kill()
+
+    def kill(self) -> int:
+        """End the worker and all that it started; returns its exit status."""
+        with self._stop.shield():
+            if self.alive and self._child.poll() is None:
+                self.send("cancel")
+            status = self._child.end()
+            if self.alive:
+                self.alive = False
+                self._close()
+        return status
+
+    def _close(self) -> None:
+        self.alive = False
+        os.close(self._commands)
+        os.close(self._reports)

@@ -1,0 +1,238 @@
+"""The branch's URL in every form that projects read it in, and the environment in which their code runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from neontest.errors import ConfigError
+from neontest.migrate.interpreter import Interpreter
+
+URL_NAMES: Final = ("DATABASE_URL", "SQLALCHEMY_DATABASE_URI", "FLASK_SQLALCHEMY_DATABASE_URI")
+FIELDS: Final = ("url", "host", "port", "user", "password", "database", "sslmode", "files")
+DRIVERS: Final = ("psycopg2", "psycopg", "asyncpg", "pg8000")
+"""In the order in which they are chosen where the project names none."""
+
+_SECRET = re.compile(
+    r"(?:NEON_API_KEY|NEONTEST_.*(?:KEY|TOKEN|SECRET|PASSWORD).*"
+    r"|GITHUB_TOKEN|GH_TOKEN|GITHUB_PAT|GH_ENTERPRISE_TOKEN|GITHUB_ENTERPRISE_TOKEN"
+    r"|ACTIONS_(?:RUNTIME_TOKEN|ID_TOKEN_REQUEST_TOKEN|ID_TOKEN_REQUEST_URL|.*TOKEN))"
+)
+_MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE", "PGCHANNELBINDING", "PGOPTIONS")
+"""libpq's variables that would lead elsewhere than the branch's URL does, or contradict it."""
+_ASYNC_ENV = re.compile(r"\b(?:async_engine_from_config|create_async_engine|AsyncEngine|asyncpg)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlForms:
+    """A Postgres URL taken apart, to be put together again for each driver."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    query: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, url: str) -> UrlForms:
+        parts = urlsplit(url)
+        if not parts.scheme.startswith("postgres") or not parts.hostname:
+            raise ConfigError("the database URL is not one of Postgres")
+        return cls(
+            host=parts.hostname,
+            port=parts.port or 5432,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            database=unquote(parts.path.lstrip("/")),
+            query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
+        )
+
+    @property
+    def sslmode(self) -> str:
+        return dict(self.query).get("sslmode", "prefer")
+
+    def url(self, driver: str | None = None) -> str:
+        """The URL for a driver: asyncpg and pg8000 refuse what only libpq knows, so they get their own words for it."""
+        query = dict(self.query)
+        if driver == "asyncpg":
+            query = {"ssl": query["sslmode"]} if "sslmode" in query else {}
+        elif driver == "pg8000":
+            query = {}
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (
+            f"postgresql{'+' + driver if driver else ''}://{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+            f"@{host}:{self.port}/{quote(self.database, safe='')}" + ("?" + urlencode(query) if query else "")
+        )
+
+    def libpq(self) -> dict[str, str]:
+        """The same as libpq's variables, which asyncpg reads too."""
+        query = dict(self.query)
+        variables = {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": self.database,
+        }
+        named = {"sslmode": "PGSSLMODE", "channel_binding": "PGCHANNELBINDING", "options": "PGOPTIONS"}
+        return variables | {named[name]: value for name, value in query.items() if name in named}
+
+
+def stripped(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what only neontest may use: keys of Neon and tokens of GitHub."""
+    return {name: value for name, value in environ.items() if not _SECRET.fullmatch(name)}
+
+
+def named_driver(url: str | None) -> str | None:
+    """The driver that a URL names: `asyncpg` of `postgresql+asyncpg://…`; None where it leaves that open."""
+    scheme = (url or "").partition("://")[0]
+    return scheme.partition("+")[2] or None if scheme.startswith("postgres") else None
+
+
+def usable(interpreter: Interpreter) -> tuple[str, ...]:
+    """The drivers that the interpreter has and that its SQLAlchemy knows."""
+    version = _version(interpreter.sqlalchemy)
+    since = {"psycopg": (2, 0), "asyncpg": (1, 4)}
+    return tuple(name for name in DRIVERS if name in interpreter.drivers and version >= since.get(name, (1, 0)))
+
+
+def driver_for(
+    interpreter: Interpreter, own_urls: Iterable[str | None] = (), *, asynchronous: bool = False
+) -> str | None:
+    """The driver to write into a URL; None where a plain `postgresql://` already means the right one.
+
+    The first of the project's own URLs that names a driver decides. Else an env.py that is asynchronous gets asyncpg
+    (or psycopg), and a plain URL is rewritten only where SQLAlchemy would take it to mean a driver that is not there:
+    psycopg since 2.1, psycopg2 before (https://docs.sqlalchemy.org/en/21/changelog/migration_21.html, 2026-11).
+    """
+    for url in own_urls:
+        if (named := named_driver(url)) is not None:
+            return named
+    drivers = usable(interpreter)
+    if asynchronous:
+        for name in ("asyncpg", "psycopg"):
+            if name in drivers:
+                return name
+    default = "psycopg" if _version(interpreter.sqlalchemy) >= (2, 1) else "psycopg2"
+    return None if default in drivers or not drivers else drivers[0]
+
+
+def is_asynchronous(env_py: Path) -> bool:
+    """Whether an env.py makes an asynchronous engine."""
+    try:
+        return bool(_ASYNC_ENV.search(env_py.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
+
+
+def render_environment(
+    url: str,
+    interpreter: Interpreter,
+    *,
+    templates: Mapping[str, str],
+    files: Path | None,
+    base_environ: Mapping[str, str],
+    asynchronous: bool = False,
+    own_urls: Iterable[str | None] = (),
+) -> dict[str, str]:
+    """The whole environment of a child: `base_environ`, and the branch under every name that projects read.
+
+    `templates` is [tool.neontest.env]; in a template with `://` the user, password and database are percent-encoded.
+    Each variable keeps the driver that its own value in `base_environ` names.
+
+    Raises:
+        ConfigError: a template has a field that we do not know.
+    """
+    forms = UrlForms.parse(url)
+    own = tuple(own_urls)
+    environ = {name: value for name, value in base_environ.items() if name not in _MISLEADING} | forms.libpq()
+    others = [base_environ.get(name) for name in URL_NAMES]
+    for name in URL_NAMES:
+        driver = driver_for(interpreter, (base_environ.get(name), *own, *others), asynchronous=asynchronous)
+        environ[name] = forms.url(driver)
+    default = environ["DATABASE_URL"]
+    for name, template in templates.items():
+        driver = named_driver(base_environ.get(name))
+        environ[name] = filled(
+            template,
+            forms,
+            where=f"[tool.neontest.env] {name}",
+            url=forms.url(driver) if driver else default,
+            files=files,
+        )
+    return environ
+
+
+def write_files(templates: Mapping[str, str], url: str, default_url: str, directory: Path) -> None:
+    """Write [tool.neontest.files] into `directory`, readable by their owner only.
+
+    Args:
+        default_url: What `{url}` becomes: the URL in the form that `render_environment` gave DATABASE_URL.
+
+    Raises:
+        ConfigError: a name leaves the directory, or a template has a field that we do not know.
+    """
+    forms = UrlForms.parse(url)
+    for name, template in templates.items():
+        path = directory / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ConfigError(f"[tool.neontest.files] {name}: a file outside of {{files}} is not written")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(
+            filled(template, forms, where=f"[tool.neontest.files] {name}", url=default_url, files=directory),
+            encoding="utf-8",
+        )
+
+
+def filled(template: str, forms: UrlForms, *, where: str, url: str, files: Path | None) -> str:
+    """The template with its fields replaced; `{{` and `}}` are braces."""
+    values = {
+        "url": url,
+        "host": forms.host,
+        "port": str(forms.port),
+        "user": forms.user,
+        "password": forms.password,
+        "database": forms.database,
+        "sslmode": forms.sslmode,
+        "files": str(files) if files else "",
+    }
+    if "://" in template:
+        values |= {name: quote(values[name], safe="") for name in ("user", "password", "database")}
+    text = ""
+    try:
+        for literal, name, spec, conversion in Formatter().parse(template):
+            text += literal
+            if name is None:
+                continue
+            if name not in values or spec or conversion:
+                known = " ".join(f"{{{field}}}" for field in FIELDS)
+                raise ConfigError(f"{where}: unknown field {{{name}}}", hint=f"known: {known}; write {{{{ for a brace")
+            text += values[name]
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}", hint="write {{ for a brace") from error
+    return text
+
+
+def secrets_of(url: str) -> tuple[str, ...]:
+    """What must never be shown of a URL: its password, plain and percent-encoded."""
+    password = UrlForms.parse(url).password
+    return tuple({password, quote(password, safe="")} - {""}) if len(password) > 3 else ()
+
+
+def command_line(command: str | tuple[str, ...], revision: str) -> tuple[str, ...]:
+    """A command of [tool.neontest.commands] as words, with `{revision}` filled in."""
+    words = shlex.split(command) if isinstance(command, str) else command
+    return tuple(word.replace("{revision}", revision) for word in words)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

@@ -1,0 +1,143 @@
+"""A child process of the project's code: its own session, no standard input, its output drained, its end certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from neontest.stop import Stop
+
+GRACE: Final = ((signal.SIGINT, 1.0), (signal.SIGTERM, 0.7), (signal.SIGKILL, 5.0))
+"""Signals in the order in which a process that does not end gets them, and the seconds given to each."""
+_LINE: Final = 4096
+
+
+class Child:
+    """One process and its process group; every line that it prints goes to `log`.
+
+    A session of its own leaves it no terminal to ask questions on. What it forked may outlive it and hold its pipes:
+    the end is the process's exit, and then the whole group is killed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        environ: Mapping[str, str],
+        stop: Stop,
+        log: Callable[[str], None],
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self._stop, self._log = stop, log
+        self._wake_read, self._wake_write = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except BaseException:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            raise
+        self._ended = False
+        self._drain = threading.Thread(target=self._drained, name=f"output of {self._process.pid}", daemon=True)
+        self._drain.start()
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the exit; False when it did not come in time."""
+        end = time.monotonic() + seconds
+        while self._process.poll() is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(min(left, 0.2))
+        return True
+
+    def end(self) -> int:
+        """Stop the process if it runs, then its group; return its exit status. Nothing interrupts this."""
+        with self._stop.shield():
+            for signum, seconds in GRACE:
+                if self._process.poll() is not None:
+                    break
+                self._signal(signum)
+                self.wait(seconds)
+            self._signal(signal.SIGKILL)
+            status = self._process.wait()
+            if not self._ended:
+                self._ended = True
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(self._wake_write, b"!")
+                self._drain.join(2)
+                os.close(self._wake_write)
+        return status
+
+    def _signal(self, signum: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signum)
+
+    def _drained(self) -> None:
+        """Read both pipes until they end, or until the process has and nothing more is in them."""
+        held: dict[int, bytes] = {}
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            for pipe in (self._process.stdout, self._process.stderr):
+                assert pipe is not None
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, selectors.EVENT_READ)
+                held[pipe.fileno()] = b""
+            ended = False
+            while held and not ended:
+                ready = [key.fd for key, _ in selector.select()]
+                ended = self._wake_read in ready
+                for number in list(held):
+                    if (ended or number in ready) and not self._read(number, held, everything=ended):
+                        selector.unregister(number)
+                        self._say(held.pop(number))
+        for rest in held.values():
+            self._say(rest)
+        os.close(self._wake_read)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _read(self, number: int, held: dict[int, bytes], *, everything: bool) -> bool:
+        """Take what is there and log its whole lines; False at the end of the pipe."""
+        while True:
+            try:
+                data = os.read(number, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            *lines, held[number] = (held[number] + data).split(b"\n")
+            for line in lines:
+                self._say(line)
+            if len(held[number]) > _LINE:
+                self._say(held[number])
+                held[number] = b""
+            if not everything:
+                return True
+
+    def _say(self, line: bytes) -> None:
+        if line:
+            self._log(line[:_LINE].decode("utf-8", "replace").rstrip("\r"))

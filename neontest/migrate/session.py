@@ -1,0 +1,447 @@
+"""A session with the project's own migrations: a worker in the project's interpreter, told what to walk.
+
+One session has one database for its life, since modules of the project keep the URL that they were imported with.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from neontest.errors import DeadlineExceeded, WorkerError, WrongDatabase
+from neontest.migrate.channel import Channel, Ended, TimeUp
+from neontest.migrate.environment import (
+    UrlForms,
+    command_line,
+    driver_for,
+    is_asynchronous,
+    secrets_of,
+    usable,
+)
+from neontest.migrate.interpreter import Interpreter
+from neontest.migrate.process import Child
+from neontest.migrate.project import Project
+from neontest.record import Direction, Failure, Revision, Statement, Visit
+from neontest.stop import Deadline, Stop
+
+WORKER: Final = Path(__file__).with_name("worker.py")
+START_SECONDS: Final = 60.0
+"""For the imports of alembic, sqlalchemy and flask: no code of the project runs yet."""
+CANCEL_SECONDS: Final = 2.0
+"""How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """[tool.neontest.commands]: the project's own commands, which replace the worker for visits."""
+
+    upgrade: str | tuple[str, ...]
+    downgrade: str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What the project says of itself once it is loaded."""
+
+    current: tuple[str, ...] | None
+    """The revisions that the database is at; None where the project does not load, but has its own commands."""
+    history: tuple[Revision, ...]
+    """Alembic's own reading, parents first: also of version locations that only env.py sets."""
+    version_locations: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Session:
+    """Starts the worker at once, so that it imports while the branch is being made."""
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        python: Path,
+        environ: Mapping[str, str],
+        x_arguments: Sequence[str] = (),
+        isolate: bool = False,
+        commands: Commands | None = None,
+        stop: Stop,
+        log: Callable[[str], None],
+    ) -> None:
+        self.project, self.python = project, python
+        self._environ: Mapping[str, str] = environ
+        self._isolate, self._commands, self._stop, self._log = isolate, commands, stop, log
+        self._secrets: tuple[str, ...] = ()
+        self._interpreter: Interpreter | None = None
+        self._loaded: Loaded | None = None
+        self.backends: set[int] = set()
+        """Process ids of the server's side of the connections that env.py handed over, to end what a kill left."""
+        self.notes: list[str] = []
+        command = [str(python), "-u", str(WORKER)]
+        self._channel = Channel(command, cwd=project.cwd, environ=environ, stop=stop, log=self._logged)
+        self._began = Deadline(START_SECONDS, what="starting the project's Python")
+        self._channel.send(
+            "start",
+            kind=project.kind,
+            root=os.path.realpath(project.root),
+            ini=_named(project.ini, project.cwd),
+            toml=_named(project.toml, project.cwd),
+            section=project.section,
+            scripts=_named(project.script_location, project.cwd),
+            x=list(x_arguments),
+        )
+
+    @property
+    def alive(self) -> bool:
+        """The worker can be told to walk; after a timeout or an exit() a new session is needed."""
+        return self._channel.alive
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """What the project's interpreter has; waits until its imports are done.
+
+        Raises:
+            WorkerError: it does not start, or has no Alembic.
+        """
+        if self._interpreter is None:
+            found = self._answer(self._began, "hello")
+            self._interpreter = Interpreter(
+                python=self.python,
+                version=found["python"],
+                alembic=found["alembic"],
+                sqlalchemy=found["sqlalchemy"],
+                drivers=tuple(found["drivers"]),
+            )
+        return self._interpreter
+
+    def open(
+        self, url: str, environ: Mapping[str, str], *, guard: tuple[int, int] | None, deadline: Deadline
+    ) -> Loaded:
+        """Load the project with the branch's `url`, which `environ` already carries, and read where it stands.
+
+        Args:
+            url: As Neon hands it out; `sqlalchemy.url` gets it with the driver that the project uses.
+            guard: Key of the advisory lock that the caller holds on the branch, as pg_locks shows it (classid,
+                objid): a connection of env.py from which it is not to be seen is refused before any migration.
+
+        Raises:
+            WorkerError: the project cannot be loaded, with the reason.
+            WrongDatabase: the project connects to something that is not the branch.
+        """
+        interpreter = self.interpreter
+        self._secrets, self._environ = secrets_of(url), environ
+        forms = UrlForms.parse(url)
+        asynchronous = is_asynchronous(self.project.env_py)
+        default = driver_for(interpreter, [environ.get("DATABASE_URL")], asynchronous=asynchronous)
+        urls = {name: forms.url(name) for name in usable(interpreter)} | {"": forms.url(default)}
+        self._channel.send("open", environ=dict(environ), urls=urls, guard=guard)
+        try:
+            found = self._answer(deadline, "loaded")
+        except WorkerError as error:
+            if self._commands is None:
+                raise
+            self._loaded = Loaded(current=None, history=(), version_locations=(), notes=(str(error),))
+            return self._loaded
+        self._loaded = Loaded(
+            current=tuple(found["current"][0]) if found["current"] else (),
+            history=tuple(_revision(facts) for facts in found["revisions"]),
+            version_locations=tuple(Path(place) for place in found["locations"]),
+            notes=() if len(found["current"]) < 2 else (f"env.py migrates {len(found['current'])} databases",),
+        )
+        return self._loaded
+
+    def visit(self, direction: Direction, to: str, *, deadline: Deadline) -> Visit:
+        """Walk to `to` in one run of the project's own env.py, with a new connection.
+
+        Args:
+            to: A revision id, `head`, `heads`, `base`, or several ids joined by `, `.
+        """
+        if self._commands is not None:
+            return self._command(direction, to, deadline)
+        self._channel.send("visit", direction=direction, to=to)
+        visit = self._visited(direction, to, deadline)
+        if self.alive:
+            self._finish(deadline)
+        return visit
+
+    def stairway(
+        self,
+        steps: Sequence[tuple[Direction, str]],
+        *,
+        step_seconds: float,
+        after: Callable[[Visit], bool],
+    ) -> None:
+        """Walk `steps`, the revision to upgrade or to downgrade each, in one run of env.py with a commit after each.
+
+        `after` gets each visit when it is committed, while the worker waits; False ends the stairway, and so does a
+        failed step, after which the rest may be walked by another call if the session is still `alive`.
+        """
+        below = {revision.id: ", ".join(revision.down) or None for revision in self._history()}
+        if self._commands is not None:
+            for direction, name in steps:
+                to = name if direction == "upgrade" else (below.get(name) or "base" if name in below else "-1")
+                what = f"{direction} {name}"
+                if not after(self._command(direction, to, Deadline(step_seconds, what=what))) or not self.alive:
+                    return
+            return
+        self._channel.send("stairway", steps=[list(step) for step in steps], isolate=self._isolate)
+        for direction, name in steps:
+            deadline = Deadline(step_seconds, what=f"{direction} {name}")
+            visit = self._visited(direction, name, deadline, below=below)
+            go = after(visit)
+            if not self.alive:
+                return
+            if visit.error is not None:
+                break
+            self._channel.send("go" if go else "stop")
+            if not go:
+                break
+        self._finish(Deadline(step_seconds, what="the end of the stairway"))
+
+    def current(self, *, deadline: Deadline | None = None) -> tuple[str, ...]:
+        """The revisions that the database is at, as the project's own env.py finds them."""
+        self._channel.send("current")
+        found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), "current")
+        return tuple(found["current"][0]) if found["current"] else ()
+
+    def close(self) -> None:
+        """End the worker: ask it to, then make it."""
+        self._channel.close()
+
+    def kill(self) -> None:
+        """End the worker and all that it started: interrupt, terminate, kill."""
+        self._channel.kill()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.kill()
+
+    def _visited(
+        self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None
+    ) -> Visit:
+        """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
+        trail = _Trail()
+        began = time.monotonic()
+        try:
+            while (report := self._channel.receive(deadline))["is"] != "visited":
+                self._noted(report, trail, deadline)
+            error = report["error"] and self._failure(report["error"])
+        except Ended as end:
+            report, error = {}, trail.failure("exit", str(end))
+        except TimeUp:
+            report, error = {}, self._stopped(trail, deadline)
+        if below is not None:
+            lower = below.get(to)
+            from_, to_ = (lower, to) if direction == "upgrade" else (to, lower)
+        else:
+            from_, to_ = _joined(report.get("from")), _joined(report["to"]) if report else to
+        return Visit(
+            direction=direction,
+            from_=from_,
+            to=to_,
+            seconds=report.get("seconds", time.monotonic() - began),
+            statements=tuple(trail.statements),
+            error=error,
+            moved=report.get("moved", False),
+        )
+
+    def _noted(self, report: Mapping[str, Any], trail: _Trail, deadline: Deadline) -> None:
+        """Take a report that is not an answer: what was seen on the way."""
+        if report["is"] == "statement":
+            trail.statements.append(
+                Statement(
+                    sql=self._hidden(report["sql"]),
+                    seconds=report["seconds"],
+                    file=report["file"],
+                    line=report["line"],
+                )
+            )
+        elif report["is"] == "step":
+            trail.revision = report["revision"]
+        elif report["is"] == "running":
+            trail.running = report["statement"]
+        elif report["is"] == "pid":
+            self.backends.add(report["pid"])
+        elif report["is"] == "note":
+            self.notes.append(self._hidden(report["text"]))
+        elif report["is"] == "wrong-database":
+            self._finish(deadline)
+            raise _wrong_database(report)
+        elif report["is"] == "failed":
+            self._finish(deadline)
+            raise self._unloadable(report["error"])
+
+    def _stopped(self, trail: _Trail, deadline: Deadline) -> Failure:
+        """Cancel what runs, learn what it was, and end the worker: nobody knows what state it is in."""
+        self._channel.send("cancel")
+        grace = Deadline(CANCEL_SECONDS, what="ending the visit")
+        try:
+            while (report := self._channel.receive(grace))["is"] != "visited":
+                self._noted(report, trail, grace)
+        except (Ended, TimeUp):
+            pass
+        self.kill()
+        return trail.failure("timeout", f"{deadline.what} took longer than {deadline.seconds:g} s")
+
+    def _answer(self, deadline: Deadline, wanted: str) -> dict[str, Any]:
+        """The report that answers a command without visits."""
+        trail = _Trail()
+        found: dict[str, Any] | None = None
+        try:
+            while (report := self._channel.receive(deadline))["is"] != "done":
+                if report["is"] == wanted:
+                    found = report
+                else:
+                    self._noted(report, trail, deadline)
+        except Ended as end:
+            raise WorkerError(f"loading the project: {end}", hint=f"run its own command with {self.python}") from end
+        except TimeUp as late:
+            failure = self._stopped(trail, deadline)
+            doing = f" in {failure.sql!r}" if failure.sql else ""
+            raise DeadlineExceeded(f"{failure.message}{doing}", hint="raise the limit, or find what hangs") from late
+        if found is None:
+            raise WorkerError(f"the worker gave no answer to what should be {wanted}")
+        return found
+
+    def _finish(self, deadline: Deadline) -> None:
+        """Read on until the command is done; env.py may still do something after the last visit."""
+        trail = _Trail()
+        try:
+            while (report := self._channel.receive(deadline))["is"] != "done":
+                self._noted(report, trail, deadline)
+        except Ended as end:
+            self.notes.append(f"after the last step, {end}")
+        except TimeUp:
+            self.notes.append(self._stopped(trail, deadline).message)
+
+    def _command(self, direction: Direction, to: str, deadline: Deadline) -> Visit:
+        """One visit by the project's own command."""
+        assert self._commands is not None
+        words = command_line(getattr(self._commands, direction), to)
+        before = self._look()
+        began, last = time.monotonic(), [""]
+
+        def log(line: str) -> None:
+            last[0] = line.strip() or last[0]
+            self._logged(line)
+
+        error: Failure | None = None
+        try:
+            child = Child(words, cwd=self.project.cwd, environ=self._environ, stop=self._stop, log=log)
+        except OSError as failed:
+            raise WorkerError(f"{words[0]} does not start: {failed.strerror}") from failed
+        try:
+            ended = child.wait(deadline.left())
+        finally:
+            status = child.end()
+        if not ended:
+            error = Failure(kind="timeout", message=f"{deadline.what} took longer than {deadline.seconds:g} s")
+        elif status:
+            message = f"{' '.join(words)}: {Ended(status)}" + (f": {last[0]}" if last[0] else "")
+            error = Failure(kind="command", message=self._hidden(message))
+        seconds, after = time.monotonic() - began, self._look()
+        return Visit(
+            direction=direction,
+            from_=_joined(before),
+            to=_joined(after) if after is not None and error is None else to,
+            seconds=seconds,
+            error=error,
+            moved=error is None and (before is None or before != after),
+            traced=False,
+        )
+
+    def _look(self) -> Sequence[str] | None:
+        loaded = self._loaded is not None and self._loaded.current is not None and self.alive
+        return self.current() if loaded else None
+
+    def _history(self) -> tuple[Revision, ...]:
+        return self._loaded.history if self._loaded is not None else ()
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _logged(self, line: str) -> None:
+        self._log(self._hidden(line))
+
+    def _failure(self, facts: Mapping[str, Any]) -> Failure:
+        return Failure(
+            message=self._hidden(facts["message"]),
+            kind=facts["kind"],
+            revision=facts.get("revision"),
+            file=facts.get("file"),
+            line=facts.get("line"),
+            sql=self._hidden(facts["sql"]) if facts.get("sql") else None,
+            sqlstate=facts.get("sqlstate"),
+        )
+
+    def _unloadable(self, facts: Mapping[str, Any]) -> WorkerError:
+        missing = facts.get("missing")
+        if missing:
+            return WorkerError(
+                f"{self.python} has no {missing}",
+                hint=f"install {missing} there, or name the project's interpreter with --python",
+            )
+        failure = self._failure(facts)
+        where = f" ({failure.file}:{failure.line})" if failure.file else ""
+        return WorkerError(
+            f"the project does not load: {failure.kind}: {failure.message}{where}",
+            hint="its own command, such as `alembic current`, says more",
+        )
+
+
+class _Trail:
+    """What a visit has shown so far."""
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self.revision: str | None = None
+        self.running: Mapping[str, Any] | None = None
+
+    def failure(self, kind: str, message: str) -> Failure:
+        at: Mapping[str, Any] = self.running or {}
+        return Failure(
+            kind=kind,
+            message=message,
+            revision=self.revision,
+            file=at.get("file"),
+            line=at.get("line"),
+            sql=at.get("sql"),
+        )
+
+
+def _revision(facts: Mapping[str, Any]) -> Revision:
+    return Revision(
+        id=facts["id"],
+        down=tuple(facts["down"]),
+        depends_on=tuple(facts["depends_on"]),
+        labels=tuple(facts["labels"]),
+        message=facts["message"],
+        file=facts["file"],
+        upgrade_line=facts["upgrade_line"],
+        downgrade_line=facts["downgrade_line"],
+    )
+
+
+def _wrong_database(facts: Mapping[str, Any]) -> WrongDatabase:
+    where = f"{facts['host'] or 'a local socket'}/{facts['database'] or ''}"
+    return WrongDatabase(
+        f"the project connects to {where}, not to the branch; nothing was migrated",
+        hint='say where it reads its URL: [tool.neontest.env] with NAME = "{url}", or [tool.neontest.files]',
+    )
+
+
+def _joined(heads: Sequence[str] | None) -> str | None:
+    return ", ".join(heads) if heads else None
+
+
+def _named(path: Path | None, cwd: Path) -> str | None:
+    """As the project's own command would be told: relative to where it runs, if it lies below."""
+    if path is None:
+        return None
+    return os.path.relpath(path, cwd) if path.is_relative_to(cwd) else str(path)

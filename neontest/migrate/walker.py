@@ -1,0 +1,388 @@
+"""Loads the project once, and runs its env.py as often as a session says: whole visits and stairways.
+
+A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
+"""
+
+# ruff: noqa: N818, UP006, UP035, UP045
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from neontest.migrate import watch
+else:
+    import neontest_watch as watch  # put there by worker
+
+Facts = Dict[str, Any]
+
+
+class Refused(BaseException):
+    """The project connected to something that is not the branch. No `except Exception` of an env.py holds it."""
+
+
+class Unloadable(Exception):
+    """The project cannot be loaded, or its env.py does not run; the first argument says why, as a failure."""
+
+
+class Walker:
+    """Loads the project once, and runs its env.py as often as it is told to."""
+
+    def __init__(
+        self, send: Callable[..., None], go_on: Callable[[], bool], watching: watch.Watch, project: Facts
+    ) -> None:
+        self._send, self._go_on, self._watch, self._project = send, go_on, watching, project
+        self._guard: Optional[Tuple[int, int]] = None
+        self._guarded: Any = None
+        self._app: Any = None
+        self.config: Any = None
+        self.script: Any = None
+        self.calls: List[Facts] = []
+        """One for each time that the running env.py asked for migrations: heads before, heads after."""
+        self.step: Optional[Facts] = None
+        self.several = False
+        """env.py asks for migrations more than once: several databases."""
+        self.refused = False
+
+    # -- loading
+
+    def load(self, environ: Dict[str, str], urls: Dict[str, str], guard: Optional[List[int]]) -> None:
+        for name in set(os.environ) - set(environ):
+            del os.environ[name]
+        os.environ.update(environ)
+        self._guard = (guard[0] & 0xFFFFFFFF, guard[1] & 0xFFFFFFFF) if guard else None
+        from alembic.script import ScriptDirectory
+
+        if self._project["kind"] == "flask":
+            self._app = flask_app()
+        self.config = self._config(urls)
+        self.script = ScriptDirectory.from_config(self.config)
+
+    def _config(self, urls: Dict[str, str]) -> Any:
+        from alembic.config import Config
+
+        ini, toml, section = self._project["ini"], self._project["toml"], self._project["section"]
+        options = {"config": ini and [ini], "name": section, "x": self._project["x"] or None, "raiseerr": True}
+        if self._app is not None:
+            with self._app.app_context():
+                migrate = self._app.extensions["migrate"].migrate
+                config = migrate.get_config(self._project["scripts"], x_arg=self._project["x"])
+        elif "toml_file" in inspect.signature(Config.__init__).parameters:
+            config = Config(file_=ini, toml_file=toml, ini_section=section)
+        else:
+            config = Config(file_=ini, ini_section=section)
+        config.cmd_opts = config.cmd_opts or argparse.Namespace()
+        for name, value in dict(options, quiet=False, sql=False, tag=None, verbose=False).items():
+            if getattr(config.cmd_opts, name, None) is None:
+                setattr(config.cmd_opts, name, value)
+        section = config.config_ini_section
+        parser = config.file_config
+        own = parser.get(section, "sqlalchemy.url", raw=True, fallback="") if parser.has_section(section) else ""
+        url = urls.get(own.partition("://")[0].partition("+")[2], urls[""]).replace("%", "%%")
+        config.set_section_option(section, "sqlalchemy.url", url)
+        if parser.has_option(section, "url"):
+            config.set_section_option(section, "url", url)
+        return config
+
+    def revisions(self) -> List[Facts]:
+        """What the scripts say of themselves, parents first."""
+        found = []
+        for script in self.script.walk_revisions():
+            found.append(
+                {
+                    "id": script.revision,
+                    "down": list(script._versioned_down_revisions),
+                    "depends_on": list(getattr(script, "_resolved_dependencies", ())),
+                    "labels": sorted(script._orig_branch_labels),
+                    "message": watch.text((script.doc or "").split("\n")[0]),
+                    "file": self._watch.name(script.path),
+                    "upgrade_line": line_of(script.module, "upgrade"),
+                    "downgrade_line": line_of(script.module, "downgrade"),
+                }
+            )
+        self._watch.scripts([script.path for script in self.script.walk_revisions()])
+        return found[::-1]
+
+    # -- one run of env.py
+
+    def run(self, fn: Callable[..., Any], *, verb: str, to: str, stepwise: bool = False, on: bool = True) -> Any:
+        """Execute env.py with `fn` as what it migrates by. Returns the failure that came out of it, or None."""
+        from alembic.runtime.environment import EnvironmentContext
+
+        options: Facts = {"dont_mutate": True} if verb == "current" else {}
+        context = EnvironmentContext(
+            self.config, self.script, fn=fn, as_sql=False, starting_rev=None, destination_rev=to, tag=None, **options
+        )
+        configure = context.configure
+
+        def configured(*args: Any, **kwargs: Any) -> None:
+            self._check(args[0] if args else kwargs.get("connection"))
+            theirs = kwargs.get("on_version_apply") or ()
+            kwargs["on_version_apply"] = (*(theirs if isinstance(theirs, (list, tuple)) else (theirs,)), self._applied)
+            if stepwise:
+                kwargs["transaction_per_migration"] = True
+            configure(*args, **kwargs)
+
+        context.configure = configured  # type: ignore[method-assign]
+        self._say(verb, to)
+        self.calls, self._guarded, failure = [], None, None
+        self._watch.begin(on)
+        try:
+            with self._app.app_context() if self._app is not None else contextlib.nullcontext(), context:
+                self.script.run_env()
+        except Refused:
+            self.refused = True
+        except BaseException as error:  # noqa: BLE001  # exit() and interrupts too: all end up in the report
+            failure = self.explain(error)
+        finally:
+            self._watch.on = False
+        self._watch.tidy(collect=not stepwise or failure is not None)
+        if self.refused:
+            raise Refused
+        return failure
+
+    def _say(self, verb: str, to: str) -> None:
+        """What a look at the command line shows: `alembic upgrade head`, or `flask db upgrade head`."""
+        import alembic.command
+
+        self.config.cmd_opts.revision = to
+        self.config.cmd_opts.cmd = (getattr(alembic.command, verb), ["revision"], ["sql", "tag"])
+        sys.argv = (["flask", "db"] if self._app is not None else ["alembic"]) + [verb, to]
+
+    def _check(self, connection: Any) -> None:
+        """Refuse a connection from which the guard's lock is not to be seen: it leads elsewhere."""
+        if self._guard is None or connection is None or connection is self._guarded:
+            return
+        query = "SELECT pg_backend_pid(), count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        driver = watch.dbapi(connection)
+        status = getattr(getattr(driver, "info", None), "transaction_status", None)
+        idle = not connection.in_transaction() if status is None else status == 0
+        seen: Any = (0, 0)
+        if connection.dialect.name == "postgresql":
+            cursor = connection.connection.cursor()
+            cursor.execute(query + "AND classid = {} AND objid = {}".format(*self._guard))
+            seen = cursor.fetchone()
+            cursor.close()
+            if idle:
+                connection.connection.rollback()
+        if not seen[1]:
+            url = connection.engine.url
+            self._send("wrong-database", host=url.host, port=url.port, database=url.database)
+            self.refused = True
+            raise Refused
+        self._guarded = connection
+        self._send("pid", pid=seen[0])
+
+    def called(self, heads: Tuple[str, ...], context: Any) -> Facts:
+        """Note that env.py asks for migrations on this connection, which has to be the branch's."""
+        if context.connection is None:
+            raise RuntimeError("env.py gave context.configure() no connection")
+        self._check(context.connection)
+        external = bool(getattr(context, "_in_external_transaction", False))
+        call = {"before": sorted(heads), "after": sorted(heads), "external": external}
+        self.calls.append(call)
+        return call
+
+    def _applied(self, heads: Any = (), **_: Any) -> None:
+        self.calls[-1]["after"] = sorted(heads)
+        if self.step is not None:
+            self.step["applied"] = True
+
+    def explain(self, error: Optional[BaseException]) -> Optional[Facts]:
+        """The first database error that was not recovered from, else the step's own, else `error`."""
+        step = self.stepping()
+        failure: Optional[Facts] = self._watch.first or step.get("error")
+        if failure is None and error is not None:
+            file, line = self._watch.traceback(error)
+            failure = dict(watch.described(error), file=file, line=line, sql=None)
+        return failure and dict(failure, revision=step.get("revision"))
+
+    # -- walking
+
+    def stepping(self) -> Facts:
+        return self.step or {}
+
+    def begin(self, direction: str, revision: str) -> None:
+        self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
+        self._send("step", direction=direction, revision=revision)
+
+    def watched(self, step: Any) -> Any:
+        """The step, with its migration's own exception kept even where env.py swallows it."""
+        migrate = step.migration_fn
+
+        def migration(**kwargs: Any) -> None:
+            try:
+                migrate(**kwargs)
+            except BaseException as error:
+                if self.step is not None and not isinstance(error, Refused):
+                    self.step["error"] = self.explain(error)
+                raise
+
+        migration.__name__ = getattr(migrate, "__name__", "migration")
+        step.migration_fn = migration
+        return step
+
+    def heads(self) -> List[List[str]]:
+        """The current heads as another run of env.py finds them, a list each time that it asks."""
+
+        def look(heads: Tuple[str, ...], context: Any) -> List[Any]:
+            self.called(heads, context)
+            return []
+
+        self.step = None
+        failure = self.run(look, verb="current", to="heads", on=False)
+        if failure is not None:
+            raise Unloadable(failure)
+        return [call["before"] for call in self.calls]
+
+    def open(self, command: Facts) -> None:
+        try:
+            self.load(command["environ"], command["urls"], command["guard"])
+            current = self.heads()
+            self.several = len(current) > 1
+            revisions = self.revisions()
+        except (Refused, Unloadable):
+            raise
+        except BaseException as error:
+            raise Unloadable(self.explain(error)) from error
+        locations = [str(place) for place in self.script._version_locations]
+        self._send("loaded", current=current, revisions=revisions, locations=locations)
+
+    def plan(self, direction: str, to: str, heads: Tuple[str, ...]) -> List[Any]:
+        """Alembic's own steps; where a downgrade keeps or leaves several heads, all that is not below `to`."""
+        names = [name.strip() for name in to.split(",")]
+        if direction == "upgrade":
+            steps: List[Any] = self.script._upgrade_revs(names[0] if len(names) == 1 else tuple(names), heads)
+            return steps
+        if len(names) == 1 and len(heads) < 2:
+            return list(self.script._downgrade_revs(names[0], heads))
+        from alembic.runtime.migration import MigrationStep
+
+        keep = set(self._ancestry([name for name in names if name != "base"]))
+        leave = [name for name in self._ancestry(list(heads)) if name not in keep]
+        revisions = self.script.revision_map
+        return [MigrationStep.downgrade_from_script(revisions, revisions.get_revision(name)) for name in leave[::-1]]
+
+    def _ancestry(self, names: List[str]) -> List[str]:
+        """The revisions and all below them, parents and dependencies first."""
+        found: Dict[str, None] = {}
+        todo = [(name, False) for name in names]
+        while todo:
+            name, ready = todo.pop()
+            script = self.script.revision_map.get_revision(name)
+            if ready:
+                found[script.revision] = None
+            elif script.revision not in found:
+                todo.append((name, True))
+                todo.extend((below, False) for below in script._all_down_revisions)
+        return list(found)
+
+    def target(self, to: str) -> List[str]:
+        """The ids that `to` stands for; itself where Alembic cannot tell."""
+        try:
+            found = [self.script.get_revisions(name.strip()) for name in to.split(",")]
+            return sorted(script.revision for scripts in found for script in scripts if script is not None)
+        except Exception:  # noqa: BLE001  # the run itself says what is wrong with it
+            return [to]
+
+    def visit(self, direction: str, to: str) -> None:
+        self.step = None
+        began = time.perf_counter()
+        unfinished = []
+
+        def fn(heads: Tuple[str, ...], context: Any) -> Iterator[Any]:
+            self.called(heads, context)
+            unfinished.append(True)
+            for step in self.plan(direction, to, heads):
+                self.begin("upgrade" if step.is_upgrade else "downgrade", step.revision.revision)
+                yield self.watched(step)
+            unfinished.pop()
+
+        failure = self.run(fn, verb=direction, to=to)
+        seconds = time.perf_counter() - began
+        if failure is None and unfinished:
+            failure = self.explain(None)
+        self.told(direction, self.target(to), seconds, failure)
+
+    def told(self, direction: str, to: List[str], seconds: float, failure: Optional[Facts]) -> Optional[Facts]:
+        """Report the visit that just ended, having looked whether the version table moved as Alembic meant it to."""
+        calls, explained, moved = self.calls, self.explain(None), False
+        if failure is None and calls:
+            try:
+                moved = self.heads() == [call["after"] for call in calls]
+                failure = None if moved else explained
+            except Unloadable as error:
+                failure = error.args[0]
+        before = calls[0]["before"] if calls else None
+        facts: Facts = {"direction": direction, "from": before, "to": to, "seconds": seconds}
+        self._send("visited", moved=moved, error=failure, **facts)
+        return failure
+
+    def stairway(self, steps: List[Tuple[str, str]], isolate: bool) -> None:
+        """All steps in one run of env.py, a commit and a report after each; a run a step where that cannot be.
+
+        It cannot where env.py holds a transaction of its own around everything, or asks for several databases.
+        """
+        from alembic.runtime.migration import MigrationStep
+
+        left = list(steps)
+
+        def fn(heads: Tuple[str, ...], context: Any) -> Iterator[Any]:
+            single = self.called(heads, context)["external"] or self.several or isolate
+            while left:
+                direction, name = left[0]
+                if self.step is None or not single:
+                    self.begin(direction, name)
+                make = (
+                    MigrationStep.upgrade_from_script if direction == "upgrade" else MigrationStep.downgrade_from_script
+                )
+                script = self.script.revision_map.get_revision(name)
+                yield self.watched(make(self.script.revision_map, script))
+                step = self.stepping()
+                step["done"] = time.perf_counter()
+                if single:
+                    return
+                left.pop(0)
+                self.step = None
+                facts = {"direction": direction, "from": None, "to": None, "seconds": step["done"] - step["at"]}
+                self._send("visited", moved=step.get("applied", False), error=None, **facts)
+                if not self._go_on():
+                    left.clear()
+
+        while left:
+            self.step, began = None, time.perf_counter()
+            failure = self.run(fn, verb=left[0][0], to=left[0][1], stepwise=True)
+            if not left:
+                if failure is not None:
+                    self._send("note", text="after the last step, env.py failed: " + failure["message"])
+                return
+            step = self.stepping()
+            direction, name = left.pop(0)
+            if failure is None and "done" not in step:
+                nothing = {"kind": "NothingRun", "message": "env.py ended without running any migration"}
+                failure = self.explain(None) or dict(nothing, revision=name)
+            failure = self.told(direction, [], time.perf_counter() - step.get("at", began), failure)
+            if failure is not None or not self._go_on():
+                return
+
+
+def flask_app() -> Any:
+    """The application as `flask` itself finds it; FLASK_RUN_FROM_CLI keeps its `app.run()` from serving."""
+    from flask.cli import ScriptInfo, load_dotenv
+
+    os.environ["FLASK_RUN_FROM_CLI"] = "true"
+    load_dotenv()
+    app = ScriptInfo(app_import_path=os.environ.get("FLASK_APP")).load_app()
+    if "migrate" not in app.extensions:
+        raise RuntimeError("the Flask application was found, but Flask-Migrate is not initialised on it")
+    return app
+
+
+def line_of(module: Any, name: str) -> int:
+    code = getattr(getattr(module, name, None), "__code__", None)
+    return code.co_firstlineno if code is not None else 0

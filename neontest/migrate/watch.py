@@ -1,0 +1,196 @@
+"""What a run of env.py does to the database, seen through SQLAlchemy's events: statements, and the first true error.
+
+A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQLAlchemy 1.3.24 to 2.1, nothing of ours.
+"""
+
+# ruff: noqa: PTH100, PTH120, UP006, UP032, UP035, UP045
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+import weakref
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STANDARD = os.path.dirname(os.path.abspath(os.__file__))
+LONGEST = 20_000
+"""Characters of a statement or a message that are reported."""
+
+Place = Tuple[Optional[str], Optional[int]]
+Facts = Dict[str, Any]
+Ran = Tuple[str, Place, bool, float, Any]
+
+
+def text(value: object) -> str:
+    """Printable by any encoder: lone surrogates are replaced, and what is too long is cut."""
+    whole = str(value)
+    cut = whole if len(whole) <= LONGEST else whole[:LONGEST] + " …"
+    return cut.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+
+
+class Watch:
+    """Sees every statement and every database error of every engine, through SQLAlchemy's events."""
+
+    def __init__(self, send: Callable[..., None], root: str) -> None:
+        self._send, self._root = send, root
+        self._scripts: Dict[str, str] = {}
+        self._places: Dict[str, Optional[str]] = {}
+        self._running: Dict[int, Ran] = {}
+        self._connections: List[Any] = []
+        self._engines: Any = weakref.WeakSet()
+        self.on = False
+        self.first: Optional[Facts] = None
+        """The first database error that nothing recovered from since."""
+
+    def listen(self) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        event.listen(Engine, "engine_connect", self._connected)
+        event.listen(Engine, "before_cursor_execute", self._before)
+        event.listen(Engine, "after_cursor_execute", self._after)
+        event.listen(Engine, "handle_error", self._failed)
+        event.listen(Engine, "rollback_savepoint", self._rolled_back)
+
+    def name(self, path: str) -> str:
+        """A file's name from the project's root, with `/`; absolute where it lies elsewhere."""
+        name = os.path.relpath(os.path.realpath(path), self._root)
+        return (path if name.startswith("..") else name).replace(os.sep, "/")
+
+    def scripts(self, paths: List[str]) -> None:
+        self._scripts = {os.path.realpath(path): self.name(path) for path in paths}
+        self._places.clear()
+
+    def begin(self, on: bool) -> None:
+        self.on, self.first = on, None
+        self._connections.clear()
+
+    def place(self, file: str) -> Optional[str]:
+        """The migration's name; "" for SQLAlchemy, Alembic and this file; None for other code."""
+        if file not in self._places:
+            folders = file.replace(os.sep, "/").split("/")
+            library = file.startswith("<") or "sqlalchemy" in folders or "alembic" in folders
+            library = library or os.path.dirname(file) in (HERE, STANDARD)
+            self._places[file] = self._scripts.get(os.path.realpath(file), "" if library else None)
+        return self._places[file]
+
+    def origin(self) -> Tuple[Place, bool]:
+        """The innermost line of a migration on the stack; and whether Alembic itself is the one who asks."""
+        frame: Any = sys._getframe(2)
+        other = own = False
+        while frame is not None:
+            code = frame.f_code
+            place = self.place(code.co_filename)
+            if place:
+                return (place, frame.f_lineno), False
+            if place is None:
+                other = True
+            elif code.co_name == "run_migrations" and not other:
+                own = True
+            frame = frame.f_back
+        return (None, None), own
+
+    def traceback(self, error: BaseException) -> Place:
+        """The innermost line of a migration that the exception passed; a migration that does not parse is one too."""
+        found: Place = (None, None)
+        trace = error.__traceback__
+        while trace is not None:
+            place = self.place(trace.tb_frame.f_code.co_filename)
+            if place:
+                found = (place, trace.tb_lineno)
+            trace = trace.tb_next
+        if found[0] is None and isinstance(error, SyntaxError) and error.filename:
+            found = (self.name(error.filename), error.lineno)
+        return found
+
+    def cancel(self) -> None:
+        """Say what is running, and stop it on the server where the driver can."""
+        current = list(self._running.values())
+        sql, (file, line), _, began, connection = current[-1] if current else ("", (None, None), True, 0.0, None)
+        shown = {"sql": text(sql), "file": file, "line": line, "seconds": time.perf_counter() - began}
+        self._send("running", statement=shown if current else None)
+        with contextlib.suppress(Exception):
+            dbapi(connection).cancel()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def tidy(self, collect: bool) -> None:
+        """Give up every connection that the run left open, as the end of its process would."""
+        for reference in self._connections:
+            connection = reference()
+            with contextlib.suppress(Exception):
+                if connection is not None and not connection.closed and not is_async(connection):
+                    connection.close()
+        for engine in list(self._engines):
+            with contextlib.suppress(Exception):
+                if is_async(engine):
+                    engine.dispose(close=False)
+                else:
+                    engine.dispose()
+        self._connections.clear()
+        self._running.clear()
+        if collect:
+            gc.collect()
+
+    def _connected(self, connection: Any, *_: Any) -> None:
+        self._engines.add(connection.engine)
+        self._connections.append(weakref.ref(connection))
+
+    def _before(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if self.on:
+            place, own = self.origin()
+            self._running[id(cursor)] = (statement, place, own, time.perf_counter(), connection)
+
+    def _after(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        ran = self._running.pop(id(cursor), None)
+        if ran is not None:
+            self._tell(ran)
+            if ran[2] or ran[1][0]:
+                self.first = None
+
+    def _tell(self, ran: Ran) -> None:
+        sql, (file, line), own, began, _ = ran
+        if not own:
+            self._send("statement", sql=text(sql), seconds=time.perf_counter() - began, file=file, line=line)
+
+    def _failed(self, context: Any) -> None:
+        ran = self._running.pop(id(context.cursor), None)
+        if ran is not None:
+            self._tell(ran)
+        if self.first is None:
+            file, line = ran[1] if ran is not None else self.origin()[0]
+            sql = context.statement
+            self.first = dict(described(context.original_exception), file=file, line=line, sql=sql and text(sql))
+
+    def _rolled_back(self, *_: Any) -> None:
+        self.first = None
+
+
+def described(error: BaseException) -> Facts:
+    """Kind, message and SQLSTATE of an exception, in the words of the database where it has any."""
+    origin: Any = getattr(error, "orig", None) or error
+    if not hasattr(origin, "diag") and hasattr(origin.__cause__, "sqlstate"):
+        origin = origin.__cause__  # asyncpg's own, below SQLAlchemy's adapter
+    diag = getattr(origin, "diag", None)
+    fields = origin.args[0] if origin.args and isinstance(origin.args[0], dict) else {}  # pg8000
+    message = getattr(diag, "message_primary", None) or fields.get("M") or str(origin).strip()
+    detail = getattr(diag, "message_detail", None) or fields.get("D") or getattr(origin, "detail", None)
+    state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or fields.get("C")
+    kind = type(origin).__name__
+    if isinstance(error, SystemExit):
+        kind, message = "exit", "the process was asked to exit with status {!r}".format(error.code)
+    message = "{} ({})".format(message, detail) if detail else message
+    return {"kind": kind, "message": text(message or kind), "sqlstate": state if isinstance(state, str) else None}
+
+
+def dbapi(connection: Any) -> Any:
+    """The driver's own connection below SQLAlchemy's."""
+    pooled = connection.connection
+    return getattr(pooled, "dbapi_connection", None) or pooled.connection
+
+
+def is_async(connectable: Any) -> bool:
+    return bool(getattr(connectable.dialect, "is_async", False))
