@@ -1,0 +1,112 @@
+"""The Neon API as a WSGI application: who asks, for what, and how a refusal is said.
+
+Source of the words and shapes: the OpenAPI document in the npm package @neondatabase/api-client 2.7.3, and
+https://neon.com/docs (2026-11-22). neontest's own client speaks to it as every other client does, over a socket.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from uuid import uuid4
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from neontest.errors import NeontestError
+from neontest.local.problem import Problem, not_found
+from neontest.local.requests import Query
+from neontest.local.routes import ROUTES, Answer, Call, url_map
+from neontest.local.shapes import Json
+from neontest.local.site import Site
+
+LARGEST_BODY: Final = 1 << 20
+"""Bytes; a branch with 50 annotations needs a few thousand."""
+WRONG_KEY: Final = "supplied credentials do not pass authentication"
+COOKIES: Final = ("zenith", "keycloak_token")
+"""neonctl sends its key as these too."""
+
+_log = logging.getLogger(__name__)
+_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class App:
+    """Answers one project's API to whoever has the key."""
+
+    def __init__(self, site: Site, api_key: str) -> None:
+        self._site = site
+        self._api_key = api_key.encode()
+        self._map = url_map()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = LARGEST_BODY
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+        try:
+            answer = self._answer(request)
+        except Problem as problem:
+            response = _refusal(problem, request_id)
+        else:
+            response = _response(answer.status, answer.json)
+        response.headers["X-Request-ID"] = request_id
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            # Read in any case: what is left of a body would be taken for the connection's next request.
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            raise Problem(413, f"the request body is larger than {LARGEST_BODY} bytes") from None
+        except (HTTPException, OSError):
+            raise Problem(400, "the request body cannot be read") from None
+        if not self._may(request):
+            raise Problem(401, WRONG_KEY)
+        try:
+            endpoint, found = self._map.bind_to_environ(request.environ).match()
+        except MethodNotAllowed:
+            raise Problem(405, f"method {request.method} is not allowed here") from None
+        except (NotFound, HTTPException):
+            raise Problem(404, "this request is not one that a local Neon answers") from None
+        path = dict(found)
+        if path.pop("project_id", self._site.project.id) != self._site.project.id:
+            raise not_found("project")
+        call = Call(site=self._site, path=path, query=Query(request.args), body=body)
+        return self._called(ROUTES[endpoint], call)
+
+    def _called(self, route: Callable[[Call], Answer], call: Call) -> Answer:
+        try:
+            answer = route(call)
+        except NeontestError as error:
+            raise Problem(500, error.message) from error
+        except Problem:
+            raise
+        except Exception as error:
+            _log.error("an answer of the local Neon failed", exc_info=error)
+            # A bug of ours. Its text may hold anything: only its kind goes out.
+            raise Problem(500, f"internal error ({type(error).__name__})") from error
+        if answer.begin is not None:
+            answer.begin()
+        return answer
+
+    def _may(self, request: Request) -> bool:
+        """Somebody has the key; each of them is compared in constant time."""
+        kind, _, key = request.headers.get("Authorization", "").partition(" ")
+        offered = [key.strip()] if kind.lower() == "bearer" else []
+        offered += [request.cookies[name] for name in COOKIES if name in request.cookies]
+        right = [hmac.compare_digest(each.encode("utf-8", "replace"), self._api_key) for each in offered]
+        return any(right)
+
+
+def _refusal(problem: Problem, request_id: str) -> Response:
+    return _response(problem.status, {"request_id": request_id, "code": problem.code, "message": problem.message})
+
+
+def _response(status: int, body: Json | None) -> Response:
+    if body is None:
+        return Response(status=status)
+    return Response(json.dumps(body), status=status, content_type="application/json; charset=utf-8")

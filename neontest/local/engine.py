@@ -1,0 +1,278 @@
+"""A Neon of one's own, in this process: real Postgres clusters, and the API that speaks for them.
+
+`neontest run` has one for as long as it runs, `neontest serve` one whose state is kept. Both are spoken to over a
+loopback socket: there is one way only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from uuid import uuid4
+
+from neontest.errors import LocalError, UsageError
+from neontest.local import branching, identity, roles
+from neontest.local.app import App
+from neontest.local.binaries import Binaries
+from neontest.local.cluster import Clusters
+from neontest.local.held import Held
+from neontest.local.listener import Listener
+from neontest.local.moments import now
+from neontest.local.problem import Problem
+from neontest.local.site import Site
+from neontest.local.store import UNFINISHED, Branch, Endpoint, Project, Role, State, Store
+from neontest.local.work import Work
+
+BRANCHES_LIMIT: Final = 100
+"""Branches that a local project may have; Neon's Free plan has 10."""
+FILE: Final = "neon.json"
+KEY_FILE: Final = "api-key"
+LOCK_FILE: Final = "serve.lock"
+REAP_AGAIN: Final = 1.0
+"""Seconds after which the end of an expired branch is tried again, when something is still being done with it."""
+
+
+class LocalNeon:
+    """A local Neon with one project, from `with` to its end.
+
+    `persistent` keeps branches, passwords and the key in `state`, for one server at a time; otherwise nothing remains.
+    `port` 0 takes a free one.
+
+    Raises (at `with`):
+        UsageError: the address cannot be listened on, or another server has the state.
+        LocalError: Postgres cannot be started.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        binaries: Binaries,
+        *,
+        persistent: bool,
+        api_key: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        branches_limit: int = BRANCHES_LIMIT,
+    ) -> None:
+        self.state = state
+        self.api_host = ""
+        self.api_key = api_key or ""
+        self.project_id = ""
+        self.tls = False
+        self.notes: tuple[str, ...] = ()
+        """What a person should know about this engine, as sentences."""
+        self._binaries = binaries
+        self._persistent = persistent
+        self._address = (host, port)
+        self._branches_limit = branches_limit
+        self._ends = ExitStack()
+        self._site: Site | None = None
+
+    def __repr__(self) -> str:
+        return f"<LocalNeon {self.api_host or 'not started'}>"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as ends:
+            clusters = Clusters(self.state, self._binaries, persistent=self._persistent)
+            if self._persistent:
+                ends.callback(_only_server(clusters.state).close)
+                self.api_key = _kept_key(clusters.state / KEY_FILE, self.api_key)
+            self.api_key = self.api_key or identity.api_key()
+            # Before anything costly is done: an address in use is the commonest mistake.
+            listener = ends.enter_context(Listener(*self._address))
+            clusters.sweep()
+            ends.callback(clusters.close)
+            self._site = site = self._opened(clusters)
+            ends.callback(site.work.close)
+            listener.serve(App(site, self.api_key))
+            ends.callback(listener.stop)
+            ends.enter_context(Reaper(site))
+            self.api_host = f"http://{listener.address}/api/v2"
+            self.project_id = site.project.id
+            self.tls = clusters.tls
+            self.notes = tuple(_notes(self._binaries, clusters))
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ends.close()
+
+    def _opened(self, clusters: Clusters) -> Site:
+        file = clusters.state / FILE if self._persistent else None
+        store = (Store.load(file) if file else None) or Store(_new_state(self._binaries.major), file=file)
+        store.state.project.pg_version = self._binaries.major
+        site = Site(
+            store=store, work=Work(store), clusters=clusters, tls=clusters.tls, branches_limit=self._branches_limit
+        )
+        if store.state.branches:
+            _resume(site)
+        else:
+            _first_branch(site)
+        return site
+
+
+class Reaper:
+    """Deletes branches whose time has come, from a thread of its own."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="neontest-local-reaper", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._site.store.changed:
+            self._ended = True
+            self._site.store.changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        store = self._site.store
+        with store.changed:
+            while not self._ended:
+                at = now()
+                waits = []
+                for branch in [each for each in store.branches() if each.expires_at is not None]:
+                    assert branch.expires_at is not None
+                    left = (branch.expires_at - at) / timedelta(seconds=1)
+                    if left <= 0 and self._delete(branch):
+                        continue
+                    waits.append(left if left > 0 else REAP_AGAIN)
+                store.changed.wait(min(waits, default=None))
+
+    def _delete(self, branch: Branch) -> bool:
+        try:
+            deleted = branching.delete(self._site, branch.id)
+        except Problem:
+            return False
+        if deleted is not None:
+            deleted[1]()
+        return True
+
+
+def _new_state(major: int) -> State:
+    return State(
+        project=Project(
+            id=identity.project_id(), name="local", pg_version=major, created_at=now(), account_id=str(uuid4())
+        )
+    )
+
+
+def _first_branch(site: Site) -> None:
+    """The default branch `main`, as a new Neon project has it."""
+    at = now()
+    id = identity.branch_id()
+    cluster = site.clusters.create(id)
+    site.opened[id] = cluster
+    owner = Role(name=roles.OWNER, password=identity.password(), created_at=at, updated_at=at)
+    assert owner.password is not None
+    with closing(cluster.admin()) as admin:
+        roles.set_password(admin, owner.name, owner.password)
+    branch = Branch(
+        id=id,
+        name="main",
+        cluster=id,
+        state="ready",
+        state_changed_at=at,
+        created_at=at,
+        updated_at=at,
+        default=True,
+        roles=[owner],
+    )
+    endpoint = Endpoint(
+        id=identity.endpoint_id(),
+        branch_id=id,
+        port=cluster.port,
+        state="active",
+        created_at=at,
+        updated_at=at,
+        started_at=at,
+    )
+    with site.store.lock:
+        site.store.state.branches[id] = branch
+        site.store.state.endpoints[endpoint.id] = endpoint
+        site.store.add_database(branch, roles.DATABASE, roles.OWNER)
+        site.store.save()
+
+
+def _resume(site: Site) -> None:
+    """Take up what an earlier server left, however it ended."""
+    store = site.store
+    for operation in store.state.operations.values():
+        if operation.status in UNFINISHED:
+            operation.status, operation.error, operation.updated_at = "failed", "the server was stopped", now()
+    for branch in list(store.state.branches.values()):
+        try:
+            site.opened[branch.cluster] = site.clusters.open(branch.cluster)
+        except LocalError:
+            if branch.default or (branch.state == "ready" and not branch.going):
+                raise
+        expired = branch.expires_at is not None and branch.expires_at <= now()
+        # Half made, half deleted, or overdue: nobody can want it any more.
+        if branch.state == "init" or branch.going or (expired and not store.children(branch.id)):
+            if cluster := site.opened.pop(branch.cluster, None):
+                site.clusters.delete(cluster)
+            store.remove(branch.id)
+        elif branch.state == "resetting":
+            branch.state, branch.pending = "ready", None
+    running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda endpoint: site.start(store.branch(endpoint.branch_id), endpoint), running))
+    for endpoint in store.state.endpoints.values():
+        endpoint.pending = None
+        endpoint.port = site.cluster(store.branch(endpoint.branch_id)).port
+    store.save()
+
+
+def _only_server(state: Path) -> Held:
+    """The lock that one server of a state holds."""
+    held = Held(os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    try:
+        fcntl.flock(held.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise UsageError(
+            f"another neontest serves the state {state}", hint="stop that one, or name another folder with --state"
+        ) from None
+    return held
+
+
+def _kept_key(file: Path, wanted: str) -> str:
+    """The key of this state: the one that is wanted now, else the one kept, else a new one; kept in a 0600 file."""
+    if not wanted:
+        try:
+            kept = file.read_text().strip()
+        except FileNotFoundError:
+            kept = ""
+        if kept:
+            return kept
+    key = wanted or identity.api_key()
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(key + "\n")
+    fresh.replace(file)
+    return key
+
+
+def _notes(binaries: Binaries, clusters: Clusters) -> list[str]:
+    notes = [f"Postgres {binaries.version}, {binaries.source}"]
+    if not clusters.tls:
+        why = "has no TLS" if not binaries.tls else "has TLS, but no certificate could be made (no openssl program)"
+        notes.append(
+            f"this Postgres {why}: connection strings carry sslmode=disable, and those that neonctl or Neon's actions"
+            " put together with sslmode=require will not connect"
+        )
+    return notes

@@ -1,0 +1,79 @@
+"""The socket on which the local Neon listens."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from neontest.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+IDLE: Final = 300.0
+"""Seconds after which a connection on which nobody says anything is closed."""
+POLL: Final = 0.05
+"""Seconds between two looks at the order to stop."""
+
+
+class Listener:
+    """Listens from the beginning of `with`, and answers from `serve` to `stop`, a thread for each connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._socket: socket.socket | None = None
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            family, *_, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
+            self._socket = socket.create_server(address[:2], family=family)
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise UsageError(
+                f"cannot listen on {self._host}:{self._port}: {why}", hint="choose another --port or --host"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def address(self) -> str:
+        """host:port, as it stands in a URL."""
+        assert self._socket is not None
+        host, port = self._socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def serve(self, app: WSGIApplication) -> None:
+        assert self._socket is not None
+        self._server = make_server(
+            self._host, self._port, app, threaded=True, request_handler=Handler, fd=self._socket.fileno()
+        )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL,), name="neontest-local-http", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more connections; what is being answered may end."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+
+
+class Handler(WSGIRequestHandler):
+    """Says nothing of requests: they carry keys."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE
+    # An answer is written in two pieces; with Nagle's algorithm the second waits 40 ms for the first to be confirmed.
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
