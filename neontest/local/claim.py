@@ -41,8 +41,12 @@ class Claim:
         self._path = path
         self._held = held
 
+    def fileno(self) -> int:
+        """The open lock file."""
+        return self._held.fileno()
+
     def fate(self) -> Fate:
-        """What the file says; a file cut short by a crash says nothing."""
+        """What the file says; an empty one says nothing."""
         content = os.pread(self._held.fileno(), 65536, 0)
         try:
             return Fate(**json.loads(content))
@@ -52,11 +56,12 @@ class Claim:
     def decide(self, fate: Fate) -> None:
         """Write down what is to become of the folder."""
         content = json.dumps(asdict(fate)).encode()
-        os.ftruncate(self._held.fileno(), 0)
-        os.pwrite(self._held.fileno(), content, 0)
+        os.pwrite(self._held.fileno(), content.ljust(len(os.pread(self._held.fileno(), 65536, 0))), 0)
 
     def release(self, *, forget: bool) -> None:
-        """Give the claim up; `forget` removes its file, for a folder that is gone."""
+        """Give the claim up, once; `forget` removes its file, for a folder that is gone."""
+        if self._held.fileno() < 0:
+            return
         if forget:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()

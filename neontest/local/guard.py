@@ -17,23 +17,25 @@ from typing import Final
 from neontest.local.account import Account
 from neontest.local.held import Held
 
-# The postmaster holds descriptor 3, the write end of a pipe to the owner, for as long as it or a child of it lives: the
-# owner sees its death without asking for pids. A shell starts background commands with SIGQUIT ignored, until Postgres
-# has set its own handlers: before its pid file is there, only SIGKILL is heard.
+# Descriptor 3 is the write end of a pipe to the owner. The server holds it for as long as it or a child of it lives: so
+# the owner sees its death without asking for pids. Descriptor 4 is the claim, which thus lasts until all is cleared.
+# A shell starts background commands with SIGINT and SIGQUIT ignored, until Postgres has set its own handlers: before
+# its pid file is there, only SIGKILL is heard.
 SCRIPT: Final = """
+exec 4>&2 2>/dev/null
 trap "" INT TERM HUP
 d=$1; s=$2; fate=$3; shift 3
-"$@" </dev/null 3>&1 >>"$d/log" 2>&1 & pm=$!
-exec >/dev/null 2>&1
+"$@" </dev/null 3>&1 4>&- >>"$d/log" 2>&1 & pm=$!
+exec >/dev/null
 read order
-case "$order" in
-detach) exit 0;;
-stop) kill -INT $pm; wait $pm; exit 0;;
-esac
+[ "$order" = detach ] && exit 0
+[ "$order" = stop ] && how=INT || how=QUIT
 seen=; f=$d/data/postmaster.pid
 [ -f "$f" ] && read seen <"$f"
-if [ "$seen" = "$pm" ]; then kill -QUIT $pm; else kill -KILL $pm; fi
+[ "$seen" = "$pm" ] || how=KILL
+kill -$how $pm
 wait $pm
+[ "$order" = stop ] && exit 0
 [ -f "$f" ] && [ "$seen" = "$pm" ] && set -- $(sed -n 7p "$f") && [ -n "$2" ] && ipcrm -m "$2"
 [ "$fate" = remove ] && rm -rf "$d" && [ "$s" != "$d" ] && rm -rf "$s"
 exit 0
@@ -43,10 +45,13 @@ exit 0
 class Guard:
     """A running guard and, under it, one server."""
 
-    def __init__(self, folder: Path, sockets: Path, command: Sequence[str], *, keep: bool, account: Account) -> None:
+    def __init__(
+        self, folder: Path, sockets: Path, command: Sequence[str], *, claim: int, keep: bool, account: Account
+    ) -> None:
         """Start `command` under a guard; what it says goes to `folder`/log.
 
         At the owner's end, `keep` leaves the folder in place; otherwise it is removed, with the folder of its socket.
+        `claim` is the open lock file of the folder, which the guard holds too.
         """
         orders_read, orders_write = os.pipe()
         life_read, life_write = os.pipe()
@@ -68,7 +73,7 @@ class Guard:
                 ],
                 stdin=orders_read,
                 stdout=life_write,
-                stderr=subprocess.DEVNULL,
+                stderr=claim,
                 start_new_session=True,
                 **account.how(),
             )

@@ -14,6 +14,18 @@ from pathlib import Path
 from neontest.errors import LocalError
 
 
+def end_starting(data: Path) -> None:
+    """End a server that was started on the data folder but has no pid file yet (Linux; it ends by itself elsewhere)."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"/postgres") and words[1:3] == [b"-D", os.fsencode(data)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 def end_server(data: Path) -> None:
     """End whatever server runs on the data folder, and free its shared memory.
 

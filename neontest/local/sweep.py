@@ -47,6 +47,8 @@ def _clear(state: Path, id: str) -> bool:
     folder, staging = state / "b" / id, state / "new" / id
     existed = folder.exists()
     remains.end_server(folder / "data")
+    if existed:
+        remains.end_starting(folder / "data")
     remains.remove(folder, socket_folder(folder))
     remains.remove(staging, staging)
     return existed
