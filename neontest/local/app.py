@@ -10,7 +10,9 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
 
@@ -41,6 +43,15 @@ class App:
         self._site = site
         self._api_key = api_key.encode()
         self._map = url_map()
+        self._turn = threading.Condition()
+        self._answering = 0
+        self._closed = False
+
+    def close(self, patience: float = 5.0) -> None:
+        """Refuse from now on, also on connections that stay open; wait for what is being answered."""
+        with self._turn:
+            self._closed = True
+            self._turn.wait_for(lambda: not self._answering, patience)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -48,13 +59,27 @@ class App:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
         try:
-            answer = self._answer(request)
+            with self._open():
+                answer = self._answer(request)
         except Problem as problem:
             response = _refusal(problem, request_id)
         else:
             response = _response(answer.status, answer.json)
         response.headers["X-Request-ID"] = request_id
         return response(environ, start_response)
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        with self._turn:
+            if self._closed:
+                raise Problem(503, "this local Neon is being stopped")
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._answering -= 1
+                self._turn.notify_all()
 
     def _answer(self, request: Request) -> Answer:
         try:

@@ -91,7 +91,9 @@ class LocalNeon:
             ends.callback(clusters.close)
             self._site = site = self._opened(clusters)
             ends.callback(site.work.close)
-            listener.serve(App(site, self.api_key))
+            app = App(site, self.api_key)
+            listener.serve(app)
+            ends.callback(app.close)
             ends.callback(listener.stop)
             ends.enter_context(Reaper(site))
             self.api_host = f"http://{listener.address}/api/v2"
@@ -109,7 +111,11 @@ class LocalNeon:
     def _opened(self, clusters: Clusters) -> Site:
         file = clusters.state / FILE if self._persistent else None
         store = (Store.load(file) if file else None) or Store(_new_state(self._binaries.major), file=file)
-        store.state.project.pg_version = self._binaries.major
+        if (kept := store.state.project.pg_version) != self._binaries.major:
+            raise UsageError(
+                f"the state {clusters.state} holds data of Postgres {kept}, which {self._binaries.version} cannot read",
+                hint=f"use --postgres-version {kept}, or another --state folder",
+            )
         site = Site(
             store=store, work=Work(store), clusters=clusters, tls=clusters.tls, branches_limit=self._branches_limit
         )
@@ -118,6 +124,12 @@ class LocalNeon:
         else:
             _first_branch(site)
         return site
+
+
+def kept_version(state: Path) -> int | None:
+    """The major version of the Postgres whose data a state holds; None where there is nothing yet."""
+    store = Store.load(state / FILE)
+    return store.state.project.pg_version if store else None
 
 
 class Reaper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Problem(Exception):  # noqa: N818
+class Problem(Exception):
     """Raised anywhere below the application, answered as `{"request_id", "code", "message"}`."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
