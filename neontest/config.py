@@ -161,7 +161,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
         given = flags.get(name)
         if given is not None and given != () and given != "":
             values[name], origin[name] = given, sources.get(name, "flag")
-        elif (written := getattr(file, name, None)) is not None:
+        elif (written := getattr(file, name, None)) not in (None, {}):
             values[name], origin[name] = written, "pyproject.toml"
         else:
             origin[name] = "default"

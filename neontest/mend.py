@@ -67,7 +67,9 @@ def drop(difference: Difference) -> str | None:
         "table": lambda: f"op.drop_table({difference.name!r}{in_schema(difference)})",
         "column": lambda: f"op.drop_column({table!r}, {difference.name!r}{schema})",
         "index": lambda: f"op.drop_index({difference.name!r}, table_name={table!r}{schema})",
-        "constraint": lambda: f"op.drop_constraint({difference.name!r}, {table!r}{constraint_type(difference)}{schema})",
+        "constraint": lambda: (
+            f"op.drop_constraint({difference.name!r}, {table!r}{constraint_type(difference)}{schema})"
+        ),
     }
     if maker := makers.get(difference.kind):
         return maker()

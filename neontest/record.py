@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from neontest.postgres.model import Snapshot
+from neontest.postgres.diff import Difference
 
 Direction = Literal["upgrade", "downgrade"]
 
@@ -103,8 +103,6 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """The version table changed as it should."""
     traced: bool = True
     """False where the project's own command ran, whose statements nobody saw."""
-    state: int | None = None
-    """Index into `Record.states` of the schema after this visit."""
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +112,11 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None = None
     branch: str = ""
     """The id of the branch it ran on."""
-    before: int | None = None
-    """Index into `Record.states` of the schema before the first visit."""
     visits: tuple[Visit, ...] = ()
+    not_restored: tuple[Difference, ...] = ()
+    """The schema before the first visit, and after the downgrade: empty is right."""
+    not_repeated: tuple[Difference, ...] = ()
+    """The schema after the first upgrade, and after the second: empty is right."""
     note: str | None = None
     """Why it is shorter than three visits, where no visit failed."""
 
@@ -176,7 +176,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     history: History = msgspec.field(default_factory=History)
     heads_allowed: Literal["one", "many"] = "one"
     walks: tuple[Walk, ...] = ()
-    states: tuple[Snapshot, ...] = ()
     load_changes: tuple[str, ...] = ()
     """What merely loading the project changed in the schema."""
     tests: SuiteResult | None = None

@@ -90,7 +90,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report(
     record: Record, findings: tuple[Finding, ...], problems: tuple[Problem, ...], *, verdict: Verdict, exit_code: int
 ) -> Report:
-    """The record without its snapshots, with what was made of it."""
+    """The record, with what was made of it."""
     return Report(
         verdict=verdict,
         exit_code=exit_code,

@@ -78,23 +78,34 @@ def run(
                 f"the test command {words[0]!r} cannot be started: {error.strerror}",
                 hint="give another after `--`, or set tests in [tool.neontest]",
             ) from error
-        tail: deque[str] = deque(maxlen=TAIL_LINES)
-        assert process.stdout is not None
-        reader = threading.Thread(target=drain, args=(process.stdout, tail, log), daemon=True)
-        reader.start()
-        try:
-            timed_out = not wait(process, deadline, stop)
-        finally:
-            end_group(process, patience=5.0 if not stop else 1.0)
-            reader.join(timeout=2.0)
+        tail, in_time = wait_and_end(process, deadline=deadline, stop=stop, log=log)
         return SuiteResult(
             command=tuple(words),
             exit_code=process.returncode,
             seconds=time.monotonic() - began,
-            timed_out=timed_out,
-            output_tail="\n".join(tail),
+            timed_out=not in_time,
+            output_tail=tail,
             **counts(junit),
         )
+
+
+def wait_and_end(
+    process: subprocess.Popen[bytes], *, deadline: Deadline, stop: Stop, log: Callable[[str], None]
+) -> tuple[str, bool]:
+    """The last lines of a process's output, and whether it ended in time; nothing of its group is left.
+
+    It must lead a process group of its own, with one pipe for its output and its errors.
+    """
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    assert process.stdout is not None
+    reader = threading.Thread(target=drain, args=(process.stdout, tail, log), daemon=True)
+    reader.start()
+    try:
+        in_time = wait(process, deadline, stop)
+    finally:
+        end_group(process, patience=5.0 if not stop else 1.0)
+        reader.join(timeout=2.0)
+    return "\n".join(tail), in_time
 
 
 def wait(process: subprocess.Popen[bytes], deadline: Deadline, stop: Stop) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from neontest.postgres.diff import Difference, diff
 from neontest.record import Failure, Record, Revision, Visit, Walk
 from neontest.report import Finding
 
@@ -30,13 +29,6 @@ def up_again(walk: Walk) -> Visit | None:
 
 def stairway_first(record: Record) -> Iterator[Walk]:
     yield from sorted(record.walks, key=lambda walk: walk.kind == "whole")
-
-
-def differences(record: Record, before: int | None, after: int | None) -> tuple[Difference, ...]:
-    """What differs between two states by index; nothing where one of them was not read."""
-    if before is None or after is None or before == after:
-        return ()
-    return diff(record.states[before], record.states[after])
 
 
 def revision(record: Record, id: str | None) -> Revision | None:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from neontest.record import Record, Walk
 from neontest.report import Check, Finding, Level
-from neontest.walks import differences, down, name, once, place, stairway_first, up, whose
+from neontest.walks import down, name, once, place, stairway_first, up, whose
 
 
-def does_nothing(record: Record, walk: Walk) -> bool:
+def does_nothing(walk: Walk) -> bool:
     """The upgrade changed the schema, and the downgrade, without an error, changed nothing of it."""
     upgrade, downgrade = up(walk), down(walk)
     return (
@@ -26,10 +26,8 @@ def does_nothing(record: Record, walk: Walk) -> bool:
         and upgrade.error is None
         and downgrade.error is None
         and downgrade.moved
-        and upgrade.state is not None
-        and downgrade.state is not None
-        and bool(differences(record, walk.before, upgrade.state))
-        and not differences(record, upgrade.state, downgrade.state)
+        and bool(upgrade.schema_changes)
+        and not downgrade.schema_changes
     )
 
 
@@ -39,10 +37,8 @@ def run(record: Record) -> Iterator[Finding]:
 
 def found(record: Record) -> Iterator[Finding]:
     for walk in stairway_first(record):
-        if not does_nothing(record, walk):
+        if not does_nothing(walk):
             continue
-        upgrade = up(walk)
-        assert upgrade is not None
         revision = whose(record, walk)
         file, line = place(record, revision, "downgrade")
         yield Finding(
@@ -52,9 +48,7 @@ def found(record: Record) -> Iterator[Finding]:
             revision=revision,
             file=file,
             line=line,
-            details=tuple(
-                each.line(added="left behind", removed="lost") for each in differences(record, walk.before, upgrade.state)
-            ),
+            details=tuple(each.line(added="left behind", removed="lost") for each in walk.not_restored),
             hint='undo the upgrade in downgrade(), or raise NotImplementedError("…") if there is no way back',
         )
 

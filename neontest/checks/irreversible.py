@@ -1,6 +1,6 @@
 """The downgrade says that there is no way back.
 
-It raises, as `raise NotImplementedError("…")` does, before it touched the database. That is honest, and sometimes right;
+It raises, as `raise NotImplementedError("…")` does, before it touched the database. That is honest, and may be right;
 whoever deploys it should know that a rollback means restoring a copy. The walk goes on upward.
 
 What to do: nothing, if it is meant. Else write the downgrade.

@@ -18,7 +18,7 @@ from neontest.checks.downgrade_does_nothing import does_nothing
 from neontest.mend import mending
 from neontest.record import Record
 from neontest.report import Check, Finding, Level
-from neontest.walks import differences, down, name, once, place, stairway_first, whose
+from neontest.walks import down, name, once, place, stairway_first, whose
 
 
 def run(record: Record) -> Iterator[Finding]:
@@ -28,9 +28,9 @@ def run(record: Record) -> Iterator[Finding]:
 def found(record: Record) -> Iterator[Finding]:
     for walk in stairway_first(record):
         visit = down(walk)
-        if visit is None or visit.error is not None or not visit.moved or does_nothing(record, walk):
+        if visit is None or visit.error is not None or not visit.moved or does_nothing(walk):
             continue
-        different = differences(record, walk.before, visit.state)
+        different = walk.not_restored
         if not different:
             continue
         order_only = all(each.change == "order" for each in different)

@@ -1,0 +1,270 @@
+"""The branches of one run: taken, with the project loaded on them, and given back."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from neontest.errors import BranchLeftBehind, NeontestError
+from neontest.github import head_sha
+from neontest.ground import Context, Ground
+from neontest.lease import names
+from neontest.lease.give_back import GivenBack
+from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
+from neontest.lease.ledger import Ledger, default_folder
+from neontest.migrate import environment, git
+from neontest.migrate.interpreter import find_python
+from neontest.migrate.session import Commands, Session
+from neontest.postgres.connect import advisory_guard, connect_when_ready
+from neontest.postgres.diff import diff
+from neontest.postgres.snapshot import Reader, version_tables
+from neontest.record import BranchUse, History
+from neontest.redact import Redactor
+from neontest.trial import Trial, result
+
+KEPT: Final = timedelta(hours=24)
+STOPPED_BUDGET: Final = 5.5
+"""Seconds to give everything back after a signal: GitHub sends SIGTERM after 7.5 s and kills 2.5 s later."""
+BUDGET: Final = 60.0
+
+
+class Sessions:
+    """The workers of one run, and the environment that the project's code gets on a branch."""
+
+    def __init__(self, context: Context, redactor: Redactor) -> None:
+        settings = context.settings
+        self._context = context
+        self._redactor = redactor
+        self.python = find_python(settings.root, wanted=settings.python, environ=context.environ)
+        self._environ = environment.stripped(context.environ)
+        self._files = Path(tempfile.mkdtemp(prefix="neontest-files-"))
+        self._all: list[Session] = []
+        # Importing alembic takes longer than making a branch: begin now.
+        self._spare: Session | None = self._new()
+
+    def take(self) -> Session:
+        """A worker of which nobody has asked anything yet."""
+        session, self._spare = self._spare or self._new(), None
+        return session
+
+    def warm(self) -> None:
+        """Let the next worker begin with its imports."""
+        self._spare = self._spare or self._new()
+
+    def _new(self) -> Session:
+        settings = self._context.settings
+        commands = settings.commands
+        session = Session(
+            self._context.project,
+            python=self.python,
+            environ=self._environ,
+            x_arguments=settings.x,
+            isolate=settings.isolate,
+            commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
+            stop=self._context.stop,
+            log=lambda line: self._context.talk.detail(self._redactor.text(line)),
+        )
+        self._all.append(session)
+        return session
+
+    def rendered(self, session: Session, url: str) -> dict[str, str]:
+        """The environment of everything that runs on the branch; its files are written."""
+        settings = self._context.settings
+        self._redactor.add_url(url)
+        folder = Path(tempfile.mkdtemp(dir=self._files)) if settings.files else None
+        environ = environment.render_environment(
+            url,
+            session.interpreter,
+            templates=settings.env,
+            files=folder,
+            base_environ=self._environ,
+            asynchronous=environment.is_asynchronous(self._context.project.env_py),
+        )
+        if folder is not None:
+            environment.write_files(settings.files, url, environ["DATABASE_URL"], folder)
+        return environ
+
+    def close(self, *, stopped: bool) -> None:
+        """End every worker and forget every file."""
+        for session in self._all:
+            with suppress(NeontestError, OSError):
+                session.kill() if stopped else session.close()
+        shutil.rmtree(self._files, ignore_errors=True)
+
+
+class Branches:
+    """What this run holds: each branch from its request to the proof that it is gone.
+
+    `note` takes what became of them for the record.
+    """
+
+    def __init__(
+        self, context: Context, ground: Ground, sessions: Sessions, note: Callable[..., None], redactor: Redactor
+    ) -> None:
+        self._context = context
+        self._ground = ground
+        self._sessions = sessions
+        self._note = note
+        self._redactor = redactor
+        self._leases = self._lease_holder()
+        self._trials: list[Trial] = []
+        self._uses: dict[str, BranchUse] = {}
+        self._soon: Future[Lease] | None = None
+        self._revisions: frozenset[str] = frozenset()
+
+    def trial(self, role: LeaseRole, history: History | None = None) -> Trial:
+        """A branch with the project loaded on it; the first call says the history."""
+        if history is not None:
+            self._revisions = frozenset(each.id for each in history.revisions)
+        ground, context = self._ground, self._context
+        session = self._sessions.take()
+        context.talk.say(f"branch: {role} of {ground.parent.name}")
+        lease = self._lease(role)
+        began = time.monotonic()
+        url = lease.url(ground.database, ground.role, deadline=context.deadline)
+        self._redactor.add_url(url)
+        connection = connect_when_ready(
+            url, context.deadline.sooner(120, what=f"connecting to {lease.name}"), context.stop
+        )
+        ready = lease.ready_seconds + time.monotonic() - began
+        use = BranchUse(
+            id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
+            role=role, expires_at=lease.expires_at,
+        )  # fmt: skip
+        self._used(use)
+        guard = advisory_guard(connection)
+        reader = Reader(connection)
+        before = reader.snapshot()
+        tables = version_tables(connection)
+        environ = self._sessions.rendered(session, url)
+        context.talk.say("loading the project")
+        limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
+        loaded = session.open(url, environ, guard=guard, deadline=limit)
+        schema = reader.snapshot()
+        version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"
+        self._note(server_version=version)
+        trial = Trial(
+            lease=lease, url=url, environment=environ, connection=connection, reader=reader, session=session,
+            loaded=loaded, schema=schema, load_changes=tuple(each.line() for each in diff(before, schema)),
+            start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
+        )  # fmt: skip
+        self._trials.append(trial)
+        return trial
+
+    def fresh(self, old: Trial | None) -> Trial:
+        """A sibling of the same moment, in place of `old`, which is given back at once."""
+        if old is not None:
+            old.close()
+            if old is not self._trials[0] or not self._context.settings.keep:
+                self._give_back(old.lease)
+        return self.trial("sibling")
+
+    def ask_for_sibling(self, candidate: Trial) -> None:
+        """Have the stairway's branch made while the whole walk goes on."""
+        self._soon = self._leases.take_soon(
+            "sibling", parent_lsn=candidate.lease.branch.parent_lsn, deadline=self._context.deadline
+        )
+
+    def _start_of(self, tables: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+        """The revisions in the branch's version tables that are of this history."""
+        ids = self._revisions
+        mine = [revisions for _, revisions in tables if not ids or not revisions or ids.intersection(revisions)]
+        return mine[0] if mine else (tables[0][1] if tables else ())
+
+    def _lease(self, role: LeaseRole) -> Lease:
+        if role == "sibling" and self._soon is not None:
+            soon, self._soon = self._soon, None
+            return result(soon, self._context.deadline, self._tick)
+        lsn = self._trials[0].lease.branch.parent_lsn if self._trials else None
+        return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline)
+
+    def _tick(self, seconds: float) -> bool:
+        self._context.stop.check()
+        return self._context.stop.wait(seconds)
+
+    def keep(self) -> str:
+        """Leave the candidate until its expiry; how to reach it and to delete it."""
+        lease = self._trials[0].lease
+        if self._ground.local is not None:
+            where = self._ground.local.keep(lease.branch.id, lease.expires_at)
+            how = f'reach it: psql "$(cat {where})"; it is removed by `neontest cleanup` or at its expiry'
+        else:
+            how = (
+                f"reach it: neonctl connection-string {lease.name} --project-id {self._ground.project_id}"
+                f"; delete it: neontest branches delete {lease.name}"
+            )
+        self._leases.keep(lease)
+        self._used(msgspec.structs.replace(self._uses[lease.name], kept=True))
+        return how
+
+    def close(self) -> BranchLeftBehind | None:
+        """Give every branch back, and say which could not be; no signal interrupts it."""
+        stopped = bool(self._context.stop)
+        for trial in self._trials:
+            with suppress(Exception):
+                trial.connection.close()
+        self._context.talk.say("giving the branch back")
+        given = self._leases.give_back_all(STOPPED_BUDGET if stopped else BUDGET)
+        for each in given:
+            self._ended(each)
+        return left_behind(given)
+
+    def _used(self, use: BranchUse) -> None:
+        self._uses[use.name] = use
+        self._note(branches=tuple(self._uses.values()))
+
+    def _give_back(self, lease: Lease) -> None:
+        self._ended(self._leases.give_back(lease))
+
+    def _ended(self, given: GivenBack) -> None:
+        use = self._uses.get(given.name)
+        if use is None:
+            use = BranchUse(
+                id=given.branch_id or "", name=given.name, created_at=datetime.now(UTC), ready_seconds=0.0,
+                expires_at=given.expires_at,
+            )  # fmt: skip
+        self._used(
+            msgspec.structs.replace(
+                use, deleted=given.deleted, proved=given.proved, delete_seconds=round(given.seconds, 3)
+            )
+        )
+
+    def _lease_holder(self) -> Leases:
+        settings, ground, now = self._context.settings, self._ground, datetime.now(UTC)
+        sha = head_sha(self._context.environ.get("GITHUB_EVENT_PATH")) or git.head_commit(
+            self._context.project, environ=self._context.environ
+        )
+        owner = names.owner(self._context.environ, sha=sha or "", user=user(), host=platform.node(), pid=os.getpid())
+        until = now + timedelta(seconds=self._context.deadline.left())
+        return Leases(
+            ground.neon,
+            Ledger(settings.ledger or default_folder(self._context.environ)),
+            project_id=ground.project_id,
+            parent=ground.parent,
+            owner=owner,
+            expires_at=now + KEPT if settings.keep else names.expiry(self._context.deadline.left(), now=now),
+            stop=self._context.stop,
+            engine=settings.engine,
+            state=ground.state,
+            until=until,
+            keep=settings.keep,
+        )
+
+
+def user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in some containers
+        return str(os.getuid())

@@ -1,0 +1,53 @@
+"""What a long run says while it works: a line that moves on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+
+class Progress:
+    """A `neontest.talk.Talk` on stderr."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._quiet = quiet
+        self._verbose = verbose
+        self._status: Status | None = None
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal and not self._quiet:
+            self._status = self._console.status(Text("starting"))
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def say(self, text: str) -> None:
+        """What is being done; on a terminal it takes the place of what was said before."""
+        if self._status is not None:
+            self._status.update(Text(text))
+        else:
+            self.show(text)
+
+    def show(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(text))
+
+    def detail(self, text: str) -> None:
+        if self._verbose:
+            self.show(text)
+
+
+def terminal_width() -> int:
+    """The width to render for: the terminal's, or 100 columns in a log."""
+    return Console(file=sys.stdout).width if sys.stdout.isatty() else 100

@@ -1,0 +1,89 @@
+"""`neontest run`: the main job."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neontest.cli import options
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@options.engine_options
+@options.root_option
+@options.neon_options
+@options.branch_options
+@options.walk_options
+@options.project_options
+@options.limit_options
+@options.postgres_options
+@click.option("--no-tests", is_flag=True, help="Do not run the project's tests.")
+@click.option("--keep", is_flag=True, help="Leave the migrated branch until its expiry, and say how to reach it.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing while working.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what the project prints while it is loaded and migrated.")
+@click.argument("test_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- TEST COMMAND]")
+@click.pass_context
+def command(
+    ctx: click.Context, /, no_tests: bool, keep: bool, json_file: str | None, quiet: bool, verbose: bool, **_: Any
+) -> int:
+    """Walk the pending revisions on a throw-away branch, run the tests on it, and give it back.
+
+    Exit codes: 0 passed, 1 findings or failed tests, 2 wrong usage or configuration, 3 could not test,
+    4 a branch could not be given back, 129/130/143 stopped by a signal.
+    """
+    from neontest import github, run
+    from neontest.cli import progress, signals
+    from neontest.renderers import console, markdown, words
+    from neontest.report import to_json
+
+    test_command = ctx.params["test_command"]
+    if no_tests and test_command:
+        raise click.UsageError("--no-tests and a test command contradict each other")
+    writable(json_file)
+    settings = options.settings(
+        ctx, tests=test_command or None, run_tests=False if no_tests else None, keep=keep or None
+    )
+    job = github.job(os.environ)
+    with signals.stoppable() as stop, progress.Progress(quiet=quiet, verbose=verbose) as talk:
+        if job:
+            github.set_status(job, "pending", "testing the migrations", talk.show)
+        report = run.run(settings, os.environ, stop=stop, talk=talk)
+        with stop.shield():
+            if job:
+                github.end_status(job, report, words.verdict(report), talk.show)
+                github.write_summary(job, markdown.render(report), talk.show)
+    with stop.shield():
+        if json_file:
+            write(json_file, to_json(report))
+        text = console.render(report, width=progress.terminal_width(), color=colors())
+        click.echo(text, nl=False, err=json_file == "-", color=True)
+    return report.exit_code
+
+
+def colors() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def writable(file: str | None) -> None:
+    """Raise UsageError before any work is done, if the report could not be written."""
+    if file in (None, "-"):
+        return
+    assert file is not None
+    path = Path(file)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise click.UsageError(f"--json: {file} cannot be written: no such folder, or it is one itself")
+
+
+def write(file: str, text: str) -> None:
+    if file == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        click.echo(f"Error: {file} was not written: {error.strerror}", err=True)

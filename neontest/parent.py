@@ -1,0 +1,98 @@
+"""The local parent, brought to where the pull request found it: prepared, upgraded, seeded."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from neontest.branches import Sessions
+from neontest.errors import CouldNotTest, UsageError
+from neontest.ground import Context, Ground, parent_url
+from neontest.migrate.session import Session
+from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
+from neontest.suite import wait_and_end
+from neontest.trial import failed
+
+
+def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> None:
+    """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain."""
+    settings = context.settings
+    assert ground.local is not None
+    if start or settings.prepare or settings.seed:
+        url = parent_url(ground, context.deadline)
+        session = sessions.take()
+        environ = sessions.rendered(session, url)
+        if settings.prepare:
+            fill(context, "prepare", settings.prepare, environ, url)
+        if start:
+            upgrade_parent(context, session, url, environ, start)
+        session.close()
+        if settings.seed:
+            fill(context, "seed", settings.seed, environ, url)
+    for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
+        operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
+        ground.neon.wait_for(ground.project_id, operations, context.deadline)
+
+
+def upgrade_parent(
+    context: Context, session: Session, url: str, environ: dict[str, str], start: tuple[str, ...]
+) -> None:
+    connection = connect_when_ready(url, context.deadline, context.stop)
+    try:
+        limit = context.deadline.sooner(context.settings.visit_timeout, what="preparing the parent")
+        session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
+        for revision in start:
+            context.talk.say(f"parent: upgrade to {revision}")
+            visit = session.visit("upgrade", revision, deadline=limit)
+            if failed(visit):
+                why = visit.error.message if visit.error else "the version table did not move"
+                raise CouldNotTest(
+                    f"the local parent could not be upgraded to {revision}: {why}",
+                    hint="start lower with --from-revision, or prepare the empty parent with --prepare",
+                )
+    finally:
+        connection.close()
+
+
+def fill(context: Context, what: str, how: str, environment: Mapping[str, str], url: str) -> None:
+    """Run a .sql file or a command on the local parent (`--prepare`, `--seed`)."""
+    context.talk.say(f"{what}: {how}")
+    file = context.settings.root / how
+    if how.endswith(".sql"):
+        run_sql(context, what, file, url)
+        return
+    words = shlex.split(how)
+    if not words:
+        raise UsageError(f"--{what}: the command is empty")
+    try:
+        process = subprocess.Popen(
+            words, env=dict(environment), cwd=context.settings.root, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise UsageError(f"--{what}: {words[0]!r} cannot be started: {error.strerror}") from error
+    tail, in_time = wait_and_end(process, deadline=context.deadline, stop=context.stop, log=lambda line: None)
+    if not in_time:
+        raise CouldNotTest(f"--{what} was stopped at the deadline of the run: {how}")
+    if process.returncode != 0:
+        raise CouldNotTest(
+            f"--{what} exited with {process.returncode}: {how}", hint="\n".join(tail.splitlines()[-8:]) or None
+        )
+
+
+def run_sql(context: Context, what: str, file: Path, url: str) -> None:
+    try:
+        sql = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--{what}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--{what}: {file} is not UTF-8: {error}") from error
+    connection = connect_when_ready(url, context.deadline, context.stop)
+    try:
+        with mapped(f"--{what}: {file.name}"), connection.cursor() as cursor:
+            if sql.strip():
+                cursor.execute(sql)
+    finally:
+        connection.close()

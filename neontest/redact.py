@@ -1,0 +1,65 @@
+"""Secrets are taken out of whatever is told, in every spelling that they are likely to have."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SHORTEST: Final = 4
+"""Characters; shorter secrets are only replaced inside URLs, or they would riddle every text."""
+MARK: Final = "***"
+URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
+
+
+class Redactor:
+    """Replaces the secrets that it was told of, and every password inside a URL."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._secrets)} secrets)"
+
+    def add(self, secret: str | None) -> None:
+        """Learn a secret: as it is, percent-encoded, decoded, and as JSON writes it."""
+        if not secret:
+            return
+        for spelling in (secret, quote(secret, safe=""), quote(secret), unquote(secret), json.dumps(secret)[1:-1]):
+            if len(spelling) >= SHORTEST:
+                self._secrets.add(spelling)
+
+    def add_url(self, url: str) -> None:
+        """Learn a connection string and the password in it."""
+        self.add(url)
+        try:
+            self.add(unquote(urlsplit(url).password or ""))
+        except ValueError:
+            return
+
+    def text(self, text: str) -> str:
+        # The longest first: one secret may be a part of another.
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, MARK)
+        return URL_PASSWORD.sub(rf"\g<1>{MARK}", text)
+
+    def struct(self, value: T) -> T:
+        """The same struct with every text in it redacted."""
+        plain = self._value(msgspec.to_builtins(value, builtin_types=()))
+        return msgspec.convert(plain, type(value))
+
+    def _value(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {key: self._value(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self._value(each) for each in value]
+            case _:
+                return value

@@ -1,0 +1,98 @@
+"""The report for a terminal or a log."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Final
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from neontest.record import Visit
+from neontest.renderers import words
+from neontest.report import Finding, Level, Report
+
+COLORS: Final = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
+VERDICTS: Final = {"passed": "bold green", "failed": "bold red", "error": "bold red", "stopped": "bold yellow"}
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """The text without characters that could move a terminal's cursor or turn its lines."""
+    return CONTROL.sub("�", text)
+
+
+def render(report: Report, *, width: int = 100, color: bool = False) -> str:
+    """The whole report as text; the first line is the engine, the last the verdict."""
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, markup=False,
+        highlight=False, emoji=False, soft_wrap=True, legacy_windows=False,
+    )  # fmt: skip
+    line(console, words.engine(report))
+    line(console, words.scope(report))
+    if report.walks:
+        console.print()
+        console.print(Padding(walks(report), (0, 0, 0, 2)))
+    if report.walks or report.tests or report.tests_note:
+        console.print()
+        line(console, f"  tests  {words.tests(report)}", "" if tests_fine(report) else "red")
+    for finding in report.findings:
+        console.print()
+        show_finding(console, finding)
+    for problem in report.problems:
+        console.print()
+        line(console, f"{report.verdict}: {problem.message}", "bold red")
+        if problem.hint:
+            line(console, f"  {problem.hint}")
+    console.print()
+    for note in report.notes:
+        line(console, f"note: {note}", "cyan")
+    for use in report.branches:
+        line(console, words.branch(use), "" if use.deleted or use.kept else "bold red")
+    line(console, words.verdict(report), VERDICTS[report.verdict])
+    return "\n".join(each.rstrip() for each in buffer.getvalue().splitlines()) + "\n"
+
+
+def tests_fine(report: Report) -> bool:
+    return report.tests is None or (report.tests.exit_code == 0 and not report.tests.timed_out)
+
+
+def line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(clean(text), style=style))
+
+
+def walks(report: Report) -> Table:
+    """A row a walk: its name, its three visits, what it is about."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for walk in report.walks:
+        name, about = words.title(report, walk)
+        cells = [cell(visit) for visit in walk.visits[:3]]
+        cells += [Text("")] * (3 - len(cells))
+        tail = f"{about} ({walk.note})" if walk.note else about
+        table.add_row(Text(clean(name)), *cells, Text(clean(tail), style="dim"))
+    return table
+
+
+def cell(visit: Visit) -> Text:
+    good = visit.error is None and visit.moved
+    text = f"{words.ARROWS[visit.direction]} {words.duration(visit.seconds)} {words.mark(visit)}"
+    return Text(text, style="" if good else "red")
+
+
+def show_finding(console: Console, finding: Finding) -> None:
+    head = [finding.level.value, finding.check, finding.revision or "", words.place(finding.file, finding.line)]
+    line(console, "  ".join(filter(None, head)), COLORS[finding.level])
+    line(console, f"  {finding.message}")
+    for detail in finding.details:
+        for part in detail.splitlines() or [""]:
+            line(console, f"    {part}")
+    if finding.hint:
+        line(console, f"  {finding.hint}")
+    if finding.fix:
+        line(console, "  the line to add:" if "op." in finding.fix else "  run:")
+        for part in finding.fix.splitlines():
+            line(console, f"    {part}", "green")

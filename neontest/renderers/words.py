@@ -1,0 +1,117 @@
+"""The sentences that every format shares."""
+
+from __future__ import annotations
+
+import shlex
+
+from neontest.record import BranchUse, SuiteResult, Visit, Walk
+from neontest.report import Level, Report
+
+ARROWS = {"upgrade": "↑", "downgrade": "↓"}
+
+
+def engine(report: Report) -> str:
+    """Which engine ran, and why: the first line of every report."""
+    where = "the local engine" if report.engine == "local" else f"Neon project {report.project_id}"
+    postgres = f", Postgres {report.server_version}" if report.server_version else ""
+    return f"neontest on {where}{postgres} ({report.engine_why})"
+
+
+def scope(report: Report) -> str:
+    """What was to be tested."""
+    history = report.history
+    if not history.pending:
+        return f"nothing pending at {history.start or 'base'}"
+    start, head = history.start or "base", ", ".join(history.heads)
+    return f"{plural(len(history.pending), 'pending revision')}: {start} → {head}"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Such as `0.04 s`, `12.3 s`, `2 m 05 s`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
+
+
+def mark(visit: Visit) -> str:
+    return "✓" if visit.error is None and visit.moved else "✗"
+
+
+def place(file: str | None, line: int | None) -> str:
+    return "" if file is None else file if line is None else f"{file}:{line}"
+
+
+def title(report: Report, walk: Walk) -> tuple[str, str]:
+    """A walk's name and what it is about."""
+    if walk.kind == "whole":
+        return "whole", f"all {plural(len(report.history.pending), 'revision')} at once"
+    message = next((each.message for each in report.history.revisions if each.id == walk.revision), "")
+    return walk.revision or "", message
+
+
+def tests(report: Report) -> str:
+    """How the project's tests went, or why there were none."""
+    result = report.tests
+    if result is None:
+        return f"not run: {report.tests_note}" if report.tests_note else "not run"
+    return f"{counts(result)} in {duration(result.seconds)} ({shlex.join(shown(result))})"
+
+
+def shown(result: SuiteResult) -> tuple[str, ...]:
+    """The command as a person would type it: the interpreter without its folder."""
+    first = result.command[0].rpartition("/")[2] if result.command else ""
+    if result.command[1:3] == ("-m", "pytest"):
+        return ("pytest", *result.command[3:])
+    return (first, *result.command[1:])
+
+
+def counts(result: SuiteResult) -> str:
+    if result.timed_out:
+        return "stopped at its limit"
+    if result.passed is None:
+        return "passed" if result.exit_code == 0 else f"exit code {result.exit_code}"
+    parts = [
+        (result.passed, "passed"),
+        (result.failed, "failed"),
+        (result.errors, "errors"),
+        (result.skipped, "skipped"),
+    ]
+    return ", ".join(f"{count} {word}" for count, word in parts if count or word == "passed")
+
+
+def branch(use: BranchUse) -> str:
+    """What became of a branch."""
+    if use.kept:
+        until = f" until {use.expires_at:%Y-%m-%d %H:%M}Z" if use.expires_at else ""
+        return f"branch {use.id} ({use.name}) kept{until}"
+    if use.deleted:
+        how = f" in {duration(use.delete_seconds)}" if use.delete_seconds is not None else ""
+        return f"branch {use.id} given back{how}" + (", deletion proved" if use.proved else ", deletion accepted")
+    expiry = f"; it expires {use.expires_at:%Y-%m-%d %H:%M}Z" if use.expires_at else ""
+    return f"branch {use.id} ({use.name}) NOT given back{expiry}: run `neontest cleanup`"
+
+
+def verdict(report: Report) -> str:
+    """The last line: the verdict, and what it rests on."""
+    took = f" in {duration(report.seconds['total'])}" if "total" in report.seconds else ""
+    if report.verdict in ("error", "stopped"):
+        why = report.problems[0].message if report.problems else "could not test"
+        return f"{report.verdict}: {why}"
+    if not report.history.pending and not report.findings:
+        return "passed: nothing to test"
+    parts = [plural(len(report.history.pending), "revision")]
+    kinds = list(dict.fromkeys(walk.kind for walk in report.walks))
+    if kinds:
+        parts.append(f"{' and '.join(kinds)} walk{'s' if len(kinds) > 1 else ''}")
+    if report.tests is not None:
+        parts.append(f"tests {counts(report.tests)}")
+    for level in Level:
+        if count := sum(each.level is level for each in report.findings):
+            parts.append(plural(count, level.value) if level is not Level.INFO else f"{count} info")
+    return f"{report.verdict}: {', '.join(parts)}{took}"

@@ -1,0 +1,72 @@
+"""A leased branch with the project loaded on it: what a walk walks on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import msgspec
+
+from neontest.lease.lease import Lease
+from neontest.migrate.session import Loaded, Session
+from neontest.postgres.connect import Connection
+from neontest.postgres.diff import diff
+from neontest.postgres.model import Snapshot
+from neontest.postgres.snapshot import Reader
+from neontest.record import Direction, Visit
+from neontest.stop import Deadline
+
+
+@dataclass(slots=True, kw_only=True)
+class Trial:
+    """One branch under test. `schema` is what its catalogs said when they were last read."""
+
+    lease: Lease
+    url: str = field(repr=False)
+    environment: dict[str, str] = field(repr=False)
+    connection: Connection
+    reader: Reader
+    session: Session
+    loaded: Loaded
+    schema: Snapshot
+    start: tuple[str, ...]
+    """The version table's revisions before the project was loaded."""
+    load_changes: tuple[str, ...]
+    visit_seconds: float
+    deadline: Deadline
+
+    def visit(self, direction: Direction, to: str) -> Visit:
+        """Run env.py anew, with a new connection, and read the schema afterwards."""
+        limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
+        return self.seen(self.session.visit(direction, to, deadline=limit))
+
+    def stairway(self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool]) -> None:
+        """Drive the steps through one run of env.py; `after` gets each visit, and says whether to go on."""
+        limit = min(self.visit_seconds, max(0.1, self.deadline.left()))
+        self.session.stairway(steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)))
+
+    def seen(self, visit: Visit) -> Visit:
+        """The visit with what it did to the schema, which is read again."""
+        before, self.schema = self.schema, self.reader.snapshot()
+        if before is self.schema:
+            return visit
+        changes = tuple(each.line() for each in diff(before, self.schema))
+        return msgspec.structs.replace(visit, schema_changes=changes)
+
+    def close(self) -> None:
+        """End the worker and the connection; the lease is given back elsewhere."""
+        self.session.close()
+        self.connection.close()
+
+
+def failed(visit: Visit) -> bool:
+    return visit.error is not None or not visit.moved
+
+
+def result(future: Future[Lease], deadline: Deadline, tick: Callable[[float], bool]) -> Lease:
+    """The lease that was asked for in a thread; `tick` waits a little, and raises when the run is to stop."""
+    while not future.done():
+        deadline.check()
+        tick(0.01)
+    return future.result()
