@@ -1,0 +1,19 @@
+"""the table of invoices"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "b001"
+down_revision = "0002"
+
+
+def upgrade():
+    op.create_table(
+        "invoices",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), nullable=False),
+    )
+
+
+def downgrade():
+    op.drop_table("invoices")

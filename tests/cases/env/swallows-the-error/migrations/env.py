@@ -1,0 +1,15 @@
+import logging
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+engine = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
+
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except Exception:
+        logging.getLogger("shop").exception("the migration failed")

@@ -1,0 +1,22 @@
+"""visits, with an index named by the moment"""
+
+import time
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.create_table(
+        "visits",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("seen", sa.DateTime, nullable=False),
+    )
+    op.create_index(f"ix_visits_{time.time_ns()}", "visits", ["seen"])
+
+
+def downgrade():
+    op.drop_table("visits")
