@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-_FILE = Path(__file__).parents[1] / "contract" / "contract.py"
+_FILE = Path(__file__).parents[2] / "contract" / "contract.py"
 _SPEC = importlib.util.spec_from_file_location("neon_contract_under_test", _FILE)
 assert _SPEC is not None
 assert _SPEC.loader is not None
