@@ -50,6 +50,8 @@ relocatable = true
 trusted = true
 """
 
+UUID_OSSP_SQL: Final = (files("neontest.local") / "uuid_ossp.sql").read_text()
+
 PACKAGES: Final = {"vector": "pgvector", "postgis": "postgis-3", "pg_partman": "partman", "pg_uuidv7": "pg-uuidv7"}
 """Debian's packages of extensions: `postgresql-MAJOR-` and this, where it is not the extension's name."""
 
@@ -130,7 +132,7 @@ def _own_files(system: Path) -> dict[str, str]:
             own[script.name] = body
     if not (system / "uuid-ossp.control").is_file():
         own["uuid-ossp.control"] = UUID_OSSP
-        own["uuid-ossp--1.1.sql"] = (files("neontest.local") / "uuid_ossp.sql").read_text()
+        own["uuid-ossp--1.1.sql"] = UUID_OSSP_SQL
     return own
 
 

@@ -1,0 +1,149 @@
+"""As whom servers run, and where."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neontest.errors import UsageError
+from neontest.local.account import NAMESPACE, Account, choose, default_state, prepare_state
+from neontest.local.binaries import Binaries
+
+ROOT = Path(__file__).resolve().parents[2]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root only")
+
+
+def test_root_keeps_its_state_where_the_servers_account_can_reach_it() -> None:
+    assert default_state({"HOME": "/root"}, 0) == Path("/var/tmp/neontest-0")
+
+
+def test_a_user_keeps_the_state_in_the_cache() -> None:
+    assert default_state({"HOME": "/home/ann"}, 1000) == Path("/home/ann/.cache/neontest/local")
+    assert default_state({"HOME": "/home/ann", "XDG_CACHE_HOME": "/cache"}, 1000) == Path("/cache/neontest/local")
+    assert default_state({"HOME": "/home/ann", "XDG_CACHE_HOME": "odd"}, 1000) == Path(
+        "/home/ann/.cache/neontest/local"
+    )
+
+
+def test_root_becomes_an_ordinary_user_and_others_stay_themselves() -> None:
+    account = choose()
+    if os.geteuid() == 0:
+        assert account.switch or account.prefix == NAMESPACE
+    else:
+        assert account == Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
+
+
+def test_a_state_folder_that_others_can_write_in_is_refused(room: Path) -> None:
+    state = room / "state"
+    state.mkdir()
+    state.chmod(0o777)
+    with pytest.raises(UsageError, match="others can write"):
+        prepare_state(state, choose())
+
+
+@as_root
+def test_a_state_folder_of_somebody_else_is_refused(room: Path) -> None:
+    state = room / "state"
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        prepare_state(state, choose())
+
+
+@as_root
+def test_a_state_folder_that_the_account_cannot_reach_is_refused_and_no_mode_is_changed(room: Path) -> None:
+    account = choose()
+    if not account.switch:
+        pytest.skip("root cannot become another user here")
+    closed = room / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(UsageError, match="cannot reach the state folder") as caught:
+        prepare_state(closed / "state", account)
+    assert "NEONTEST_STATE" in (caught.value.hint or "")
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_state_folder_that_cannot_be_made_is_said(room: Path) -> None:
+    (room / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be made"):
+        prepare_state(room / "file" / "state", choose())
+
+
+AS_ROOT_WITHOUT_SETUID = """
+import sys
+from pathlib import Path
+from neontest.local.binaries import find
+from neontest.local.cluster import Clusters
+with Clusters(Path(sys.argv[2]), find(bindir=Path(sys.argv[1]), environ={})) as clusters:
+    parent = clusters.create("main")
+    branch = clusters.clone("branch", parent)
+    with branch.admin("neondb") as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        print(clusters._setup.account.prefix[0], cursor.fetchone()[0])
+    admin.close()
+"""
+
+
+@as_root
+def test_root_that_cannot_become_another_user_uses_a_user_namespace(room: Path, binaries: Binaries) -> None:
+    setpriv = shutil.which("setpriv")
+    bare = [setpriv or "", "--bounding-set", "-setuid,-setgid", "--inh-caps", "-setuid,-setgid"]
+    if setpriv is None or subprocess.run([*bare, *NAMESPACE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no setpriv, or no user namespaces here")
+    command = [*bare, sys.executable, "-c", AS_ROOT_WITHOUT_SETUID, str(binaries.bindir), str(room / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+    assert done.stdout.split() == ["unshare", "postgres"], done.stderr
+    assert list((room / "state" / "b").iterdir()) == []
+
+
+AS_ORDINARY_USER = """
+import os, sys
+from pathlib import Path
+import neontest.local.cluster, neontest.local.roles
+from neontest.local.binaries import find
+bindir, state, uid, gid = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+os.setgroups([]), os.setgid(gid), os.setuid(uid)
+with neontest.local.cluster.Clusters(state, find(bindir=bindir, environ={})) as clusters:
+    assert clusters.sweep() == []
+    parent = clusters.create("main")
+    branch = clusters.clone("branch", parent)
+    parent.stop()
+    other = clusters.clone("other", parent)
+    for cluster in (branch, other):
+        admin = cluster.admin("neondb")
+        neontest.local.roles.create_role(admin, "somebody", "a password")
+        admin.close()
+    clusters.delete(other)
+    print("done", os.getuid(), (branch.data / "PG_VERSION").stat().st_uid)
+"""
+
+
+@as_root
+def test_an_ordinary_user_needs_no_more(room: Path, binaries: Binaries) -> None:
+    """Modules are imported as root, for the interpreter may lie where nobody else can read."""
+    import pwd
+
+    from neontest.local.account import runnable
+
+    somebody = pwd.getpwnam("nobody")
+    (room / "bin").mkdir()
+    (room / "home").mkdir()
+    os.chown(room / "home", somebody.pw_uid, somebody.pw_gid)
+    account = Account(uid=somebody.pw_uid, gid=somebody.pw_gid, switch=True)
+    bindir = runnable(binaries, room / "bin", account)
+    words = [str(bindir), str(room / "home" / "state"), str(somebody.pw_uid), str(somebody.pw_gid)]
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ORDINARY_USER, *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["done", str(somebody.pw_uid), str(somebody.pw_uid)], done.stderr
+    assert list((room / "home" / "state" / "b").iterdir()) == []

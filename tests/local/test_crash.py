@@ -1,0 +1,270 @@
+"""Owners that die, in every way: nothing of them stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from neontest.errors import LocalError
+from neontest.local.binaries import Binaries
+from neontest.local.claim import claim
+from neontest.local.cluster import Clusters
+from neontest.local.remains import works_in
+
+NewId = Callable[[], str]
+Owners = Callable[..., Any]
+
+ONE_BRANCH = """
+clusters = Clusters(state, find(bindir=bindir, environ={}))
+cluster = clusters.create(id)
+report(cluster)
+sys.stdin.read()
+"""
+
+
+def parent_of(pid: int) -> int:
+    done = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def wait_until_cleared(state: Path, id: str) -> None:
+    """Both the owner and the guard have let go of the branch."""
+    claim(state / "lock" / id, patience=60).release(forget=True)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def assert_nothing_is_left(state: Path, report: dict[str, Any]) -> None:
+    until(lambda: not works_in(report["postmaster"], state / "b" / report["id"] / "data"))
+    assert not (state / "b" / report["id"]).exists()
+    assert not Path(report["sockets"]).exists()
+    segments = subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True).stdout
+    assert report["shm"] not in [line.split()[1] for line in segments.splitlines() if len(line.split()) > 4]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_owner_that_dies_leaves_nothing(state: Path, owners: Owners, fresh_id: NewId, signum: int) -> None:
+    owner = owners(ONE_BRANCH, fresh_id())
+    assert (state / "b" / owner.report["id"]).exists()
+    os.killpg(owner.process.pid, signum)
+    owner.process.wait(60)
+    wait_until_cleared(state, owner.report["id"])
+    assert_nothing_is_left(state, owner.report)
+
+
+def test_when_the_guard_was_killed_too_the_next_sweep_clears(
+    clusters: Clusters, owners: Owners, fresh_id: NewId
+) -> None:
+    owner = owners(ONE_BRANCH, fresh_id())
+    os.kill(parent_of(owner.report["postmaster"]), signal.SIGKILL)
+    owner.process.kill()
+    owner.process.wait(60)
+    assert works_in(owner.report["postmaster"], clusters.state / "b" / owner.report["id"] / "data")
+    assert clusters.sweep() == [owner.report["id"]]
+    assert_nothing_is_left(clusters.state, owner.report)
+
+
+def test_when_all_were_killed_the_next_sweep_clears(clusters: Clusters, owners: Owners, fresh_id: NewId) -> None:
+    owner = owners(ONE_BRANCH, fresh_id())
+    guard = parent_of(owner.report["postmaster"])
+    for pid in (guard, owner.report["postmaster"], owner.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    owner.process.wait(60)
+    assert clusters.sweep() == [owner.report["id"]]
+    assert_nothing_is_left(clusters.state, owner.report)
+    assert clusters.sweep() == []
+
+
+def test_when_the_postmaster_was_killed_its_owner_can_still_clear(clusters: Clusters, fresh_id: NewId) -> None:
+    cluster = clusters.create(fresh_id())
+    pid = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not cluster.running)
+    with pytest.raises(LocalError, match="does not answer"):
+        cluster.admin()
+    cluster.start()
+    cluster.admin().close()
+    clusters.delete(cluster)
+    assert not cluster.folder.exists()
+
+
+def test_when_the_guard_was_killed_its_owner_can_still_clear(clusters: Clusters, fresh_id: NewId) -> None:
+    cluster = clusters.create(fresh_id())
+    pid = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(parent_of(pid), signal.SIGKILL)
+    assert cluster.running
+    clusters.delete(cluster)
+    assert not works_in(pid, cluster.data)
+    assert not cluster.folder.exists()
+
+
+def test_a_living_branch_is_never_swept(clusters: Clusters, owners: Owners, fresh_id: NewId) -> None:
+    owner = owners(ONE_BRANCH, fresh_id())
+    mine = clusters.create(fresh_id())
+    stopped = clusters.create(fresh_id(), start=False)
+    assert clusters.sweep() == []
+    mine.admin().close()
+    assert stopped.data.exists()
+    assert works_in(owner.report["postmaster"], clusters.state / "b" / owner.report["id"] / "data")
+    assert owner.end() == 0
+    wait_until_cleared(clusters.state, owner.report["id"])
+    assert_nothing_is_left(clusters.state, owner.report)
+
+
+WITH_CHILDREN = """
+clusters = Clusters(state, find(bindir=bindir, environ={}))
+cluster = clusters.create(id)
+read, write = os.pipe()
+forked = os.fork()
+if forked == 0:
+    os.setsid()
+    clusters.close()
+    os.close(write)
+    os.read(read, 1)
+    os._exit(0)
+other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False)
+report(cluster, forked=forked, other=other.pid, running=cluster.running)
+sys.stdin.read()
+"""
+
+
+def test_children_of_a_dead_owner_keep_nothing_alive(state: Path, owners: Owners, fresh_id: NewId) -> None:
+    owner = owners(WITH_CHILDREN, fresh_id())
+    assert owner.report["running"]
+    children = [owner.report["forked"], owner.report["other"]]
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        owner.process.kill()
+        owner.process.wait(60)
+        wait_until_cleared(state, owner.report["id"])
+        assert_nothing_is_left(state, owner.report)
+        for pid in children:
+            os.kill(pid, 0)
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+
+
+PERSISTENT = """
+clusters = Clusters(state, find(bindir=bindir, environ={}), persistent=True)
+cluster = clusters.create(id) if len(sys.argv) < 5 else clusters.open(id)
+cluster.start()
+with cluster.admin("neondb") as admin, admin.cursor() as cursor:
+    cursor.execute("CREATE TABLE t AS SELECT 5 AS x")
+admin.close()
+report(cluster)
+sys.stdin.read()
+"""
+
+
+def test_a_kept_state_survives_the_death_of_its_owner_and_its_servers_do_not(
+    state: Path, binaries: Binaries, clusters: Clusters, owners: Owners, fresh_id: NewId
+) -> None:
+    owner = owners(PERSISTENT, fresh_id())
+    id, folder = owner.report["id"], state / "b" / owner.report["id"]
+    with Clusters(state, binaries, persistent=True) as later:
+        owner.process.kill()
+        owner.process.wait(60)
+        claim(state / "lock" / id, patience=60).release(forget=False)
+        assert not works_in(owner.report["postmaster"], folder / "data")
+        assert clusters.sweep() == []
+        cluster = later.open(id)
+        assert not cluster.running
+        assert cluster.port == owner.report["port"]
+        cluster.start()
+        with contextlib.closing(cluster.admin("neondb")) as admin, admin.cursor() as cursor:
+            cursor.execute("SELECT x FROM t")
+            assert cursor.fetchall() == [(5,)]
+    assert folder.exists()
+    assert not cluster.running
+    with Clusters(state, binaries, persistent=True) as again:
+        again.delete(again.open(id))
+    assert not folder.exists()
+
+
+def test_a_kept_server_without_its_guard_is_stopped_by_the_sweep(
+    clusters: Clusters, owners: Owners, fresh_id: NewId
+) -> None:
+    owner = owners(PERSISTENT, fresh_id())
+    os.kill(parent_of(owner.report["postmaster"]), signal.SIGKILL)
+    owner.process.kill()
+    owner.process.wait(60)
+    assert clusters.sweep() == []
+    data = clusters.state / "b" / owner.report["id"] / "data"
+    assert not works_in(owner.report["postmaster"], data)
+    assert data.exists()
+    clusters.delete(clusters.open(owner.report["id"]))
+
+
+def test_a_branch_that_is_not_there_cannot_be_opened(clusters: Clusters) -> None:
+    with pytest.raises(LocalError, match="there is no local branch br-none"):
+        clusters.open("br-none")
+    assert clusters.sweep() == []
+
+
+DETACHED = """
+from datetime import UTC, datetime
+clusters = Clusters(state, find(bindir=bindir, environ={}))
+cluster = clusters.create(id)
+report(cluster)
+clusters.detach(cluster, datetime.fromisoformat(sys.argv[4]))
+clusters.close()
+"""
+
+
+def test_a_branch_left_on_purpose_runs_until_its_time(clusters: Clusters, owners: Owners, fresh_id: NewId) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    owner = owners(DETACHED, fresh_id(), expires_at.isoformat())
+    assert owner.end() == 0
+    assert clusters.sweep() == []
+    psycopg2.connect(host=owner.report["sockets"], port=owner.report["port"], user="postgres", dbname="neondb").close()
+    assert clusters.sweep(expires_at + timedelta(seconds=1)) == [owner.report["id"]]
+    assert_nothing_is_left(clusters.state, owner.report)
+
+
+MANY = """
+with Clusters(state, find(bindir=bindir, environ={})) as clusters:
+    print("ready", flush=True)
+    parent = clusters.create(id)
+    for number in range(9):
+        clusters.delete(clusters.clone(f"{id}-{number}", parent))
+"""
+
+
+def test_owners_killed_at_any_moment_leave_nothing_after_a_sweep(
+    clusters: Clusters, owners: Owners, fresh_id: NewId
+) -> None:
+    for step in range(6):
+        id = fresh_id()
+        process = owners(MANY, id, report=False)
+        assert process.stdout.readline() == "ready\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.03 + 0.07 * step)
+        process.kill()
+        process.wait(60)
+
+        def swept(id: str = id) -> bool:
+            clusters.sweep()
+            return not any(
+                path.name.startswith(id) for name in ("b", "new", "lock") for path in (clusters.state / name).iterdir()
+            )
+
+        until(swept)
+        done = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True)
+        assert f"/b/{id}" not in done.stdout
