@@ -48,7 +48,9 @@ def shared_state() -> Iterator[Path]:
     """One state folder for all engines that keep nothing: they share its template."""
     folder = make_folder()
     yield folder
+    left = [each.name for each in folder.glob("b/*")]
     shutil.rmtree(folder)
+    assert not left, f"branches were left behind: {left}"
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def own_state() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def binaries() -> Binaries:
+def engine_binaries() -> Binaries:
     """The Postgres that `run` would take."""
     return found_binaries.find(environ=os.environ)
 
@@ -149,9 +151,9 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def neon(shared_state: Path, binaries: Binaries) -> Iterator[LocalNeon]:
+def neon(shared_state: Path, engine_binaries: Binaries) -> Iterator[LocalNeon]:
     """An engine for the tests of one file."""
-    with LocalNeon(shared_state, binaries, persistent=False, branches_limit=20) as running:
+    with LocalNeon(shared_state, engine_binaries, persistent=False, branches_limit=20) as running:
         yield running
 
 
