@@ -75,7 +75,7 @@ class Neon:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._wire = Wire(api_key, host)
-        stop = stop or Stop()
+        stop = Stop() if stop is None else stop
         self._sleep = sleep
         self._pace = Pace(stop=stop, sleep=sleep or stop.wait, clock=clock, jitter=jitter)
 
