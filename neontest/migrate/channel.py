@@ -6,29 +6,27 @@ import contextlib
 import json
 import os
 import select
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from neontest.errors import WorkerError
-from neontest.migrate.process import Child
+from neontest.migrate.process import Child, how_it_ended
 from neontest.stop import Deadline, Stop
 
 _POLL: Final = 0.1
 """Seconds between two looks whether a silent worker still lives."""
 
 
-class Ended(Exception):  # noqa: N818
+class Ended(Exception):
     """The worker's process is gone; `status` is its exit status, negative for a signal."""
 
     def __init__(self, status: int) -> None:
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
-        super().__init__(f"the process {how}")
+        super().__init__(f"the process {how_it_ended(status)}")
         self.status = status
 
 
-class TimeUp(Exception):  # noqa: N818
+class TimeUp(Exception):
     """No report came before the deadline."""
 
 

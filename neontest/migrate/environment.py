@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,12 +225,6 @@ def secrets_of(url: str) -> tuple[str, ...]:
     """What must never be shown of a URL: its password, plain and percent-encoded."""
     password = UrlForms.parse(url).password
     return tuple({password, quote(password, safe="")} - {""}) if len(password) > 3 else ()
-
-
-def command_line(command: str | tuple[str, ...], revision: str) -> tuple[str, ...]:
-    """A command of [tool.neontest.commands] as words, with `{revision}` filled in."""
-    words = shlex.split(command) if isinstance(command, str) else command
-    return tuple(word.replace("{revision}", revision) for word in words)
 
 
 def _version(text: str) -> tuple[int, ...]:

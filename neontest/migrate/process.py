@@ -15,7 +15,7 @@ from typing import Final
 
 from neontest.stop import Stop
 
-GRACE: Final = ((signal.SIGINT, 1.0), (signal.SIGTERM, 0.7), (signal.SIGKILL, 5.0))
+GRACE: Final = ((signal.SIGINT, 0.8), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0))
 """Signals in the order in which a process that does not end gets them, and the seconds given to each."""
 _LINE: Final = 4096
 
@@ -141,3 +141,8 @@ class Child:
     def _say(self, line: bytes) -> None:
         if line:
             self._log(line[:_LINE].decode("utf-8", "replace").rstrip("\r"))
+
+
+def how_it_ended(status: int) -> str:
+    """An exit status in words; a negative one is a signal's number."""
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"

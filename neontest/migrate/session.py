@@ -12,35 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from neontest.errors import DeadlineExceeded, WorkerError, WrongDatabase
+import msgspec
+
+from neontest.errors import DeadlineExceeded, WorkerError
+from neontest.migrate import commands, reports
 from neontest.migrate.channel import Channel, Ended, TimeUp
-from neontest.migrate.environment import (
-    UrlForms,
-    command_line,
-    driver_for,
-    is_asynchronous,
-    secrets_of,
-    usable,
-)
+from neontest.migrate.commands import Commands
+from neontest.migrate.environment import UrlForms, driver_for, is_asynchronous, secrets_of, usable
 from neontest.migrate.interpreter import Interpreter
-from neontest.migrate.process import Child
 from neontest.migrate.project import Project
-from neontest.record import Direction, Failure, Revision, Statement, Visit
+from neontest.migrate.reports import Trail
+from neontest.record import Direction, Failure, Revision, Visit
 from neontest.stop import Deadline, Stop
+
+__all__ = ["Commands", "Interpreter", "Loaded", "Session"]
 
 WORKER: Final = Path(__file__).with_name("worker.py")
 START_SECONDS: Final = 60.0
 """For the imports of alembic, sqlalchemy and flask: no code of the project runs yet."""
 CANCEL_SECONDS: Final = 2.0
 """How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commands:
-    """[tool.neontest.commands]: the project's own commands, which replace the worker for visits."""
-
-    upgrade: str | tuple[str, ...]
-    downgrade: str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +127,7 @@ class Session:
         asynchronous = is_asynchronous(self.project.env_py)
         default = driver_for(interpreter, [environ.get("DATABASE_URL")], asynchronous=asynchronous)
         urls = {name: forms.url(name) for name in usable(interpreter)} | {"": forms.url(default)}
-        self._channel.send("open", environ=dict(environ), urls=urls, guard=guard)
+        self._told("open", environ=dict(environ), urls=urls, guard=guard)
         try:
             found = self._answer(deadline, "loaded")
         except WorkerError as error:
@@ -146,7 +137,7 @@ class Session:
             return self._loaded
         self._loaded = Loaded(
             current=tuple(found["current"][0]) if found["current"] else (),
-            history=tuple(_revision(facts) for facts in found["revisions"]),
+            history=tuple(reports.revision(facts) for facts in found["revisions"]),
             version_locations=tuple(Path(place) for place in found["locations"]),
             notes=() if len(found["current"]) < 2 else (f"env.py migrates {len(found['current'])} databases",),
         )
@@ -160,7 +151,7 @@ class Session:
         """
         if self._commands is not None:
             return self._command(direction, to, deadline)
-        self._channel.send("visit", direction=direction, to=to)
+        self._told("visit", direction=direction, to=to)
         visit = self._visited(direction, to, deadline)
         if self.alive:
             self._finish(deadline)
@@ -186,7 +177,7 @@ class Session:
                 if not after(self._command(direction, to, Deadline(step_seconds, what=what))) or not self.alive:
                     return
             return
-        self._channel.send("stairway", steps=[list(step) for step in steps], isolate=self._isolate)
+        self._told("stairway", steps=[list(step) for step in steps], isolate=self._isolate)
         for direction, name in steps:
             deadline = Deadline(step_seconds, what=f"{direction} {name}")
             visit = self._visited(direction, name, deadline, below=below)
@@ -202,7 +193,7 @@ class Session:
 
     def current(self, *, deadline: Deadline | None = None) -> tuple[str, ...]:
         """The revisions that the database is at, as the project's own env.py finds them."""
-        self._channel.send("current")
+        self._told("current")
         found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), "current")
         return tuple(found["current"][0]) if found["current"] else ()
 
@@ -220,16 +211,22 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._channel.kill()
 
+    def _told(self, what: str, **facts: Any) -> None:
+        """Give a command that begins something."""
+        if not self.alive:
+            raise WorkerError("the session with the project is over", hint="begin another one, on a fresh branch")
+        self._channel.send(what, **facts)
+
     def _visited(
         self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None
     ) -> Visit:
         """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
-        trail = _Trail()
+        trail = Trail()
         began = time.monotonic()
         try:
             while (report := self._channel.receive(deadline))["is"] != "visited":
                 self._noted(report, trail, deadline)
-            error = report["error"] and self._failure(report["error"])
+            error = report["error"] and reports.failure(report["error"], self._hidden)
         except Ended as end:
             report, error = {}, trail.failure("exit", str(end))
         except TimeUp:
@@ -249,33 +246,26 @@ class Session:
             moved=report.get("moved", False),
         )
 
-    def _noted(self, report: Mapping[str, Any], trail: _Trail, deadline: Deadline) -> None:
+    def _noted(self, report: Mapping[str, Any], trail: Trail, deadline: Deadline) -> None:
         """Take a report that is not an answer: what was seen on the way."""
         if report["is"] == "statement":
-            trail.statements.append(
-                Statement(
-                    sql=self._hidden(report["sql"]),
-                    seconds=report["seconds"],
-                    file=report["file"],
-                    line=report["line"],
-                )
-            )
+            trail.statements.append(reports.statement(report, self._hidden))
         elif report["is"] == "step":
             trail.revision = report["revision"]
         elif report["is"] == "running":
-            trail.running = report["statement"]
+            trail.running = report["statement"] and reports.statement(report["statement"], self._hidden)
         elif report["is"] == "pid":
             self.backends.add(report["pid"])
         elif report["is"] == "note":
             self.notes.append(self._hidden(report["text"]))
         elif report["is"] == "wrong-database":
             self._finish(deadline)
-            raise _wrong_database(report)
+            raise reports.wrong_database(report)
         elif report["is"] == "failed":
             self._finish(deadline)
-            raise self._unloadable(report["error"])
+            raise reports.unloadable(report["error"], self._hidden, self.python)
 
-    def _stopped(self, trail: _Trail, deadline: Deadline) -> Failure:
+    def _stopped(self, trail: Trail, deadline: Deadline) -> Failure:
         """Cancel what runs, learn what it was, and end the worker: nobody knows what state it is in."""
         self._channel.send("cancel")
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
@@ -289,7 +279,7 @@ class Session:
 
     def _answer(self, deadline: Deadline, wanted: str) -> dict[str, Any]:
         """The report that answers a command without visits."""
-        trail = _Trail()
+        trail = Trail()
         found: dict[str, Any] | None = None
         try:
             while (report := self._channel.receive(deadline))["is"] != "done":
@@ -309,7 +299,7 @@ class Session:
 
     def _finish(self, deadline: Deadline) -> None:
         """Read on until the command is done; env.py may still do something after the last visit."""
-        trail = _Trail()
+        trail = Trail()
         try:
             while (report := self._channel.receive(deadline))["is"] != "done":
                 self._noted(report, trail, deadline)
@@ -319,35 +309,24 @@ class Session:
             self.notes.append(self._stopped(trail, deadline).message)
 
     def _command(self, direction: Direction, to: str, deadline: Deadline) -> Visit:
-        """One visit by the project's own command."""
+        """One visit by the project's own command; only what the version table says is known of it."""
         assert self._commands is not None
-        words = command_line(getattr(self._commands, direction), to)
         before = self._look()
-        began, last = time.monotonic(), [""]
-
-        def log(line: str) -> None:
-            last[0] = line.strip() or last[0]
-            self._logged(line)
-
-        error: Failure | None = None
-        try:
-            child = Child(words, cwd=self.project.cwd, environ=self._environ, stop=self._stop, log=log)
-        except OSError as failed:
-            raise WorkerError(f"{words[0]} does not start: {failed.strerror}") from failed
-        try:
-            ended = child.wait(deadline.left())
-        finally:
-            status = child.end()
-        if not ended:
-            error = Failure(kind="timeout", message=f"{deadline.what} took longer than {deadline.seconds:g} s")
-        elif status:
-            message = f"{' '.join(words)}: {Ended(status)}" + (f": {last[0]}" if last[0] else "")
-            error = Failure(kind="command", message=self._hidden(message))
-        seconds, after = time.monotonic() - began, self._look()
+        seconds, error = commands.run(
+            self._commands.words(direction, to),
+            cwd=self.project.cwd,
+            environ=self._environ,
+            deadline=deadline,
+            stop=self._stop,
+            log=self._logged,
+        )
+        after = self._look() if error is None else None
+        if error is not None:
+            error = msgspec.structs.replace(error, message=self._hidden(error.message))
         return Visit(
             direction=direction,
             from_=_joined(before),
-            to=_joined(after) if after is not None and error is None else to,
+            to=to if after is None else _joined(after),
             seconds=seconds,
             error=error,
             moved=error is None and (before is None or before != after),
@@ -368,72 +347,6 @@ class Session:
 
     def _logged(self, line: str) -> None:
         self._log(self._hidden(line))
-
-    def _failure(self, facts: Mapping[str, Any]) -> Failure:
-        return Failure(
-            message=self._hidden(facts["message"]),
-            kind=facts["kind"],
-            revision=facts.get("revision"),
-            file=facts.get("file"),
-            line=facts.get("line"),
-            sql=self._hidden(facts["sql"]) if facts.get("sql") else None,
-            sqlstate=facts.get("sqlstate"),
-        )
-
-    def _unloadable(self, facts: Mapping[str, Any]) -> WorkerError:
-        missing = facts.get("missing")
-        if missing:
-            return WorkerError(
-                f"{self.python} has no {missing}",
-                hint=f"install {missing} there, or name the project's interpreter with --python",
-            )
-        failure = self._failure(facts)
-        where = f" ({failure.file}:{failure.line})" if failure.file else ""
-        return WorkerError(
-            f"the project does not load: {failure.kind}: {failure.message}{where}",
-            hint="its own command, such as `alembic current`, says more",
-        )
-
-
-class _Trail:
-    """What a visit has shown so far."""
-
-    def __init__(self) -> None:
-        self.statements: list[Statement] = []
-        self.revision: str | None = None
-        self.running: Mapping[str, Any] | None = None
-
-    def failure(self, kind: str, message: str) -> Failure:
-        at: Mapping[str, Any] = self.running or {}
-        return Failure(
-            kind=kind,
-            message=message,
-            revision=self.revision,
-            file=at.get("file"),
-            line=at.get("line"),
-            sql=at.get("sql"),
-        )
-
-
-def _revision(facts: Mapping[str, Any]) -> Revision:
-    return Revision(
-        id=facts["id"],
-        down=tuple(facts["down"]),
-        depends_on=tuple(facts["depends_on"]),
-        labels=tuple(facts["labels"]),
-        message=facts["message"],
-        file=facts["file"],
-        upgrade_line=facts["upgrade_line"],
-        downgrade_line=facts["downgrade_line"],
-    )
-
-
-def _wrong_database(facts: Mapping[str, Any]) -> WrongDatabase:
-    where = f"{facts['host'] or 'a local socket'}/{facts['database'] or ''}"
-    return WrongDatabase(
-        f"the project connects to {where}, not to the branch; nothing was migrated",
-        hint='say where it reads its URL: [tool.neontest.env] with NAME = "{url}", or [tool.neontest.files]',
-    )
 
 
 def _joined(heads: Sequence[str] | None) -> str | None:

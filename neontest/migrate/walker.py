@@ -3,21 +3,20 @@
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
 """
 
-# ruff: noqa: N818, UP006, UP035, UP045
+# ruff: noqa: UP006, UP035, UP045
 from __future__ import annotations
 
-import argparse
 import contextlib
-import inspect
 import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
-    from neontest.migrate import watch
+    from neontest.migrate import loading, watch
 else:
-    import neontest_watch as watch  # put there by worker
+    import neontest_loading as loading  # put there by worker
+    import neontest_watch as watch
 
 Facts = Dict[str, Any]
 
@@ -59,54 +58,9 @@ class Walker:
         from alembic.script import ScriptDirectory
 
         if self._project["kind"] == "flask":
-            self._app = flask_app()
-        self.config = self._config(urls)
+            self._app = loading.flask_app()
+        self.config = loading.config(self._project, urls, self._app)
         self.script = ScriptDirectory.from_config(self.config)
-
-    def _config(self, urls: Dict[str, str]) -> Any:
-        from alembic.config import Config
-
-        ini, toml, section = self._project["ini"], self._project["toml"], self._project["section"]
-        options = {"config": ini and [ini], "name": section, "x": self._project["x"] or None, "raiseerr": True}
-        if self._app is not None:
-            with self._app.app_context():
-                migrate = self._app.extensions["migrate"].migrate
-                config = migrate.get_config(self._project["scripts"], x_arg=self._project["x"])
-        elif "toml_file" in inspect.signature(Config.__init__).parameters:
-            config = Config(file_=ini, toml_file=toml, ini_section=section)
-        else:
-            config = Config(file_=ini, ini_section=section)
-        config.cmd_opts = config.cmd_opts or argparse.Namespace()
-        for name, value in dict(options, quiet=False, sql=False, tag=None, verbose=False).items():
-            if getattr(config.cmd_opts, name, None) is None:
-                setattr(config.cmd_opts, name, value)
-        section = config.config_ini_section
-        parser = config.file_config
-        own = parser.get(section, "sqlalchemy.url", raw=True, fallback="") if parser.has_section(section) else ""
-        url = urls.get(own.partition("://")[0].partition("+")[2], urls[""]).replace("%", "%%")
-        config.set_section_option(section, "sqlalchemy.url", url)
-        if parser.has_option(section, "url"):
-            config.set_section_option(section, "url", url)
-        return config
-
-    def revisions(self) -> List[Facts]:
-        """What the scripts say of themselves, parents first."""
-        found = []
-        for script in self.script.walk_revisions():
-            found.append(
-                {
-                    "id": script.revision,
-                    "down": list(script._versioned_down_revisions),
-                    "depends_on": list(getattr(script, "_resolved_dependencies", ())),
-                    "labels": sorted(script._orig_branch_labels),
-                    "message": watch.text((script.doc or "").split("\n")[0]),
-                    "file": self._watch.name(script.path),
-                    "upgrade_line": line_of(script.module, "upgrade"),
-                    "downgrade_line": line_of(script.module, "downgrade"),
-                }
-            )
-        self._watch.scripts([script.path for script in self.script.walk_revisions()])
-        return found[::-1]
 
     # -- one run of env.py
 
@@ -198,9 +152,12 @@ class Walker:
         step = self.stepping()
         failure: Optional[Facts] = self._watch.first or step.get("error")
         if failure is None and error is not None:
-            file, line = self._watch.traceback(error)
-            failure = dict(watch.described(error), file=file, line=line, sql=None)
+            failure = self.plain(error)
         return failure and dict(failure, revision=step.get("revision"))
+
+    def plain(self, error: BaseException) -> Facts:
+        file, line = self._watch.traceback(error)
+        return dict(watch.described(error), file=file, line=line, sql=None)
 
     # -- walking
 
@@ -245,26 +202,35 @@ class Walker:
             self.load(command["environ"], command["urls"], command["guard"])
             current = self.heads()
             self.several = len(current) > 1
-            revisions = self.revisions()
+            revisions = loading.revisions(self.script, self._watch.name)
+            self._watch.scripts([script.path for script in self.script.walk_revisions()])
         except (Refused, Unloadable):
             raise
         except BaseException as error:
-            raise Unloadable(self.explain(error)) from error
+            raise Unloadable(self.plain(error)) from error
         locations = [str(place) for place in self.script._version_locations]
         self._send("loaded", current=current, revisions=revisions, locations=locations)
 
     def plan(self, direction: str, to: str, heads: Tuple[str, ...]) -> List[Any]:
-        """Alembic's own steps; where a downgrade keeps or leaves several heads, all that is not below `to`."""
-        names = [name.strip() for name in to.split(",")]
-        if direction == "upgrade":
-            steps: List[Any] = self.script._upgrade_revs(names[0] if len(names) == 1 else tuple(names), heads)
-            return steps
-        if len(names) == 1 and len(heads) < 2:
-            return list(self.script._downgrade_revs(names[0], heads))
-        from alembic.runtime.migration import MigrationStep
+        """Alembic's own steps; where its downgrade would leave more than `to` and what is below, all of that.
 
+        It does where there are several heads, or will be: `downgrade a1` leaves the branches that a1 is not part of.
+        """
+        from alembic.runtime.migration import MigrationStep
+        from alembic.util import CommandError
+
+        names = [name.strip() for name in to.split(",")]
+        one = names[0] if len(names) == 1 else None
+        if direction == "upgrade":
+            return list(self.script._upgrade_revs(one or tuple(names), heads))
+        steps: List[Any] = []
+        if one is not None:
+            with contextlib.suppress(CommandError) if len(heads) > 1 else contextlib.nullcontext():
+                steps = list(self.script._downgrade_revs(one, heads))
         keep = set(self._ancestry([name for name in names if name != "base"]))
         leave = [name for name in self._ancestry(list(heads)) if name not in keep]
+        if {step.revision.revision for step in steps} == set(leave):
+            return steps
         revisions = self.script.revision_map
         return [MigrationStep.downgrade_from_script(revisions, revisions.get_revision(name)) for name in leave[::-1]]
 
@@ -316,6 +282,7 @@ class Walker:
             try:
                 moved = self.heads() == [call["after"] for call in calls]
                 failure = None if moved else explained
+                to = calls[0]["after"] if moved else to
             except Unloadable as error:
                 failure = error.args[0]
         before = calls[0]["before"] if calls else None
@@ -369,20 +336,3 @@ class Walker:
             failure = self.told(direction, [], time.perf_counter() - step.get("at", began), failure)
             if failure is not None or not self._go_on():
                 return
-
-
-def flask_app() -> Any:
-    """The application as `flask` itself finds it; FLASK_RUN_FROM_CLI keeps its `app.run()` from serving."""
-    from flask.cli import ScriptInfo, load_dotenv
-
-    os.environ["FLASK_RUN_FROM_CLI"] = "true"
-    load_dotenv()
-    app = ScriptInfo(app_import_path=os.environ.get("FLASK_APP")).load_app()
-    if "migrate" not in app.extensions:
-        raise RuntimeError("the Flask application was found, but Flask-Migrate is not initialised on it")
-    return app
-
-
-def line_of(module: Any, name: str) -> int:
-    code = getattr(getattr(module, name, None), "__code__", None)
-    return code.co_firstlineno if code is not None else 0

@@ -157,7 +157,8 @@ class Watch:
             self._send("statement", sql=text(sql), seconds=time.perf_counter() - began, file=file, line=line)
 
     def _failed(self, context: Any) -> None:
-        ran = self._running.pop(id(context.cursor), None)
+        execution = context.execution_context
+        ran = self._running.pop(id(execution.cursor), None) if execution is not None else None
         if ran is not None:
             self._tell(ran)
         if self.first is None:

@@ -12,6 +12,8 @@ Reports:   hello, loaded, step, statement, visited, current, running, pid, note,
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib.util
 import json
 import os
@@ -36,7 +38,9 @@ def beside(name: str) -> Any:
 if TYPE_CHECKING:
     from neontest.migrate import walker, watch
 else:
-    watch, walker = beside("watch"), beside("walker")
+    watch = beside("watch")
+    beside("loading")
+    walker = beside("walker")
 
 Facts = Dict[str, Any]
 
@@ -132,8 +136,11 @@ def main() -> None:
     sys.path.append(os.getcwd())
     wire = Wire(int(sys.argv[1]), int(sys.argv[2]))
     threading.Thread(target=wire.listen, name="neontest", daemon=True).start()
-    serve(wire)
-    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(wire)
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()  # the project's
+        sys.stdout.flush()
     os._exit(0)  # threads that the project left running do not keep a finished session alive
 
 
