@@ -195,16 +195,17 @@ class Branches:
         return self._context.stop.wait(seconds)
 
     def keep(self) -> str:
-        """Leave the candidate until its expiry; how to reach it and to delete it."""
-        lease = self._trials[0].lease
-        if self._ground.local is not None:
-            where = self._ground.local.keep(lease.branch.id, lease.expires_at)
-            how = f'reach it: psql "$(cat {where})"; it is removed by `neontest cleanup` or at its expiry'
-        else:
+        """Leave the candidate until its expiry; how to reach it and how to delete it."""
+        trial = self._trials[0]
+        lease, local = trial.lease, self._ground.local
+        if local is None:
             how = (
                 f"reach it: neonctl connection-string {lease.name} --project-id {self._ground.project_id}"
                 f"; delete it: neontest branches delete {lease.name}"
             )
+        else:
+            file = local.keep(lease.branch.id, lease.expires_at, trial.url)
+            how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept'
         self._leases.keep(lease)
         self._used(msgspec.structs.replace(self._uses[lease.name], kept=True))
         return how

@@ -19,7 +19,17 @@ from neontest.neon.client import Neon
 from neontest.report import Report, from_json
 from neontest.stop import Deadline
 
-SCRUBBED = ("NEON_", "NEONTEST_", "GITHUB_", "PG", "ALEMBIC_", "FLASK_", "XDG_STATE_HOME", "SQLALCHEMY_", "DATABASE_URL")
+SCRUBBED = (
+    "NEON_",
+    "NEONTEST_",
+    "GITHUB_",
+    "PG",
+    "ALEMBIC_",
+    "FLASK_",
+    "XDG_STATE_HOME",
+    "SQLALCHEMY_",
+    "DATABASE_URL",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +42,18 @@ class Ran:
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def machine() -> Iterator[dict[str, str]]:
     """The environment of a machine with nothing of Neon or GitHub on it, and one local engine for all cases."""
-    shared = tmp_path_factory.mktemp("machine")
-    shared.chmod(0o755)  # root's Postgres runs as somebody else, who must get here
-    for parent in shared.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)
+    # Not below pytest's own folder: root's Postgres runs as somebody else, who must be able to get here.
+    shared = Path(tempfile.mkdtemp(prefix="neontest-cases-"))
+    shared.chmod(0o755)
+    try:
+        yield _environment(shared)
+    finally:
+        shutil.rmtree(shared)
+
+
+def _environment(shared: Path) -> dict[str, str]:
     kept = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "NEONTEST_POSTGRES")
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     package = str(Path(__file__).parent.parent)

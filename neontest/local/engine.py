@@ -11,7 +11,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -107,6 +107,23 @@ class LocalNeon:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ends.close()
+
+    def keep(self, branch_id: str, expires_at: datetime, url: str) -> Path:
+        """Let a branch's server run on after our end, until a sweep after `expires_at`.
+
+        Its connection string, a secret, is left in the file that is returned, for its owner only.
+        """
+        assert self._site is not None
+        with self._site.store.lock:
+            branch = self._site.store.branch(branch_id)
+            cluster = self._site.cluster(branch)
+            self._site.clusters.detach(cluster, expires_at)
+            self._site.opened.pop(branch.cluster, None)
+            self._site.store.remove(branch.id)
+        file = cluster.folder / "url"
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
+            out.write(url + "\n")
+        return file
 
     def _opened(self, clusters: Clusters) -> Site:
         file = clusters.state / FILE if self._persistent else None

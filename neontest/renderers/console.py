@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from typing import Final
 
 from rich.console import Console
@@ -17,12 +16,6 @@ from neontest.report import Finding, Level, Report
 
 COLORS: Final = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 VERDICTS: Final = {"passed": "bold green", "failed": "bold red", "error": "bold red", "stopped": "bold yellow"}
-CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def clean(text: str) -> str:
-    """The text without characters that could move a terminal's cursor or turn its lines."""
-    return CONTROL.sub("�", text)
 
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -62,7 +55,7 @@ def tests_fine(report: Report) -> bool:
 
 
 def line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(clean(text), style=style))
+    console.print(Text(words.clean(text), style=style))
 
 
 def walks(report: Report) -> Table:
@@ -73,7 +66,7 @@ def walks(report: Report) -> Table:
         cells = [cell(visit) for visit in walk.visits[:3]]
         cells += [Text("")] * (3 - len(cells))
         tail = f"{about} ({walk.note})" if walk.note else about
-        table.add_row(Text(clean(name)), *cells, Text(clean(tail), style="dim"))
+        table.add_row(Text(words.clean(name)), *cells, Text(words.clean(tail), style="dim"))
     return table
 
 

@@ -16,12 +16,13 @@ LIMIT: Final = 60_000
 
 def escaped(text: str) -> str:
     """The text so that Markdown and HTML in it are only text, on one line."""
-    one_line = " ".join(text.split())
+    one_line = words.clean(" ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()#+!|<>&~@$])", lambda found: f"&#{ord(found[1])};", one_line)
 
 
 def code(text: str) -> str:
     """The text as a code block, whatever backticks are in it."""
+    text = words.clean(text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     return f"{fence}\n{text}\n{fence}"
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from typing import Final
 
 from neontest.record import BranchUse, SuiteResult, Visit, Walk
 from neontest.report import Level, Report
 
-ARROWS = {"upgrade": "↑", "downgrade": "↓"}
+ARROWS: Final = {"upgrade": "↑", "downgrade": "↓"}
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """The text without characters that could move a terminal's cursor or turn its lines."""
+    return CONTROL.sub("�", text)
 
 
 def engine(report: Report) -> str:

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from neontest.record import BranchUse, Failure, History, Revision, SuiteResult, Visit, Walk
+from neontest.renderers import console, markdown
+from neontest.report import Finding, Level, Problem, Report, from_json, to_json
+
+HOSTILE = "x|y`z` <script>alert(1)</script> ::error::\x1b[2J\u202e [a](javascript:b) @everyone %0A\nnext"
+AT = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
+
+
+def report(**facts: Any) -> Report:
+    visits = tuple(Visit(direction=d, from_=None, to="r1", seconds=0.25) for d in ("upgrade", "downgrade", "upgrade"))
+    history = History(heads=("r1",), pending=("r1",), revisions=(Revision(id="r1", message="first"),))
+    return Report(
+        **{
+            "verdict": "passed",
+            "exit_code": 0,
+            "engine": "local",
+            "engine_why": "NEON_API_KEY is not set",
+            "server_version": "18.6",
+            "history": history,
+            "walks": (Walk(kind="whole", visits=visits), Walk(kind="stairway", revision="r1", visits=visits)),
+            "tests": SuiteResult(
+                command=("/x/python", "-m", "pytest", "-q"),
+                exit_code=0,
+                seconds=2.0,
+                passed=3,
+                failed=0,
+                errors=0,
+                skipped=1,
+            ),
+            "branches": (
+                BranchUse(
+                    id="br-a",
+                    name="neontest/x",
+                    created_at=AT,
+                    ready_seconds=0.1,
+                    expires_at=AT,
+                    deleted=True,
+                    proved=True,
+                    delete_seconds=0.2,
+                ),
+            ),
+            "seconds": {"total": 61.5},
+            **facts,
+        }  # fmt: skip
+    )
+
+
+def hostile() -> Report:
+    failed = Visit(direction="upgrade", from_=None, to=HOSTILE, error=Failure(message=HOSTILE, kind=HOSTILE))
+    finding = Finding(
+        check="schema-restored", level=Level.ERROR, message=HOSTILE, revision=HOSTILE, file=HOSTILE, line=3,
+        details=(HOSTILE,), hint=HOSTILE, fix=f"op.{HOSTILE}",
+    )  # fmt: skip
+    return report(
+        verdict="failed",
+        exit_code=1,
+        findings=(finding,),
+        notes=(HOSTILE,),
+        walks=(Walk(kind="stairway", revision=HOSTILE, visits=(failed,), note=HOSTILE),),
+        problems=(Problem(kind="X", message=HOSTILE, hint=HOSTILE),),
+    )
+
+
+def test_the_first_line_is_the_engine_and_the_last_the_verdict() -> None:
+    lines = console.render(report()).splitlines()
+    assert lines[0] == "neontest on the local engine, Postgres 18.6 (NEON_API_KEY is not set)"
+    assert lines[1] == "1 pending revision: base → r1"
+    assert "branch br-a given back in 0.20 s, deletion proved" in lines
+    assert "  tests  3 passed, 1 skipped in 2.0 s (pytest -q)" in lines
+    assert lines[-1] == "passed: 1 revision, whole and stairway walks, tests 3 passed, 1 skipped in 1 m 01 s"
+
+
+def test_plain_text_has_no_escapes_and_color_has() -> None:
+    assert "\x1b" not in console.render(report())
+    assert "\x1b[" in console.render(report(), color=True)
+
+
+def test_hostile_text_can_move_no_cursor() -> None:
+    text = console.render(hostile())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e]", text)
+
+
+def test_a_finding_says_where_what_and_the_line_to_add() -> None:
+    finding = Finding(
+        check="schema-restored", level=Level.ERROR, message="it does not", revision="r1", file="v/r1.py", line=11,
+        details=("index a on b: left behind",), hint="undo it", fix="op.drop_index('a')",
+    )  # fmt: skip
+    text = console.render(report(verdict="failed", exit_code=1, findings=(finding,)))
+    block = [
+        "error  schema-restored  r1  v/r1.py:11",
+        "  it does not",
+        "    index a on b: left behind",
+        "  undo it",
+        "  the line to add:",
+        "    op.drop_index('a')",
+    ]
+    assert "\n".join(block) in text
+    assert ", 1 error in " in text.splitlines()[-1]
+
+
+def test_a_branch_left_behind_is_said_with_its_expiry_and_the_command() -> None:
+    left = BranchUse(id="br-a", name="neontest/x", created_at=AT, ready_seconds=0.1, expires_at=AT)
+    problem = Problem(
+        kind="BranchLeftBehind", message="branch br-a could not be given back", hint="run `neontest cleanup`"
+    )
+    text = console.render(report(verdict="error", exit_code=4, branches=(left,), problems=(problem,)))
+    assert "branch br-a (neontest/x) NOT given back; it expires 2026-11-22 14:05Z: run `neontest cleanup`" in text
+    assert text.splitlines()[-1] == "error: branch br-a could not be given back"
+
+
+def test_nothing_to_test_is_the_verdict_where_nothing_is_pending() -> None:
+    empty = report(history=History(heads=("r1",), start="r1"), walks=(), tests=None, branches=())
+    assert console.render(empty).splitlines()[1:] == ["nothing pending at r1", "", "passed: nothing to test"]
+    assert "nothing to test" in markdown.render(empty)
+
+
+def test_markdown_holds_hostile_text_as_text() -> None:
+    text = markdown.render(hostile())
+    outside = re.sub(r"(?ms)^(`{3,})\n.*?\n\1$", "", text)
+    for danger in ("<script", "](", "@everyone", "\x1b", "`z`"):
+        assert danger not in outside
+    row = next(line for line in outside.splitlines() if line.startswith("| x"))
+    assert row.count("|") == 6
+
+
+def test_markdown_is_cut_with_word_of_what_was_left_out() -> None:
+    findings = tuple(
+        Finding(check="schema-restored", level=Level.ERROR, message="m" * 500, details=("d" * 500,)) for _ in range(200)
+    )
+    text = markdown.render(report(findings=findings))
+    assert len(text) < 61_000
+    assert re.search(r"… \d+ more parts are in the job's log", text)
+
+
+@pytest.mark.parametrize("given", [report(), hostile()], ids=["clean", "hostile"])
+def test_json_comes_back_as_it_went(given: Report) -> None:
+    assert from_json(to_json(given)) == given

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neontest.config import Settings, seconds, settle
+from neontest.errors import ConfigError, UsageError
+
+
+def settled(root: Path, toml: str = "", environ: dict[str, str] | None = None, **flags: Any) -> Settings:
+    (root / "pyproject.toml").write_text(toml, encoding="utf-8")
+    return settle(flags, dict.fromkeys(flags, "flag"), environ or {}, root)
+
+
+def test_a_flag_beats_the_file_and_the_file_the_default(tmp_path: Path) -> None:
+    toml = "[tool.neontest]\nmode = 'whole'\nheads = 'many'\n"
+    settings = settled(tmp_path, toml, mode="stairway", heads=None)
+    assert (settings.mode, settings.heads, settings.fail_on) == ("stairway", "many", "error")
+    assert [settings.sources[name] for name in ("mode", "heads", "fail_on")] == ["flag", "pyproject.toml", "default"]
+
+
+def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='no key "project_id"') as caught:
+        settled(tmp_path, "[tool.neontest]\nproject_id = 'x'\n")
+    assert caught.value.hint == 'did you mean "project-id"?'
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[tool.neontest]\nmode = 'sideways'\n",
+        "[tool.neontest]\ntests = 5\n",
+        "[tool]\nneontest = 1\n",
+        "[tool.neontest.commands]\nupgrade = 'x'\n",
+        "not toml",
+    ],
+)
+def test_bad_values_are_one_sentence_that_names_the_file(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settled(tmp_path, toml)
+    assert "pyproject.toml" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_binary_pyproject_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settle({}, {}, {}, tmp_path)
+
+
+def test_no_pyproject_is_fine(tmp_path: Path) -> None:
+    assert settle({}, {}, {}, tmp_path).engine == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), (30, 30), (" 2 m ", 120)]
+)
+def test_durations(text: str | float, expected: float) -> None:
+    assert seconds(text, what="timeout") == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "soon", "1d", "1 2", "inf", "nan"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a duration"):
+        seconds(text, what="timeout")
+
+
+def test_a_key_chooses_neon_and_no_key_this_machine(tmp_path: Path) -> None:
+    neon = settled(tmp_path, environ={"NEON_API_KEY": "k"}, project_id="p")
+    assert (neon.engine, neon.engine_why) == ("neon", "NEON_API_KEY is set")
+    local = settled(tmp_path)
+    assert (local.engine, local.engine_why) == ("local", "NEON_API_KEY is not set")
+
+
+def test_an_empty_key_is_none_as_github_gives_missing_secrets(tmp_path: Path) -> None:
+    assert settled(tmp_path, environ={"NEON_API_KEY": ""}).engine == "local"
+
+
+def test_local_is_local_even_with_a_key(tmp_path: Path) -> None:
+    settings = settled(tmp_path, environ={"NEON_API_KEY": "k"}, engine="local")
+    assert (settings.engine, settings.engine_why) == ("local", "--local was given")
+
+
+def test_neon_without_a_key_or_a_project_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="NEON_API_KEY is not set"):
+        settled(tmp_path, engine="neon")
+    with pytest.raises(UsageError, match="no Neon project") as caught:
+        settled(tmp_path, environ={"NEON_API_KEY": "k"})
+    assert "NEON_PROJECT_ID" in (caught.value.hint or "")
+
+
+def test_flags_for_the_local_parent_are_refused_on_neon_but_not_the_files_keys(tmp_path: Path) -> None:
+    environ = {"NEON_API_KEY": "k"}
+    with pytest.raises(UsageError, match="--seed"):
+        settled(tmp_path, environ=environ, project_id="p", seed="x.sql")
+    assert settled(tmp_path, "[tool.neontest]\nseed = 'x.sql'\n", environ, project_id="p").seed == "x.sql"
+
+
+def test_the_base_branch_comes_from_github_unless_a_revision_is_given(tmp_path: Path) -> None:
+    environ = {"GITHUB_BASE_REF": "main"}
+    assert settled(tmp_path, environ=environ).base == "main"
+    assert settled(tmp_path, environ=environ, from_revision="base").base is None
+    with pytest.raises(UsageError, match="both say"):
+        settled(tmp_path, from_revision="base", base="main")
+
+
+def test_the_api_key_is_in_no_repr(tmp_path: Path) -> None:
+    assert "sesame" not in repr(settled(tmp_path, environ={"NEON_API_KEY": "sesame"}, project_id="p"))
+
+
+def test_tests_false_means_none(tmp_path: Path) -> None:
+    settings = settled(tmp_path, "[tool.neontest]\ntests = false\n")
+    assert (settings.run_tests, settings.tests) == (False, None)

@@ -1,0 +1,363 @@
+"""The main job, as real processes on real Postgres."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from neontest.errors import Stopped
+from neontest.report import json_schema, published_schema
+from tests.conftest import Run, environment
+
+REPOSITORY = Path(__file__).parent.parent
+
+ENV_PY = """
+import os
+from alembic import context
+from sqlalchemy import create_engine
+
+engine = create_engine(os.environ["DATABASE_URL"])
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+Project = Callable[..., Path]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Write an Alembic project: each revision is (upgrade SQL or code, downgrade)."""
+
+    def make(*revisions: tuple[str, str], files: dict[str, str] | None = None) -> Path:
+        root = tmp_path / "project"
+        versions = root / "migrations" / "versions"
+        versions.mkdir(parents=True)
+        (root / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+        (root / "migrations" / "env.py").write_text(ENV_PY)
+        down = None
+        for number, (upgrade, downgrade) in enumerate(revisions, 1):
+            bodies = [
+                f"op.execute({sql!r})" if sql.isupper() or " " in sql and "(" not in sql.split()[0] else sql
+                for sql in (upgrade, downgrade)
+            ]
+            (versions / f"r{number}_it.py").write_text(
+                f'"""revision {number}"""\nfrom alembic import op\nrevision = "r{number}"\ndown_revision = {down!r}\n\n\n'
+                f"def upgrade():\n    {bodies[0]}\n\n\ndef downgrade():\n    {bodies[1]}\n"
+            )
+            down = f"r{number}"
+        for name, text in (files or {}).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        return root
+
+    return make
+
+
+GOOD = ("CREATE TABLE a (id int PRIMARY KEY)", "DROP TABLE a")
+LEFT = ("CREATE TABLE b (m int); CREATE TYPE mood AS ENUM ('ok')", "DROP TABLE b")
+
+
+def test_the_guides_application_passes_whole(neontest: Run) -> None:
+    ran = neontest("run", "--from-revision", "base", "--local", cwd=REPOSITORY)
+    assert ran.code == 0, ran.out + ran.err
+    report = ran.report
+    assert (report.verdict, report.exit_code, len(report.history.pending)) == ("passed", 0, 4)
+    assert [walk.kind for walk in report.walks] == ["whole"] + ["stairway"] * 4
+    assert all([each.direction for each in walk.visits] == ["upgrade", "downgrade", "upgrade"] for walk in report.walks)
+    assert report.findings == ()
+    assert report.tests is not None
+    assert report.tests.exit_code == 0
+    assert (report.tests.passed or 0) > 20
+    assert len(report.branches) == 2
+    assert all(branch.deleted and branch.proved for branch in report.branches)
+    lines = ran.out.splitlines()
+    assert lines[0] == f"neontest on the local engine, Postgres {report.server_version} (--local was given)"
+    assert lines[-1].startswith("passed: 4 revisions, whole and stairway walks, tests ")
+    assert ran.json is not None
+    jsonschema.validate(json.loads(ran.json.read_text()), json_schema())
+
+
+def test_the_published_schema_is_that_of_the_types() -> None:
+    assert json.loads(published_schema()) == json_schema()
+
+
+def test_the_json_names_its_fields_as_promised(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--no-tests", cwd=project(GOOD))
+    assert ran.json is not None
+    found = json.loads(ran.json.read_text())
+    assert found["version"] == 1
+    assert found["tests"] is None
+    visit = found["walks"][0]["visits"][0]
+    assert (visit["direction"], visit["from"], visit["to"], visit["error"]) == ("upgrade", None, "r1", None)
+    assert visit["schema_changes"] == ["table a: added"]
+    assert [each["sql"] for each in visit["statements"]] == ["CREATE TABLE a (id int PRIMARY KEY)"]
+    assert visit["statements"][0]["file"] == "migrations/versions/r1_it.py"
+    assert found["history"]["heads"] == found["history"]["pending"] == ["r1"]
+
+
+def test_what_a_downgrade_left_is_found_at_its_revision_with_the_line_that_mends_it(
+    neontest: Run, project: Project
+) -> None:
+    ran = neontest("run", "--no-tests", cwd=project(GOOD, LEFT, ("CREATE TABLE c (id int)", "DROP TABLE c")))
+    assert ran.code == 1
+    found = {each.check: each for each in ran.report.findings}
+    assert set(found) == {"schema-restored", "reupgrade-fails"}
+    restored = found["schema-restored"]
+    assert (restored.revision, restored.file) == ("r2", "migrations/versions/r2_it.py")
+    assert restored.details == ("enum mood: left behind",)
+    assert restored.fix == "op.execute('DROP TYPE mood')"
+    # The bad revision did not hide the next: a fresh branch was taken for it.
+    last = ran.report.walks[-1]
+    assert (last.revision, len(last.visits), [each.error for each in last.visits]) == ("r3", 3, [None] * 3)
+    assert "error  schema-restored  r2  migrations/versions/r2_it.py:11" in ran.out
+    assert ran.out.splitlines()[-1].startswith("failed: 3 revisions, ")
+    assert all(branch.proved for branch in ran.report.branches)
+
+
+def test_an_upgrade_that_fails_says_where_and_stops_there(neontest: Run, project: Project) -> None:
+    ran = neontest("run", cwd=project(GOOD, ("ALTER TABLE nowhere ADD x int", "pass"), GOOD))
+    assert ran.code == 1
+    finding = ran.report.findings[0]
+    assert (finding.check, finding.revision, finding.line) == ("upgrade-fails", "r2", 8)
+    assert 'relation "nowhere" does not exist' in finding.details[0]
+    assert ran.report.tests_note == "the upgrade does not apply"
+    assert "1 later revision not walked: r2 does not apply" in ran.report.notes
+
+
+def test_an_irreversible_revision_is_a_warning_and_the_walk_goes_on(neontest: Run, project: Project) -> None:
+    root = project(
+        GOOD, ("CREATE TABLE b (id int)", "raise NotImplementedError('no way')"), ("CREATE TABLE c ()", "DROP TABLE c")
+    )
+    ran = neontest("run", "--no-tests", cwd=root)
+    assert (ran.code, ran.checks) == (0, ["irreversible"])
+    assert [walk.revision for walk in ran.report.walks] == [None, "r1", "r2", "r3"]
+    assert neontest("run", "--no-tests", "--fail-on", "warning", cwd=root).code == 1
+
+
+def test_nothing_pending_is_a_success_without_branch_or_tests(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--from-revision", "head", "--", "false", cwd=project(GOOD))
+    assert ran.code == 0
+    assert (ran.report.branches, ran.report.tests) == ((), None)
+    assert ran.out.splitlines()[-1] == "passed: nothing to test"
+
+
+def test_failing_tests_fail_the_run_and_see_the_branch(neontest: Run, project: Project) -> None:
+    test = (
+        "import os, sqlalchemy\n"
+        "def test_it():\n"
+        "    with sqlalchemy.create_engine(os.environ['DATABASE_URL']).connect() as connection:\n"
+        "        assert connection.exec_driver_sql('select count(*) from a').scalar() == 0\n"
+        "def test_bad(): assert not os.environ.get('NEON_API_KEY') and 0\n"
+    )
+    root = project(GOOD, files={"test_it.py": test})
+    ran = neontest("run", cwd=root)
+    assert ran.code == 1
+    assert ran.checks == ["tests-failed"]
+    assert ran.report.tests is not None
+    assert (ran.report.tests.passed, ran.report.tests.failed) == (1, 1)
+    assert ran.report.findings[0].details == ("test_it::test_bad",)
+    assert neontest("run", "--fail-on", "never", cwd=root).code == 1
+
+
+SECRETS = {
+    "NEON_API_KEY": "napi_sesame",
+    "GITHUB_TOKEN": "ghs_sesame",
+    "GH_TOKEN": "gho_sesame",
+    "ACTIONS_RUNTIME_TOKEN": "act_sesame",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "oidc_sesame",
+}
+
+
+def test_no_key_or_token_is_in_any_childs_environment(neontest: Run, project: Project) -> None:
+    spill = "import os, json; open(os.environ['SPILL'], 'a').write(json.dumps(dict(os.environ)) + '\\n')\n"
+    root = project(GOOD, files={"test_it.py": spill + "def test_it(): pass\n", "seed.py": spill})
+    (root / "migrations" / "env.py").write_text(spill + ENV_PY)
+    file = root / "spill"
+    seed = f"{sys.executable} seed.py"
+    ran = neontest("run", "--local", "--seed", seed, cwd=root, env={**SECRETS, "SPILL": str(file)})
+    assert ran.code == 0, ran.err
+    environments = file.read_text().splitlines()
+    assert len(environments) >= 4
+    for each in environments:
+        assert "sesame" not in each
+        assert "DATABASE_URL" in each
+
+
+def test_the_branchs_password_is_in_nothing_that_is_told(neontest: Run, project: Project) -> None:
+    leak = "import os, sys; url = os.environ['DATABASE_URL']; print(url); sys.stderr.write(os.environ['PGPASSWORD'])\n"
+    root = project(
+        ("raise ValueError(__import__('os').environ['DATABASE_URL'] + __import__('os').environ['PGPASSWORD'])", "pass"),
+        files={"spy.py": leak},
+    )
+    (root / "migrations" / "env.py").write_text(
+        leak + "open(os.environ['SPILL'], 'w').write(os.environ['PGPASSWORD'])\n" + ENV_PY
+    )
+    ran = neontest("run", "-v", cwd=root, env={"SPILL": str(root / "spill")})
+    assert ran.code == 1
+    password = (root / "spill").read_text()
+    assert len(password) > 8
+    assert ran.json is not None
+    for told in (ran.out, ran.err, ran.json.read_text()):
+        assert password not in told
+    assert "***" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("--from-revision", "zzz"), 'no revision here begins with "zzz"'),
+        (("--database", "nope"), "nope"),
+        (("--parent", "nope"), "there is no branch nope"),
+        (("--timeout", "soon"), "not a duration"),
+        (("--alembic-config", "nope.ini"), "nope.ini"),
+        (("--postgres", "/nowhere"), "/nowhere"),
+        (("--python", "/nowhere/python"), "/nowhere/python"),
+        (("--no-tests", "--", "pytest"), "contradict"),
+        (("--mode", "sideways"), "sideways"),
+        (("--json", "/nowhere/at/all.json"), "/nowhere/at/all.json"),
+        (("--seed", "nope.sql"), "nope.sql"),
+        (("--", "no-such-command"), "no-such-command"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    neontest: Run, project: Project, args: tuple[str, ...], sentence: str
+) -> None:
+    ran = neontest("run", "--local", *args, cwd=project(GOOD), json="--json" not in args)
+    assert ran.code in ((2, 3) if args[0] == "--postgres" else (2,)), ran.out + ran.err
+    assert sentence in ran.out + ran.err
+    assert "Traceback" not in ran.out + ran.err
+
+
+def test_an_empty_folder_is_told_where_neontest_looked(neontest: Run, tmp_path: Path) -> None:
+    ran = neontest("run", cwd=tmp_path)
+    assert ran.code == 2
+    assert "alembic.ini" in ran.out + ran.err
+
+
+def test_a_visit_that_hangs_is_stopped_and_named(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--visit-timeout", "2", cwd=project(("SELECT pg_sleep(600)", "pass")))
+    assert ran.code == 1
+    finding = ran.report.findings[0]
+    assert finding.check == "upgrade-fails"
+    assert "pg_sleep" in " ".join(finding.details)
+    assert all(branch.proved for branch in ran.report.branches)
+
+
+def test_the_runs_own_deadline_means_could_not_test(neontest: Run, project: Project) -> None:
+    root = project(GOOD, files={"test_it.py": "import time\ndef test_it(): time.sleep(600)\n"})
+    ran = neontest("run", "--timeout", "8", cwd=root)
+    assert ran.code in (1, 3)
+    assert all(branch.proved for branch in ran.report.branches)
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(local_state: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `neontest run` and wait until its project's tests (or migrations) have begun."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(root: Path, *args: str, state: Path = local_state) -> subprocess.Popen[str]:
+        mark = root / "begun"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "neontest", "run", "--local", "--json", str(root / "report.json"), *args],
+            cwd=root,
+            env=environment(state, {"MARK": str(mark)}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        running.append(process)
+        end = time.monotonic() + 60
+        while not (mark.exists() and mark.read_text().endswith("\n")):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+HANGING_TEST = (
+    "import os, signal, time\n"
+    "def test_it():\n"
+    "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "    open(os.environ['MARK'], 'w').write(f'{os.getpid()}\\n')\n"
+    "    time.sleep(600)\n"
+)
+HANGING_MIGRATION = (
+    "(open(__import__('os').environ['MARK'], 'w').write(f\"{__import__('os').getpid()}\\n\"),"
+    " op.execute('SELECT pg_sleep(600)'))"
+)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("where", ["tests", "migration"])
+def test_a_signal_ends_the_children_gives_the_branch_back_and_has_its_code(
+    project: Project, started: Callable[..., subprocess.Popen[str]], signum: int, where: str
+) -> None:
+    root = (
+        project(GOOD, files={"test_it.py": HANGING_TEST}) if where == "tests" else project((HANGING_MIGRATION, "pass"))
+    )
+    process = started(root)
+    child = int((root / "begun").read_text())
+    process.send_signal(signum)
+    time.sleep(0.05)
+    process.send_signal(signum)  # a second one changes nothing
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 128 + signum == Stopped(signum).exit_code, output
+    assert gone(child)
+    report = json.loads((root / "report.json").read_text())
+    assert (report["verdict"], report["exit_code"]) == ("stopped", 128 + signum)
+    assert report["branches"]
+    assert all(branch["deleted"] for branch in report["branches"]), output
+    assert "Traceback" not in output
+
+
+def test_kill_leaves_nothing_after_the_next_commands_sweep(
+    project: Project, started: Callable[..., subprocess.Popen[str]], neontest: Run, tmp_path: Path
+) -> None:
+    from tests.conftest import away
+
+    folder = away("killed")
+    state = folder / "state"
+    try:
+        root = project(GOOD, files={"test_it.py": HANGING_TEST})
+        process = started(root, state=state)
+        child = int((root / "begun").read_text())
+        process.kill()
+        process.communicate()
+        # The project's tests are a group of their own: without its parent, it ends with the test process only.
+        os.killpg(os.getpgid(child), signal.SIGKILL)
+        ran = neontest("cleanup", cwd=root, env={"NEONTEST_STATE": str(state)})
+        assert ran.code == 0, ran.out + ran.err
+        assert list((state / "b").glob("*")) == []
+        assert not list((folder).glob("ledger/*.json"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
