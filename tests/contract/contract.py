@@ -44,6 +44,7 @@ class Contract:
         # A literal segment wins over a parameter: /branches/count is not the branch "count".
         templates = sorted(self._document["paths"], key=lambda template: template.count("{"))
         self._paths = [(_pattern(template), template) for template in templates]
+        self._validators: dict[str, Any] = {}
         self.seen: set[tuple[str, str]] = set()
         """(method, operationId) of every answer checked so far."""
 
@@ -114,7 +115,11 @@ class Contract:
         return [*self._faults(schema, body, "body"), *self._unknown(schema, body, "body")]
 
     def _faults(self, schema: dict[str, Any], value: object, where: str) -> list[str]:
-        validator = OAS30Validator(_absolute(schema), registry=self._registry, format_checker=oas30_format_checker)
+        key = json.dumps(schema, sort_keys=True)
+        if (validator := self._validators.get(key)) is None:
+            validator = self._validators[key] = OAS30Validator(
+                _absolute(schema), registry=self._registry, format_checker=oas30_format_checker
+            )
         return [
             ".".join([where, *map(str, error.absolute_path)]) + f": {error.message}"
             for error in validator.iter_errors(value)

@@ -157,13 +157,19 @@ def neon(shared_state: Path, engine_binaries: Binaries) -> Iterator[LocalNeon]:
         yield running
 
 
-@pytest.fixture
-def api(neon: LocalNeon) -> Iterator[Api]:
-    """A client of the file's engine; branches that the test leaves are deleted, children first."""
+@pytest.fixture(scope="module")
+def client(neon: LocalNeon) -> Iterator[Api]:
+    """A client of the file's engine."""
     with_key = Api(neon.api_host, neon.api_key, neon.project_id)
     yield with_key
-    clear(with_key)
     with_key.http.close()
+
+
+@pytest.fixture
+def api(client: Api) -> Iterator[Api]:
+    """The same; branches that the test leaves are deleted, children first."""
+    yield client
+    clear(client)
 
 
 @pytest.fixture(scope="session")
