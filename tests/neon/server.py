@@ -347,6 +347,7 @@ class FakeNeon:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one packet: else each answer waits 40 ms for an acknowledgement
     neon: FakeNeon
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -413,6 +414,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 content = content[: len(content) // 2]
             self.wfile.write(content)
+            self.wfile.flush()
         except OSError:
             self.close_connection = True  # the client has given up
 
