@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from neontest.errors import DeadlineExceeded, NeonError, NeontestError, NotFound, Refused
+from neontest.errors import DeadlineExceeded, NeonError, NeontestError, NotFound, Refused, Stopped
 from neontest.lease.names import MARK, MARK_VERSION
 from neontest.neon.client import Neon
 from neontest.neon.models import Branch, Operation
@@ -41,7 +41,7 @@ class Claim:
     name: str
     annotation: Mapping[str, str]
     """All of what was sent: a branch without it is not the one."""
-    expires_at: datetime
+    expires_at: datetime | None
     branch_id: str | None = None
     asking: bool = False
     """The request is under way in some thread."""
@@ -82,6 +82,8 @@ def give_back(
             deleted = True
             why = _prove_gone(neon, project_id, branch.id, operations or (), deadline)
             proved = True
+    except Stopped:
+        raise
     except NeontestError as error:
         why = error.message
     return GivenBack(

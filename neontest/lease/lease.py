@@ -91,7 +91,7 @@ class Leases:
 
     `take`, `give_back` and `keep` are for the run's own thread. `until` is the run's own deadline, after which a sweep
     may take what it left (default: the expiry). `keep` announces that a candidate may be kept: a sweep then leaves it
-    alone until its expiry.
+    alone until its expiry. `rename`: where the name is taken, another one will do.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Leases:
         state: Path | None = None,
         until: datetime | None = None,
         keep: bool = False,
+        rename: bool = True,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -122,6 +123,7 @@ class Leases:
         self._engine: Engine = engine
         self._state = state
         self._keep = keep
+        self._rename = rename
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
@@ -176,7 +178,7 @@ class Leases:
                     name=claim.name,
                     parent_id=self._parent.id,
                     parent_lsn=parent_lsn,
-                    expires_at=claim.expires_at,
+                    expires_at=self._expires_at,
                     annotation=claim.annotation,
                     deadline=deadline,
                 )
@@ -185,7 +187,7 @@ class Leases:
             except AlreadyExists:
                 # Another's branch, never to be used. Ours was not made, so there is nothing to give back.
                 self._forget(claim)
-                if tried == _NAMES_TRIED - 1:
+                if tried == _NAMES_TRIED - 1 or not self._rename:
                     raise
             except _NOT_MADE:
                 raise
@@ -201,7 +203,7 @@ class Leases:
             name=claim.name,
             role=role,
             created_at=created.branch.created_at,
-            expires_at=claim.expires_at,
+            expires_at=self._expires_at,
             ready_seconds=self._clock() - start,
             adopted=created.adopted,
             _endpoints=created.endpoints,

@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +112,17 @@ class Ledger:
         for path in paths:
             with suppress(FileNotFoundError):
                 yield _found(path)
+
+
+def default_folder(environ: Mapping[str, str]) -> Path:
+    """Where a person's ledger is: in `$XDG_STATE_HOME`, else `~/.local/state`.
+
+    Source: https://specifications.freedesktop.org/basedir-spec/latest/ (2026-11).
+    """
+    state = environ.get("XDG_STATE_HOME") or ""
+    # The specification: a relative path is to be ignored.
+    folder = Path(state) if state.startswith("/") else Path(environ.get("HOME") or "~").expanduser() / ".local/state"
+    return folder / "neontest" / "ledger"
 
 
 def _found(path: Path) -> Found:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from neontest.errors import AlreadyExists, DeadlineExceeded, NotFound, OperationFailed, UnexpectedAnswer
+from neontest.errors import AlreadyExists, DeadlineExceeded, NotFound, UnexpectedAnswer
 from neontest.neon.connection import checked_uri, chosen_database, chosen_role
 from neontest.neon.models import (
     Auth,
@@ -38,6 +38,7 @@ from neontest.neon.models import (
     Uri,
 )
 from neontest.neon.retry import Pace, persist
+from neontest.neon.waiting import follow, pauses
 from neontest.neon.wire import Wire, checked_id
 from neontest.stop import Deadline, Stop
 
@@ -48,14 +49,6 @@ PATIENCE: Final = 60.0
 """Seconds for a call that was given no deadline of its own, all its attempts together."""
 PAGE: Final = 1000
 MOST_PAGES: Final = 1000
-
-_DONE: Final = frozenset({"finished", "skipped"})
-_DEAD: Final = frozenset({"failed", "error", "cancelled"})
-# An operation marked as failed may be tried again by Neon when it says so (`retry_at`).
-# https://neon.com/docs/manage/operations (2026-11)
-_SECOND_CHANCES: Final = 3
-_FIRST_POLL: Final = 0.02
-_LAST_POLL: Final = 2.0
 
 
 class Neon:
@@ -307,53 +300,27 @@ class Neon:
         """Return when every operation is through.
 
         OperationFailed: one ended otherwise. On teardown an operation that nobody knows any more counts as done.
-        Asks after 20 ms first, for a server that is quick, and every 1-2 s in the end (the API allows 700 requests a
-        minute). One operation at a time, as they run one after the other.
+        They are followed one at a time, as they run one after the other.
         """
         for operation in operations:
-            self._follow(project_id, operation, deadline, teardown)
-
-    def _follow(self, project_id: str, operation: Operation, deadline: Deadline, teardown: bool) -> None:
-        pause, chances = _FIRST_POLL, _SECOND_CHANCES
-        while operation.status not in _DONE:
-            if operation.status in _DEAD:
-                chances -= 1
-                if operation.status != "failed" or operation.retry_at is None or chances < 0:
-                    raise OperationFailed(
-                        f"{operation.action} of branch {operation.branch_id or '?'} ended as {operation.status}"
-                        f"{': ' + operation.error if operation.error else ''} (operation {operation.id})",
-                        hint="see https://neonstatus.com, and run again",
-                    )
-                pause = max(pause, 1.0)
-            wait = pause * (0.75 + 0.5 * self._pace.jitter())
-            if wait >= deadline.left():
-                raise DeadlineExceeded(
-                    f"{deadline.what} took longer than {deadline.seconds:g} s: {operation.action} of branch "
-                    f"{operation.branch_id or '?'} is still {operation.status}",
-                    hint="raise the limit, or see https://neonstatus.com",
-                )
-            self._pace.pause(wait)
-            pause = min(_LAST_POLL, pause * 1.6)
-            try:
-                operation = self.operation(project_id, operation.id, deadline=deadline)
-            except NotFound:
-                if teardown:
-                    return
-                raise
+            follow(
+                operation,
+                look=lambda each: self.operation(project_id, each.id, deadline=deadline),
+                pace=self._pace,
+                deadline=deadline,
+                teardown=teardown,
+            )
 
     def wait_until_gone(self, project_id: str, branch_id: str, deadline: Deadline) -> None:
         """Return when the API answers 404 for the branch: the proof of its deletion."""
-        pause = _FIRST_POLL
-        while True:
+        for wait in pauses(self._pace):
             try:
                 self.branch(project_id, branch_id, deadline=deadline)
             except NotFound:
                 return
-            wait = pause * (0.75 + 0.5 * self._pace.jitter())
             if wait >= deadline.left():
                 raise DeadlineExceeded(f"branch {branch_id} was still there after {deadline.seconds:g} s")
             self._pace.pause(wait)
-            pause = min(_LAST_POLL, pause * 1.6)
 
     def _operations_of(self, project_id: str, branch_id: str, deadline: Deadline) -> tuple[Operation, ...]:
         path = _project(project_id) + "/operations"

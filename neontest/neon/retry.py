@@ -40,7 +40,7 @@ class Effect(Enum):
     """It may have been carried out."""
 
 
-class Setback(Exception):  # noqa: N818 -- it never leaves this package
+class Setback(Exception):
     """One failed attempt: the error to tell if nothing better follows, and what it may have done."""
 
     def __init__(self, error: NeonError, effect: Effect, *, after: float = 0.0) -> None:

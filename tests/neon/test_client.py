@@ -65,7 +65,16 @@ def test_a_key_that_cannot_be_one_is_refused_before_any_request(bad: str) -> Non
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "console.neon.tech", "ftp://x/api", "https://", "https://me:pw@x/api", "https://x/?a=b", "http://x:99999/", "http://x y/"],
+    [
+        "",
+        "console.neon.tech",
+        "ftp://x/api",
+        "https://",
+        "https://me:pw@x/api",
+        "https://x/?a=b",
+        "http://x:99999/",
+        "http://x y/",
+    ],
 )
 def test_a_host_that_is_no_address_is_refused_before_any_request(bad: str) -> None:
     with pytest.raises(UsageError):
@@ -112,11 +121,10 @@ def test_what_neon_adds_is_ignored(server: Any, neon: Neon, project: str) -> Non
     assert neon.branch(project, branch["id"]).protected
 
 
-def test_a_branch_that_does_not_say_whether_it_is_protected_is_refused(
-    server: Any, neon: Neon, project: str
-) -> None:
+def test_a_branch_that_does_not_say_whether_it_is_protected_is_refused(server: Any, neon: Neon, project: str) -> None:
     branch = server.branch("plain")
-    body = b'{"branch": {"id": "x", "project_id": "p", "name": "n", "created_at": "2026-01-01T00:00:00Z", "default": false}}'
+    body = b'{"branch": {"id": "x", "project_id": "p", "name": "n", "created_at": "2026-01-01T00:00:00Z", '
+    body += b'"default": false}}'
     server.fault("GET", branch["id"], body=body, content_type="application/json", times=99)
     with pytest.raises(UnexpectedAnswer, match="protected"):
         neon.branch(project, branch["id"])
@@ -208,7 +216,7 @@ def test_a_failed_operation_is_not_watched_for_ever(server: Any, neon: Neon, pro
 def test_waiting_for_operations_ends_at_the_deadline(server: Any, neon: Neon, project: str, time: Any) -> None:
     server.statuses = ["running"]
     made = create(neon, project, time)
-    with pytest.raises(DeadlineExceeded, match="create_branch .* is still running"):
+    with pytest.raises(DeadlineExceeded, match=r"create_branch .* is still running"):
         neon.wait_for(project, made.operations, time.deadline(30, "making the branch"))
     assert time.now <= 1030
 
@@ -262,9 +270,7 @@ def test_the_connection_string_is_the_direct_one_of_that_branch(server: Any, neo
         "postgresql://u:hush@[/db",
     ],
 )
-def test_a_connection_string_that_leads_elsewhere_is_refused(
-    server: Any, neon: Neon, project: str, bad: str
-) -> None:
+def test_a_connection_string_that_leads_elsewhere_is_refused(server: Any, neon: Neon, project: str, bad: str) -> None:
     for endpoint in server.endpoints.values():
         endpoint["host"] = "ep-a.stand-in.test"
     server.uri = bad
@@ -273,9 +279,7 @@ def test_a_connection_string_that_leads_elsewhere_is_refused(
     assert "hush" not in str(caught.value)
 
 
-def test_a_connection_string_of_a_branch_without_a_compute_is_refused(
-    server: Any, neon: Neon, project: str
-) -> None:
+def test_a_connection_string_of_a_branch_without_a_compute_is_refused(server: Any, neon: Neon, project: str) -> None:
     with pytest.raises(UnexpectedAnswer, match="it has none"):
         uri(neon, project, server, endpoints=())
 
@@ -343,9 +347,7 @@ def test_what_was_asked_for_must_be_there(server: Any, neon: Neon, project: str)
 # -- deletion
 
 
-def test_deleting_says_what_to_wait_for_and_that_it_was_gone(
-    server: Any, neon: Neon, project: str, time: Any
-) -> None:
+def test_deleting_says_what_to_wait_for_and_that_it_was_gone(server: Any, neon: Neon, project: str, time: Any) -> None:
     made = create(neon, project, time)
     operations = neon.delete_branch(project, made.branch.id, time.deadline())
     assert operations is not None

@@ -1,0 +1,71 @@
+"""Looking at an operation until it is through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from neontest.errors import DeadlineExceeded, NotFound, OperationFailed
+from neontest.neon.models import Operation
+from neontest.neon.retry import Pace
+from neontest.stop import Deadline
+
+# https://neon.com/docs/manage/operations (2026-11); the official SDK takes the same for success and failure.
+DONE: Final = frozenset({"finished", "skipped"})
+DEAD: Final = frozenset({"failed", "error", "cancelled"})
+SECOND_CHANCES: Final = 3
+"""Looks at an operation that has failed but says when Neon tries it again (`retry_at`)."""
+FIRST_POLL: Final = 0.02
+LAST_POLL: Final = 2.0
+
+
+def pauses(pace: Pace) -> Iterator[float]:
+    """Seconds between looks: 20 ms first, for a server that is quick; about 2 s in the end.
+
+    The API allows 700 requests a minute and account: ten runs that wait at once stay far below.
+    """
+    pause = FIRST_POLL
+    while True:
+        yield pause * (0.75 + 0.5 * pace.jitter())
+        pause = min(LAST_POLL, pause * 1.6)
+
+
+def follow(
+    operation: Operation,
+    *,
+    look: Callable[[Operation], Operation],
+    pace: Pace,
+    deadline: Deadline,
+    teardown: bool,
+) -> None:
+    """Return when the operation is through; on teardown also when nobody knows it any more."""
+    chances = SECOND_CHANCES
+    for wait in pauses(pace):
+        if operation.status in DONE:
+            return
+        if operation.status in DEAD:
+            if operation.status != "failed" or operation.retry_at is None or not chances:
+                raise OperationFailed(
+                    f"{_named(operation)} ended as {operation.status}"
+                    f"{': ' + operation.error if operation.error else ''} (operation {operation.id})",
+                    hint="see https://neonstatus.com, and run again",
+                )
+            chances -= 1
+            wait = max(wait, 1.0)
+        if wait >= deadline.left():
+            raise DeadlineExceeded(
+                f"{deadline.what} took longer than {deadline.seconds:g} s: {_named(operation)} is still "
+                f"{operation.status}",
+                hint="raise the limit, or see https://neonstatus.com",
+            )
+        pace.pause(wait)
+        try:
+            operation = look(operation)
+        except NotFound:
+            if teardown:
+                return
+            raise
+
+
+def _named(operation: Operation) -> str:
+    return f"{operation.action} of branch {operation.branch_id or '(unknown)'}"
