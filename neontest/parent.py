@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from neontest.errors import CouldNotTest, UsageError
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
-from neontest.suite import wait_and_end
+from neontest.suite import started, wait_and_end
 from neontest.trial import failed
 
 
@@ -66,14 +65,8 @@ def fill(context: Context, what: str, how: str, environment: Mapping[str, str], 
     words = shlex.split(how)
     if not words:
         raise UsageError(f"--{what}: the command is empty")
-    try:
-        process = subprocess.Popen(
-            words, env=dict(environment), cwd=context.settings.root, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise UsageError(f"--{what}: {words[0]!r} cannot be started: {error.strerror}") from error
-    tail, in_time = wait_and_end(process, deadline=context.deadline, stop=context.stop, log=lambda line: None)
+    with started(words, what=f"--{what}", environment=environment, cwd=context.settings.root) as process:
+        tail, in_time = wait_and_end(process, deadline=context.deadline, stop=context.stop, log=context.talk.detail)
     if not in_time:
         raise CouldNotTest(f"--{what} was stopped at the deadline of the run: {how}")
     if process.returncode != 0:

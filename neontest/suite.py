@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,7 +12,8 @@ import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,6 +24,9 @@ from neontest.stop import Deadline, Stop
 TAIL_LINES: Final = 60
 FAILURES_NAMED: Final = 50
 POLL_SECONDS: Final = 0.02
+GUARD: Final = 'exec 3<&0; ( (read _ <&3; kill -KILL 0) & ); exec "$@" 3<&- </dev/null'
+"""Starts a command under a watchman: when the pipe that is its standard input ends, because its owner closed it or
+died, the whole process group is killed. The command itself has no standard input, and no watchman for a child."""
 
 
 def command(tests: str | Sequence[str] | None, python: Path) -> tuple[str, ...]:
@@ -63,22 +68,9 @@ def run(
         junit = Path(folder) / "junit.xml"
         addopts = f"{environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
         began = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                list(words),
-                env={**environment, "PYTEST_ADDOPTS": addopts},
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"the test command {words[0]!r} cannot be started: {error.strerror}",
-                hint="give another after `--`, or set tests in [tool.neontest]",
-            ) from error
-        tail, in_time = wait_and_end(process, deadline=deadline, stop=stop, log=log)
+        with started(words, what="the test command", cwd=cwd,
+                     environment={**environment, "PYTEST_ADDOPTS": addopts}) as process:  # fmt: skip
+            tail, in_time = wait_and_end(process, deadline=deadline, stop=stop, log=log)
         return SuiteResult(
             command=tuple(words),
             exit_code=process.returncode,
@@ -87,6 +79,42 @@ def run(
             output_tail=tail,
             **counts(junit),
         )
+
+
+@contextmanager
+def started(
+    words: Sequence[str], *, what: str, environment: Mapping[str, str], cwd: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, running in a process group that ends with this block and with this process, however that ends.
+
+    Raises:
+        UsageError: if there is no such command.
+    """
+    if shutil.which(words[0], path=environment.get("PATH")) is None and not (cwd / words[0]).is_file():
+        raise UsageError(
+            f"{what} cannot be started: there is no {words[0]!r}",
+            hint="give another, as you would type it in the project's folder",
+        )
+    ours, theirs = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "neontest-guard", *words],
+            env=dict(environment),
+            cwd=cwd,
+            stdin=ours,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(theirs)
+        raise UsageError(f"{what} cannot be started: {error.strerror}") from error
+    finally:
+        os.close(ours)
+    try:
+        yield process
+    finally:
+        os.close(theirs)
 
 
 def wait_and_end(
