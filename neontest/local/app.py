@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
@@ -32,6 +33,7 @@ WRONG_KEY: Final = "supplied credentials do not pass authentication"
 COOKIES: Final = ("zenith", "keycloak_token")
 """neonctl sends its key as these too."""
 
+_SLASH: Final = "\0"
 _log = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -92,12 +94,12 @@ class App:
         if not self._may(request):
             raise Problem(401, WRONG_KEY)
         try:
-            endpoint, found = self._map.bind_to_environ(request.environ).match()
+            endpoint, found = self._map.bind_to_environ(request.environ).match(_path(request))
         except MethodNotAllowed:
             raise Problem(405, f"method {request.method} is not allowed here") from None
         except (NotFound, HTTPException):
             raise Problem(404, "this request is not one that a local Neon answers") from None
-        path = dict(found)
+        path = {name: value.replace(_SLASH, "/") for name, value in found.items()}
         if path.pop("project_id", self._site.project.id) != self._site.project.id:
             raise not_found("project")
         call = Call(site=self._site, path=path, query=Query(request.args), body=body)
@@ -125,6 +127,14 @@ class App:
         offered += [request.cookies[name] for name in COOKIES if name in request.cookies]
         right = [hmac.compare_digest(each.encode("utf-8", "replace"), self._api_key) for each in offered]
         return any(right)
+
+
+def _path(request: Request) -> str:
+    """The path, decoded, in which a slash that belongs to a name (`%2F`) is told from one between two names."""
+    raw = urlsplit(request.environ.get("RAW_URI") or quote(request.path)).path
+    if "%00" in raw:
+        raise NotFound
+    return unquote(re.sub("%2f", "%00", raw, flags=re.IGNORECASE))
 
 
 def _refusal(problem: Problem, request_id: str) -> Response:

@@ -25,17 +25,19 @@ def create_role(admin: Connection, name: str, password: str) -> None:
     """Create a role that can log in, as Neon's API does."""
     with admin.cursor() as cursor:
         cursor.execute(
-            sql.SQL("CREATE ROLE {} LOGIN " + ATTRIBUTES + " IN ROLE {} PASSWORD %s").format(
-                sql.Identifier(name), sql.Identifier(GROUP)
-            ),
-            [verifier(password)],
+            # As a literal: with arguments beside it, psycopg2 would read a % in a name as a place for one.
+            sql.SQL("CREATE ROLE {} LOGIN " + ATTRIBUTES + " IN ROLE {} PASSWORD {}").format(
+                sql.Identifier(name), sql.Identifier(GROUP), sql.Literal(verifier(password))
+            )
         )
 
 
 def set_password(admin: Connection, role: str, password: str) -> None:
     """Set a role's password; the server is only told its SCRAM verifier, so no log can hold the password."""
     with admin.cursor() as cursor:
-        cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD %s").format(sql.Identifier(role)), [verifier(password)])
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier(password)))
+        )
 
 
 def drop_role(admin: Connection, name: str) -> None:
