@@ -127,6 +127,8 @@ class Clusters:
     def _make(self, id: str, start: bool, port: int | None, copy: Callable[[Path], None]) -> Cluster:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", id):
             raise LocalError(f"{id!r} is no id for a local branch")
+        if id in self._own:
+            raise LocalError(f"the local branch {id} exists")
         held = claim(self._lock_path(id))
         cluster = None
         staging = self.state / "new" / id

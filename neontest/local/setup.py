@@ -52,12 +52,15 @@ def prepare(state: Path, binaries: Binaries, *, persistent: bool) -> Setup:
     usable = replace(binaries, bindir=runnable(binaries, state / "bin", account))
     shown = extensions(state / "ext", usable, account)
     secure = certificate(state / "tls" / str(account.uid), account) if binaries.tls else None
+    settings = {**shown.settings, **(secure or {})}
+    if persistent:  # an answer given is kept, even if the owner is killed the next moment
+        settings["synchronous_commit"] = "on"
     return Setup(
         state=state,
         account=account,
         binaries=usable,
         postgres=shown.postgres,
-        settings={**shown.settings, **(secure or {})},
+        settings=settings,
         tls=secure is not None,
         persistent=persistent,
     )

@@ -40,9 +40,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @contextlib.contextmanager
-def new_room() -> Iterator[Path]:
+def new_room(where: Path | None = None) -> Iterator[Path]:
     """A folder with a short name that every user can pass through, unlike pytest's own."""
-    room = Path(tempfile.mkdtemp(prefix="nt-")).resolve()
+    room = Path(tempfile.mkdtemp(prefix="nt-", dir=where)).resolve()
     room.chmod(0o711)
     try:
         yield room
@@ -50,16 +50,25 @@ def new_room() -> Iterator[Path]:
         shutil.rmtree(room)
 
 
+def memory() -> Path | None:
+    """A file system in memory, large enough, where programs can be run: many clusters are copied and removed."""
+    shm = Path("/dev/shm")
+    if sys.platform != "linux" or not os.access(shm, os.W_OK | os.X_OK):
+        return None
+    facts = os.statvfs(shm)
+    return shm if facts.f_bavail * facts.f_frsize > 2 << 30 and not facts.f_flag & os.ST_NOEXEC else None
+
+
 @pytest.fixture
 def room() -> Iterator[Path]:
-    with new_room() as path:
+    with new_room(memory()) as path:
         yield path
 
 
 @pytest.fixture(scope="session")
 def states() -> Iterator[Path]:
     """State folders, by version; at the end of the session nothing of a branch may be in them."""
-    with new_room() as path:
+    with new_room(memory()) as path:
         yield path
         left = [entry for state in path.iterdir() for name in ("b", "new") for entry in (state / name).iterdir()]
         assert left == []

@@ -67,7 +67,7 @@ def test_over_tcp_everybody_needs_the_password(parent: Cluster, ask: Ask) -> Non
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         ask(parent, "SELECT 1", password="wrong")
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
-        ask(parent, "SELECT 1", user="postgres", password="")
+        ask(parent, "SELECT 1", user="postgres", password="postgres")
 
 
 def test_only_we_can_reach_the_socket(parent: Cluster) -> None:
@@ -243,7 +243,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing(
 
 
 def test_an_id_is_used_once_and_is_no_path(clusters: Clusters, parent: Cluster) -> None:
-    with pytest.raises(LocalError, match=r"in use|exists"):
+    with pytest.raises(LocalError, match="exists"):
         clusters.create(parent.id)
     assert parent.running
     for id in ("../x", "", "a/b", "A", ".new"):
