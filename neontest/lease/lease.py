@@ -309,7 +309,7 @@ class Leases:
             claim.hold.release()
 
 
-def left_behind(results: Iterable[GivenBack]) -> BranchLeftBehind | None:
+def left_behind(results: Iterable[GivenBack], *, cure: str = "run `neontest cleanup`") -> BranchLeftBehind | None:
     """The error for the branches among these that could not be given back; None when there is none."""
     stay = [given for given in results if not given.proved]
     if not stay:
@@ -319,7 +319,7 @@ def left_behind(results: Iterable[GivenBack]) -> BranchLeftBehind | None:
         + (f"; it expires {given.expires_at:%Y-%m-%d %H:%MZ}" if given.expires_at else "")
         for given in stay
     )
-    return BranchLeftBehind(said, hint="run `neontest cleanup`")
+    return BranchLeftBehind(said, hint=cure)
 
 
 def _unanswered(claim: _Claim, budget: float) -> GivenBack:
