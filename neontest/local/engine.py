@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -258,11 +259,19 @@ def _resume(site: Site) -> None:
             branch.state, branch.pending = "ready", None
     running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda endpoint: site.start(store.branch(endpoint.branch_id), endpoint), running))
+        list(threads.map(partial(_start_again, site), running))
     for endpoint in store.state.endpoints.values():
         endpoint.pending = None
         endpoint.port = site.cluster(store.branch(endpoint.branch_id)).port
     store.save()
+
+
+def _start_again(site: Site, endpoint: Endpoint) -> None:
+    """A compute that ran before runs again; one that cannot is left idle, and says why when it is started."""
+    try:
+        site.start(site.store.branch(endpoint.branch_id), endpoint)
+    except LocalError:
+        endpoint.state = "idle"
 
 
 def _only_server(state: Path) -> Held:

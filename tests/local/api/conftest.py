@@ -54,9 +54,11 @@ def shared_state() -> Iterator[Path]:
 
 
 @pytest.fixture
-def own_state() -> Iterator[Path]:
-    """A state folder of the test's own."""
+def own_state(shared_state: Path) -> Iterator[Path]:
+    """A state folder of the test's own; only the fresh clusters that all are copies of are shared."""
     folder = make_folder()
+    (shared_state / "tmpl").mkdir(mode=0o711, exist_ok=True)
+    (folder / "tmpl").symlink_to(shared_state / "tmpl")
     yield folder
     shutil.rmtree(folder)
 
