@@ -55,7 +55,7 @@ def command(
         report = run.run(settings, os.environ, stop=stop, talk=talk)
         with stop.shield():
             if job:
-                github.end_status(job, report, words.verdict(report), talk.show)
+                github.end_status(job, report, words.status(report), talk.show)
                 github.write_summary(job, markdown.render(report), talk.show)
     with stop.shield():
         if json_file:

@@ -26,7 +26,8 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
         highlight=False, emoji=False, soft_wrap=True, legacy_windows=False,
     )  # fmt: skip
     line(console, words.engine(report))
-    line(console, words.scope(report))
+    if scope := words.scope(report):
+        line(console, scope)
     if report.walks:
         console.print()
         console.print(Padding(walks(report), (0, 0, 0, 2)))
@@ -38,7 +39,7 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
         show_finding(console, finding)
     for problem in report.problems:
         console.print()
-        line(console, f"{report.verdict}: {problem.message}", "bold red")
+        line(console, problem.message, "bold red")
         if problem.hint:
             line(console, f"  {problem.hint}")
     console.print()

@@ -31,7 +31,7 @@ def render(report: Report) -> str:
     """A verdict, a table of the walks, the findings, the tests, the branches."""
     parts = [
         f"### {ICONS[report.verdict]} neontest: {escaped(words.verdict(report))}",
-        f"{escaped(words.engine(report))}. {escaped(words.scope(report))}.",
+        ". ".join(escaped(each) for each in (words.engine(report), words.scope(report)) if each) + ".",
     ]
     parts += [f"**{escaped(each.message)}** {escaped(each.hint or '')}".rstrip() for each in report.problems]
     if report.walks:

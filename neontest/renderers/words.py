@@ -26,9 +26,11 @@ def engine(report: Report) -> str:
 
 
 def scope(report: Report) -> str:
-    """What was to be tested."""
+    """What was to be tested; "" where nobody came to know it."""
     history = report.history
     if not history.pending:
+        if report.problems or report.findings:
+            return ""
         return f"nothing pending at {history.start or 'base'}"
     start, head = history.start or "base", ", ".join(history.heads)
     return f"{plural(len(history.pending), 'pending revision')}: {start} → {head}"
@@ -105,12 +107,23 @@ def branch(use: BranchUse) -> str:
     return f"branch {use.id} ({use.name}) NOT given back{expiry}: run `neontest cleanup`"
 
 
+ERRORS: Final = {
+    2: "wrong usage or configuration",
+    3: "could not test",
+    4: "tested, but a branch could not be given back",
+}
+
+
+def status(report: Report) -> str:
+    """The verdict for where there is only one line: an error with its reason."""
+    return f"{report.verdict}: {report.problems[0].message}" if report.problems else verdict(report)
+
+
 def verdict(report: Report) -> str:
     """The last line: the verdict, and what it rests on."""
     took = f" in {duration(report.seconds['total'])}" if "total" in report.seconds else ""
     if report.verdict in ("error", "stopped"):
-        why = report.problems[0].message if report.problems else "could not test"
-        return f"{report.verdict}: {why}"
+        return f"{report.verdict}: {ERRORS.get(report.exit_code, 'the branch was given back first')}{took}"
     if not report.history.pending and not report.findings:
         return "passed: nothing to test"
     parts = [plural(len(report.history.pending), "revision")]
