@@ -122,8 +122,10 @@ def status(report: Report) -> str:
 def verdict(report: Report) -> str:
     """The last line: the verdict, and what it rests on."""
     took = f" in {duration(report.seconds['total'])}" if "total" in report.seconds else ""
-    if report.verdict in ("error", "stopped"):
-        return f"{report.verdict}: {ERRORS.get(report.exit_code, 'the branch was given back first')}{took}"
+    if report.verdict == "stopped" and report.problems:
+        return report.problems[0].message
+    if report.verdict == "error":
+        return f"error: {ERRORS.get(report.exit_code, 'could not test')}"
     if not report.history.pending and not report.findings:
         return "passed: nothing to test"
     parts = [plural(len(report.history.pending), "revision")]
