@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,26 +78,67 @@ def run(project: Path, report: Path, machine: dict[str, str], *arguments: str) -
     return Ran(exit_code=done.returncode, report=json.loads(report.read_text(encoding="utf-8")), output=output)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    folder: str
+    machine: dict[str, str]
+    place: Path
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        return tomllib.loads((CASES / self.folder / "expect.toml").read_text(encoding="utf-8"))
+
+    @property
+    def lacks(self) -> list[str]:
+        return [module for module in self.expected.get("needs", ()) if importlib.util.find_spec(module) is None]
+
+    def run(self) -> Ran:
+        project = self.place / "project"
+        shutil.copytree(CASES / self.folder, project, ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
+        tests = () if (project / "tests").is_dir() else ("--no-tests",)
+        return run(project, self.place / "report.json", self.machine, *self.expected.get("args", ()), *tests)
+
+
+@pytest.fixture(scope="session")
+def ran(
+    request: pytest.FixtureRequest, machine: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Ran]]:
+    """What became of a case: all that this session wants are run side by side, as they wait more than they work."""
+
+    def case(folder: str) -> Case:
+        return Case(folder=folder, machine=machine, place=tmp_path_factory.mktemp(folder.replace("/", "-")))
+
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are side by side already
+        yield lambda folder: case(folder).run()
+        return
+    params = [getattr(item, "callspec", None) for item in request.session.items if item.path == Path(__file__)]
+    cases = [case(each.params["folder"]) for each in params if each is not None and "folder" in each.params]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        futures = {each.folder: pool.submit(each.run) for each in cases if not each.lacks}
+        try:
+            yield lambda folder: futures[folder].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_case_ends_as_it_says(folder: str, tmp_path: Path, machine: dict[str, str]) -> None:
-    expected = tomllib.loads((CASES / folder / "expect.toml").read_text(encoding="utf-8"))
-    for module in expected.get("needs", ()):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
-    project = tmp_path / "project"
-    shutil.copytree(CASES / folder, project, ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
-    tests = () if (project / "tests").is_dir() else ("--no-tests",)
-    ran = run(project, tmp_path / "report.json", machine, *expected.get("args", ()), *tests)
-    findings = ran.report["findings"]
-    assert sorted({finding["check"] for finding in findings}) == expected["checks"], ran.output
-    assert ran.exit_code == ran.report["exit_code"] == expected["exit_code"], ran.output
+def test_a_case_ends_as_it_says(
+    folder: str, ran: Callable[[str], Ran], machine: dict[str, str], tmp_path: Path
+) -> None:
+    case = Case(folder=folder, machine=machine, place=tmp_path)
+    if case.lacks:
+        pytest.skip(f"{', '.join(case.lacks)} is not installed")
+    expected, result = case.expected, ran(folder)
+    findings = result.report["findings"]
+    assert sorted({finding["check"] for finding in findings}) == expected["checks"], result.output
+    assert result.exit_code == result.report["exit_code"] == expected["exit_code"], result.output
     told = "\n".join(line for each in findings for line in (each["message"], *each.get("details", ())))
-    assert expected.get("says", "") in told, ran.output
-    for branch in ran.report["branches"]:
-        assert (branch["deleted"], branch["proved"]) == (True, True), ran.output
+    assert expected.get("says", "") in told, result.output
+    for branch in result.report["branches"]:
+        assert (branch["deleted"], branch["proved"]) == (True, True), result.output
     if expected["exit_code"] == 0:
-        assert ran.report["branches"], "nothing was tested"
-        assert ran.report["walks"], "nothing was tested"
+        assert result.report["branches"], "nothing was tested"
+        assert result.report["walks"], "nothing was tested"
 
 
 @pytest.mark.parametrize("check", [check.id for check in checks.every()])
