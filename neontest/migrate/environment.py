@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
+from configparser import Error as ConfigParserError
+from configparser import RawConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -12,6 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from neontest.errors import ConfigError
 from neontest.migrate.interpreter import Interpreter
+from neontest.migrate.project import Project
 
 URL_NAMES: Final = ("DATABASE_URL", "SQLALCHEMY_DATABASE_URI", "FLASK_SQLALCHEMY_DATABASE_URI")
 FIELDS: Final = ("url", "host", "port", "user", "password", "database", "sslmode", "files")
@@ -21,10 +25,11 @@ DRIVERS: Final = ("psycopg2", "psycopg", "asyncpg", "pg8000")
 _SECRET = re.compile(
     r"(?:NEON_API_KEY|NEONTEST_.*(?:KEY|TOKEN|SECRET|PASSWORD).*"
     r"|GITHUB_TOKEN|GH_TOKEN|GITHUB_PAT|GH_ENTERPRISE_TOKEN|GITHUB_ENTERPRISE_TOKEN"
-    r"|ACTIONS_(?:RUNTIME_TOKEN|ID_TOKEN_REQUEST_TOKEN|ID_TOKEN_REQUEST_URL|.*TOKEN))"
+    r"|ACTIONS_.*TOKEN.*|INPUT_.*(?:KEY|TOKEN|SECRET|PASSWORD).*)"
 )
 _MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE", "PGCHANNELBINDING", "PGOPTIONS")
 """libpq's variables that would lead elsewhere than the branch's URL does, or contradict it."""
+_ENV_LINE = re.compile(r"""^\s*(?:export\s+)?(\w+)\s*=\s*["']?([^"'\s]+)""", re.MULTILINE)
 _ASYNC_ENV = re.compile(r"\b(?:async_engine_from_config|create_async_engine|AsyncEngine|asyncpg)\b")
 
 
@@ -121,6 +126,20 @@ def driver_for(
                 return name
     default = "psycopg" if _version(interpreter.sqlalchemy) >= (2, 1) else "psycopg2"
     return None if default in drivers or not drivers else drivers[0]
+
+
+def own_urls(project: Project) -> tuple[str, ...]:
+    """The URLs that are checked in, or lie in `.env`: only to see which driver they name."""
+    found: list[str] = []
+    if project.ini is not None:
+        parser = RawConfigParser(strict=False)
+        with contextlib.suppress(ConfigParserError, OSError, UnicodeDecodeError):
+            parser.read(project.ini, encoding="utf-8")
+        found.append(parser.get(project.section, "sqlalchemy.url", fallback=""))
+    with contextlib.suppress(OSError):
+        text = (project.cwd / ".env").read_text(encoding="utf-8", errors="replace")
+        found.extend(match[2] for match in _ENV_LINE.finditer(text) if match[1] in URL_NAMES)
+    return tuple(url for url in found if url)
 
 
 def is_asynchronous(env_py: Path) -> bool:

@@ -17,7 +17,8 @@ from neontest.stop import Stop
 
 GRACE: Final = ((signal.SIGINT, 0.8), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0))
 """Signals in the order in which a process that does not end gets them, and the seconds given to each."""
-_LINE: Final = 4096
+_LINE: Final = 1 << 20
+"""Bytes without a line break that are taken for a line."""
 
 
 class Child:
@@ -140,7 +141,7 @@ class Child:
 
     def _say(self, line: bytes) -> None:
         if line:
-            self._log(line[:_LINE].decode("utf-8", "replace").rstrip("\r"))
+            self._log(line.decode("utf-8", "replace").rstrip("\r"))
 
 
 def how_it_ended(status: int) -> str:

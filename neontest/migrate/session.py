@@ -30,6 +30,8 @@ __all__ = ["Commands", "Interpreter", "Loaded", "Session"]
 WORKER: Final = Path(__file__).with_name("worker.py")
 START_SECONDS: Final = 60.0
 """For the imports of alembic, sqlalchemy and flask: no code of the project runs yet."""
+LONGEST_LINE: Final = 4096
+"""Characters of a line of output that are logged."""
 CANCEL_SECONDS: Final = 2.0
 """How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
 
@@ -270,7 +272,7 @@ class Session:
         self._channel.send("cancel")
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
         try:
-            while (report := self._channel.receive(grace))["is"] != "visited":
+            while (report := self._channel.receive(grace))["is"] in ("running", "statement", "step", "pid", "note"):
                 self._noted(report, trail, grace)
         except (Ended, TimeUp):
             pass
@@ -346,7 +348,7 @@ class Session:
         return text
 
     def _logged(self, line: str) -> None:
-        self._log(self._hidden(line))
+        self._log(self._hidden(line)[:LONGEST_LINE])
 
 
 def _joined(heads: Sequence[str] | None) -> str | None:

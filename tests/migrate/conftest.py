@@ -27,6 +27,8 @@ from neontest.stop import Deadline, Stop
 
 PASSWORD = "p%t@x/ü-" + secrets.token_hex(8)
 """Needs escaping in URLs and in ini files."""
+PYTHON = Path(os.environ.get("NEONTEST_TEST_PYTHON", sys.executable))
+"""The project's interpreter; another one can be tried by hand."""
 MINUTE = 60.0
 
 
@@ -249,7 +251,7 @@ def opened(files: Files, database: Database, stop: Stop) -> Iterator[Callable[..
         templates: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         guard: tuple[int, int] | None = database.guard,
-        python: Path = Path(sys.executable),
+        python: Path = PYTHON,
         asynchronous: bool = False,
         find: Mapping[str, object] | None = None,
         seconds: float = MINUTE,

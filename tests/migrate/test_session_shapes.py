@@ -194,8 +194,8 @@ def test_autocommit_blocks_and_concurrent_indexes(files, opened, database):
 def test_each_visit_has_a_new_connection(files, opened):
     pooled = ENV_PY.replace(", poolclass=pool.NullPool", "").replace(
         "    connectable = engine_from_config(",
-        "    global connectable\n    import builtins\n    connectable = builtins.kept = getattr(builtins, 'kept', None) "
-        "or engine_from_config(",
+        "    import builtins\n    builtins.kept = getattr(builtins, 'kept', None)\n"
+        "    connectable = builtins.kept = builtins.kept or engine_from_config(",
     )
     files.alembic(pooled)
     files.revision("a1", "op.execute('CREATE TEMP TABLE t ()')", "op.execute('DROP TABLE t')")
