@@ -290,7 +290,9 @@ def started(local_state: Path, tmp_path: Path) -> Iterator[Callable[..., subproc
     for process in running:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 HANGING_TEST = (
@@ -354,7 +356,9 @@ def test_kill_leaves_nothing_after_the_next_commands_sweep(
         while not gone(child):
             assert time.monotonic() < end, "the project's tests outlived their owner"
             time.sleep(0.01)
-        ran = neontest("cleanup", cwd=root, env={"NEONTEST_STATE": str(state)})
+        ran = neontest(
+            "cleanup", cwd=root, env={"NEONTEST_STATE": str(state), "NEONTEST_LEDGER": str(folder / "ledger")}
+        )
         assert ran.code == 0, ran.out + ran.err
         assert list((state / "b").glob("*")) == []
         assert not list((folder).glob("ledger/*.json"))
