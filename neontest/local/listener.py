@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -33,7 +34,9 @@ class Listener:
             family, *_, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
             self._socket = socket.create_server(address[:2], family=family)
         except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            # create_server adds the address to the system's words; a name that is not found has a negative number.
+            number = getattr(error, "errno", None) or 0
+            why = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
             raise UsageError(
                 f"cannot listen on {self._host}:{self._port}: {why}", hint="choose another --port or --host"
             ) from error
