@@ -26,16 +26,15 @@ COMMENT: Final = -1
 
 def rows_sql(version: int) -> str:
     """The one query that reads everything, for a server of this version."""
-    branches = [_branch(index, kind, version) for index, kind in enumerate(KINDS) if kind.since <= version]
-    branches.append(
+    # Comments come first, so that each object is built once, with its own.
+    branches = [
         f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description FROM pg_description
-        WHERE objoid >= {USER_OID} OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))"""
-    )
-    branches.append(
+        WHERE objoid >= {USER_OID} OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))""",
         f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description FROM pg_shdescription
         WHERE classoid = 'pg_database'::regclass
-          AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-    )
+          AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+        *(_branch(index, kind, version) for index, kind in enumerate(KINDS) if kind.since <= version),
+    ]
     return f"WITH {PRELUDE} " + "\nUNION ALL\n".join(branches)
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from neontest.postgres.kind import ENABLED, PROCEDURE, Kind, acl, choice, flag, in_database, owner, quote, sorted_list
+from neontest.postgres.kind import (
+    DISABLED,
+    FIRES,
+    PROCEDURE,
+    Kind,
+    acl,
+    choice,
+    flag,
+    in_database,
+    owner,
+    quote,
+    sorted_list,
+)
 
 DATABASE: Final = (
     Kind(
@@ -83,6 +95,7 @@ DATABASE: Final = (
             **owner("lan"),
             **acl("x.lanacl", "l", "x.lanowner"),
         },
+        public="USAGE",
     ),
     in_database(
         "cast",
@@ -116,7 +129,8 @@ DATABASE: Final = (
             "event": "x.evtevent",
             "function": "x.evtfoid::regprocedure::text",
             "tags": sorted_list("x.evttags"),
-            "enabled": choice("x.evtenabled", **ENABLED),
+            "disabled": DISABLED.format("evtenabled"),
+            "fires": FIRES.format("evtenabled"),
             **owner("evt"),
         },
     ),

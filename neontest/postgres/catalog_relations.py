@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from neontest.postgres.kind import ENABLED, Kind, acl, choice, flag, quote, sorted_list
+from neontest.postgres.kind import DISABLED, FIRES, Kind, acl, choice, flag, qualified, quote, sorted_list
 
 _OPTIONS: Final = sorted_list("c.reloptions")
 _RELATION: Final = {
@@ -15,18 +15,20 @@ _RELATION: Final = {
     "options": _OPTIONS,
 }
 _TABLE: Final = {
-    "persistence": choice("c.relpersistence", u="unlogged"),
+    "unlogged": flag("c.relpersistence = 'u'"),
     "partition key": "CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END",
     "partition bound": "CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END",
-    "parents": """CASE WHEN c.relispartition OR c.relkind <> 'v' THEN
-      (SELECT string_agg(h.inhparent::regclass::text || CASE WHEN to_jsonb(h)->>'inhdetachpending' = 'true'
+    "parents": "(SELECT string_agg("
+    + qualified("n.nspname", "p.relname")
+    + """ || CASE WHEN to_jsonb(h)->>'inhdetachpending' = 'true'
                          THEN ' (detach pending)' ELSE '' END, ', ' ORDER BY h.inhseqno)
-       FROM pg_inherits h WHERE h.inhrelid = c.oid) END""",
+       FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+         JOIN pg_namespace n ON n.oid = p.relnamespace WHERE h.inhrelid = c.oid)""",
     "of type": "CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END",
     "row security": flag("c.relrowsecurity"),
     "forced row security": flag("c.relforcerowsecurity"),
     "replica identity": choice("c.relreplident", n="nothing", f="full", i="index"),
-    "access method": "(SELECT amname FROM pg_am m WHERE m.oid = c.relam AND m.amname <> 'heap')",
+    "access method": "(SELECT amname FROM pg_am m WHERE m.oid = c.relam )",
     "toast options": f"(SELECT {sorted_list('t.reloptions')} FROM pg_class t WHERE t.oid = c.reltoastrelid)",
 }
 _FROM_REL: Final = "rel r JOIN pg_class c ON c.oid = r.oid WHERE r.relkind"
@@ -42,8 +44,9 @@ def _relation(name: str, relkinds: str, **facts: str) -> Kind:
 
 _VIEW: Final = "pg_get_viewdef(c.oid)"
 
-_OWNED_BY: Final = f"""(SELECT o.name || '.' || {quote("a.attname")} FROM pg_depend d
-  JOIN rel o ON o.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+_OWNED_BY: Final = f"""(SELECT {qualified("n.nspname", "o.relname")} || '.' || {quote("a.attname")}
+  FROM pg_depend d JOIN pg_class o ON o.oid = d.refobjid JOIN pg_namespace n ON n.oid = o.relnamespace
+  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
     AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)"""
 
@@ -62,7 +65,7 @@ _SEQUENCE: Final = Kind(
         "increment": "s.seqincrement",
         "cache": "s.seqcache",
         "cycle": flag("s.seqcycle"),
-        "persistence": choice("c.relpersistence", u="unlogged"),
+        "unlogged": flag("c.relpersistence = 'u'"),
         "owned by": _OWNED_BY,
         "owner": "pg_get_userbyid(c.relowner)",
         **acl("c.relacl", "s", "c.relowner"),
@@ -90,6 +93,7 @@ _COLUMN_FACTS: Final = {
     # A dropped column leaves a hole in attnum for ever: the rank among the living is what a person sees.
     "position": "row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum)",
 }
+_ATTRIBUTE_FACTS: Final = {fact: _COLUMN_FACTS[fact] for fact in ("type", "collation", "position")}
 _COLUMN_SOURCE: Final = """rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
@@ -109,7 +113,8 @@ RELATIONS: Final[tuple[Kind, ...]] = (
     _relation(
         "foreign table",
         "'f'",
-        **_TABLE,
+        partition_bound=_TABLE["partition bound"],
+        parents=_TABLE["parents"],
         server="(SELECT f.srvname FROM pg_foreign_table t JOIN pg_foreign_server f ON f.oid = t.ftserver"
         " WHERE t.ftrelid = c.oid)",
         foreign_options=f"(SELECT {sorted_list('t.ftoptions')} FROM pg_foreign_table t WHERE t.ftrelid = c.oid)",
@@ -121,6 +126,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         definition=_VIEW,
         unpopulated=flag("NOT c.relispopulated"),
         access_method=_TABLE["access method"],
+        toast_options=_TABLE["toast options"],
     ),
     _SEQUENCE,
     _on_relation(
@@ -133,13 +139,16 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         "a.attnum",
     ),
     _on_relation(
-        "attribute", "pg_class", f"{_COLUMN_SOURCE} = 'c'", "a.attname", _COLUMN_FACTS, "a.attrelid", "a.attnum"
+        "attribute", "pg_class", f"{_COLUMN_SOURCE} = 'c'", "a.attname", _ATTRIBUTE_FACTS, "a.attrelid", "a.attnum"
     ),
     _on_relation(
         "constraint",
         "pg_constraint",
         # 't' is the shadow of a constraint trigger, which is read as a trigger.
-        "rel r JOIN pg_constraint x ON x.conrelid = r.oid WHERE x.contype <> 't'",
+        "rel r JOIN pg_constraint x ON x.conrelid = r.oid WHERE x.contype <> 't'"
+        # A foreign key to a partitioned table is kept once more for each partition.
+        " AND NOT (x.contype = 'f' AND x.conparentid <> 0"
+        " AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = x.conparentid AND p.conrelid = x.conrelid))",
         "x.conname",
         {
             "definition": "pg_get_constraintdef(x.oid)",
@@ -171,14 +180,23 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         "pg_trigger",
         "rel r JOIN pg_trigger x ON x.tgrelid = r.oid WHERE NOT x.tgisinternal",
         "x.tgname",
-        {"definition": "pg_get_triggerdef(x.oid)", "enabled": choice("x.tgenabled", **ENABLED)},
+        {
+            "definition": "pg_get_triggerdef(x.oid)",
+            "disabled": DISABLED.format("tgenabled"),
+            "fires": FIRES.format("tgenabled"),
+            "from the parent": flag("x.tgparentid <> 0"),
+        },
     ),
     _on_relation(
         "rule",
         "pg_rewrite",
         "rel r JOIN pg_rewrite x ON x.ev_class = r.oid WHERE x.rulename <> '_RETURN'",
         "x.rulename",
-        {"definition": "pg_get_ruledef(x.oid)", "enabled": choice("x.ev_enabled", **ENABLED)},
+        {
+            "definition": "pg_get_ruledef(x.oid)",
+            "disabled": DISABLED.format("ev_enabled"),
+            "fires": FIRES.format("ev_enabled"),
+        },
     ),
     _on_relation(
         "policy",
@@ -200,7 +218,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         source="rel r JOIN pg_statistic_ext x ON x.stxrelid = r.oid JOIN pg_namespace n ON n.oid = x.stxnamespace",
         oid="x.oid",
         on="r.name",
-        title=f"{quote('n.nspname')} || '.' || {quote('x.stxname')}",
+        title=qualified("n.nspname", "x.stxname"),
         bare=False,
         facts={
             "definition": "pg_get_statisticsobjdef(x.oid)",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from neontest.postgres.kind import Kind, acl, flag, in_schema, own, owner, quote
+from neontest.postgres.kind import Kind, acl, flag, in_schema, own, owner, qualified
 
 _TYPE_RIGHTS: Final = {**owner("typ"), **acl("x.typacl", "T", "x.typowner")}
 
@@ -42,7 +42,7 @@ TYPES: Final = (
         source="pg_constraint x JOIN pg_type t ON t.oid = x.contypid JOIN space s ON s.oid = t.typnamespace"
         f" WHERE {own('t.oid', 'pg_type')}",
         oid="x.oid",
-        on=f"s.name || '.' || {quote('t.typname')}",
+        on=qualified("s.nspname", "t.typname"),
         title="x.conname",
         facts={"definition": "pg_get_constraintdef(x.oid)"},
     ),

@@ -31,6 +31,9 @@ Source: https://www.postgresql.org/docs/18/ddl-priv.html, table 5.1 (2026-11-22)
 PREFIX: Final = "grant to "
 """Of the names of such facts, before the grantee."""
 
+OWN: Final = "owner's privileges"
+"""The fact that is there where the owner has not all rights."""
+
 _ORDER: Final = {word: place for place, word in enumerate(PRIVILEGES.values())}
 _ELEMENT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}]+)')
 _ITEM: Final = re.compile(r'("(?:[^"]|"")*"|[^"=]*)=([a-zA-Z*]*)/("(?:[^"]|"")*"|.*)\Z', re.DOTALL)
@@ -47,13 +50,12 @@ def grants(acl: str | None, default: str | None, owner: str | None, public: str)
     if acl is None:
         return ((PREFIX + "PUBLIC", public),) if public else ()
     given = _by_grantee(acl, owner)
+    own: tuple[tuple[str, str], ...] = ()
     if default is not None and owner is not None:
-        implied = _by_grantee(default, owner).get(owner)
-        if given.get(owner) == implied:
-            given.pop(owner, None)
-        elif owner not in given and implied is not None:
-            given[owner] = "nothing"
-    return tuple(sorted((PREFIX + (grantee or "PUBLIC"), rights) for grantee, rights in given.items()))
+        rights = given.pop(owner, "none")
+        if rights != _by_grantee(default, owner).get(owner, "none"):
+            own = ((OWN, rights),)
+    return own + tuple(sorted((PREFIX + (grantee or "PUBLIC"), rights) for grantee, rights in given.items()))
 
 
 def _by_grantee(acl: str, owner: str | None) -> dict[str, str]:

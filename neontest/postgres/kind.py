@@ -41,6 +41,11 @@ def quote(name: str) -> str:
     )
 
 
+def qualified(space: str, name: str) -> str:
+    """SQL for a name with its schema, each quoted where needed."""
+    return f"{quote(space)} || '.' || {quote(name)}"
+
+
 def flag(condition: str) -> str:
     return f"CASE WHEN {condition} THEN 'yes' END"
 
@@ -64,7 +69,10 @@ def sorted_list(array: str) -> str:
 
 PRELUDE: Final = f"""
 member AS MATERIALIZED (
-  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'),
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+  UNION ALL
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_type'::regclass AND deptype = 'i'
+    AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)),
 space AS MATERIALIZED (
   SELECT oid, nspname, {quote("nspname")} AS name FROM pg_namespace
   WHERE NOT starts_with(nspname::text, 'pg_')
@@ -80,12 +88,14 @@ rel AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname <> 'version_num'
                       AND a.attnum > 0 AND NOT a.attisdropped)))
 """
-"""What belongs to extensions; the schemas of people; their relations, without Alembic's version tables."""
+"""What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
+version tables."""
 
 USER_OID: Final = 16384
 """The first oid that a user's object can have; what initdb makes lies below."""
 
-ENABLED: Final = {"D": "disabled", "R": "replica", "A": "always"}
+DISABLED: Final = "CASE WHEN x.{} = 'D' THEN 'yes' END"
+FIRES: Final = "CASE x.{} WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' END"
 PROCEDURE: Final = "nullif(x.{}, 0)::regprocedure::text"
 
 
@@ -121,17 +131,18 @@ def in_schema(
 
 
 def in_database(
-    name: str, catalog: str, title: str, facts: Mapping[str, str], *, bare: bool = True, where: str = "true"
+    name: str, catalog: str, title: str, facts: Mapping[str, str], *, bare: bool = True, public: str = ""
 ) -> Kind:
     return Kind(
         name=name,
         catalog=catalog,
-        source=f"{catalog} x WHERE ({where}) AND {own('x.oid', catalog)}",
+        source=f"{catalog} x WHERE {own('x.oid', catalog)}",
         oid="x.oid",
         on="''",
         title=title,
         bare=bare,
         facts=facts,
+        public=public,
     )
 
 

@@ -23,6 +23,10 @@ class Key(NamedTuple):
     name: str
 
 
+Facts = tuple[tuple[str, str], ...]
+"""(name, value) pairs in a fixed order; what does not apply is not there. A flag's value is "yes"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All objects of one database at one moment, without what extensions own and without Alembic's version tables.
@@ -31,6 +35,6 @@ class Snapshot:
     its rank among the live columns, not its attribute number: that shifts after a drop and an add.
     """
 
-    objects: Mapping[Key, tuple[tuple[str, str], ...]]
+    objects: Mapping[Key, Facts]
     server_version: int = field(default=0, compare=False)
     """Such as 180006."""

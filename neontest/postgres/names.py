@@ -8,7 +8,7 @@ from typing import Final
 
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_PUBLIC: Final = re.compile(r"""("(?:[^"]|"")*"\.?|'(?:[^']|'')*')|(?<![\w$".])public\.(?=[\w"])""")
+_PUBLIC: Final = re.compile(r"""("(?:[^"]|"")*"\.?|'(?:[^']|'')*')|(?<![\w$".])public\.(?=\S)""")
 
 
 @lru_cache(maxsize=65536)

@@ -17,7 +17,7 @@ from neontest.postgres.catalog import COMMENT, KINDS, rows_sql
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
-from neontest.postgres.model import Key, Snapshot
+from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
 from neontest.postgres.probe import probe_sql
 
@@ -65,7 +65,7 @@ class Reader:
         self._conn = conn
         self._state: tuple[object, ...] | None = None
         self._last: Snapshot | None = None
-        self._facts: dict[tuple[int, str], tuple[tuple[str, str], ...]] = {}
+        self._facts: dict[tuple[int, str], Facts] = {}
         version = conn.server_version
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
@@ -100,25 +100,20 @@ class Reader:
         raise AssertionError("unreachable")
 
     def _built(self, rows: Iterable[Row], cursor: psycopg2.extensions.cursor) -> Snapshot:
-        objects: dict[Key, tuple[tuple[str, str], ...]] = {}
-        places: dict[tuple[str, int, int], Key] = {}
-        comments: list[Row] = []
-        facts_of = self._facts
-        for row in rows:
-            index, oid, sub, on, name, text = row
+        objects: dict[Key, Facts] = {}
+        comments: dict[str, dict[tuple[int, int], str]] = {}
+        known = self._facts
+        for index, oid, sub, on, name, text in rows:
             if index == COMMENT:
-                comments.append(row)
+                comments.setdefault(on, {})[oid, sub] = text
                 continue
             kind = KINDS[index]
-            facts = facts_of.get((index, text))
+            facts = known.get((index, text))
             if facts is None:
-                facts = facts_of[index, text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
-            key = Key(kind.name, on, quoted(name) if kind.bare else name)
-            objects[key] = facts
-            places[kind.catalog, oid, sub] = key
-        for _, oid, sub, catalog, _, text in comments:
-            if (commented := places.get((catalog, oid, sub))) is not None:
-                objects[commented] = (*objects[commented], ("comment", text))
+                facts = known[index, text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
+            if (noted := comments.get(kind.catalog)) and (comment := noted.get((oid, sub))) is not None:
+                facts = (*facts, ("comment", comment))
+            objects[Key(kind.name, on, quoted(name) if kind.bare else name)] = facts
         return Snapshot(objects=objects, server_version=self._conn.server_version)
 
 
@@ -152,7 +147,7 @@ def version_tables(conn: Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
 _HIDDEN: Final = ("pass", "secret", "token", "key")
 
 
-def _facts(kind: Kind, values: list[str | None]) -> tuple[tuple[str, str], ...]:
+def _facts(kind: Kind, values: list[str | None]) -> Facts:
     """(name, value) of every fact that applies, in the catalog's order, then the grants."""
     given = dict(zip(kind.facts, values, strict=True))
     plain = [(name, value) for name, value in given.items() if value is not None and not name.startswith("acl")]

@@ -9,8 +9,6 @@ from neontest.postgres.grants import PREFIX
 from neontest.postgres.model import Key
 from neontest.postgres.names import literal, one_line, quoted, short, without_public
 
-Facts = tuple[tuple[str, str], ...]
-
 _LABEL: Final = re.compile(r"'((?:[^']|'')*)'")
 _VALUE_LIMIT: Final = 120
 _ON: Final = frozenset({"constraint", "index", "trigger", "rule", "policy", "statistics"})
@@ -41,6 +39,20 @@ def thing(key: Key) -> str:
     return one_line(text)
 
 
+_ABSENT: Final = {
+    "owner's privileges": "all",
+    "access method": "default",
+    "collation": "default",
+    "compression": "default",
+    "fires": "normally",
+    "replica identity": "default",
+    "statistics target": "default",
+    "storage": "default",
+    "tablespace": "default",
+}
+"""What the absence of a fact means, where it is not "none"."""
+
+
 def fact(kind: str, name: str, old: str | None, new: str | None, *, changed: str) -> str:
     """How one changed fact reads: `type integer → bigint`, `now not null`, `body changed`."""
     if {old, new} == {None, "yes"}:
@@ -52,15 +64,16 @@ def fact(kind: str, name: str, old: str | None, new: str | None, *, changed: str
     if name.startswith(PREFIX):
         return f"{name.removeprefix('grant ')}: {change(old, new)}"
     if name == "comment":
-        return "comment " + change(*(None if text is None else literal(text) for text in (old, new)))
+        return "comment " + change(None if old is None else literal(old), None if new is None else literal(new))
     if old is not None and new is not None and (name == "body" or is_long(old) or is_long(new)):
         return f"{name} {changed}"
-    return f"{name} {change(old, new)}"
+    said = change(old, new, _ABSENT.get(name, "none"))
+    return said if name == "definition" else f"{name} {said}"
 
 
-def change(old: str | None, new: str | None) -> str:
+def change(old: str | None, new: str | None, absent: str = "none") -> str:
     """`integer → bigint`, `none` for what is not there; long values are cut."""
-    return " → ".join("none" if text is None else short(without_public(text), _VALUE_LIMIT) for text in (old, new))
+    return " → ".join(absent if text is None else short(without_public(text), _VALUE_LIMIT) for text in (old, new))
 
 
 def is_long(value: str) -> bool:
