@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
 
-from neontest.errors import NeonError
+from neontest.errors import DeadlineExceeded, NeonError
 from neontest.stop import Deadline, Stop
 
 T = TypeVar("T")
@@ -88,8 +88,11 @@ def persist(
     """
     number = silent = 0
     lost = False
+    error: NeonError | None = None
     while True:
         pace.stop.check()
+        if error is not None and deadline.left() <= 0:
+            raise error
         deadline.check()
         try:
             return attempt()
@@ -106,16 +109,18 @@ def persist(
             or silent >= DEAD_LINE_TRIES
             or delay >= deadline.left()
         )
-        if over and lost and reconcile is not None:
-            found = reconcile()
-            if found is not None:
-                return found
+        if not over:
+            pace.pause(delay)
+        if reconcile is not None and (effect is Effect.UNKNOWN or (over and lost)):
+            try:
+                found = reconcile()
+            except (NeonError, DeadlineExceeded) as second:
+                error.add_note(f"looking for what it did failed too: {second}")
+                over = True
+            else:
+                if found is not None:
+                    return found
         if over:
             if number > 1:
                 error.add_note(f"after {number} attempts")
             raise error
-        pace.pause(delay)
-        if effect is Effect.UNKNOWN and reconcile is not None:
-            found = reconcile()
-            if found is not None:
-                return found

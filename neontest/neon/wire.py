@@ -94,7 +94,6 @@ class Wire:
         """Make the request once; Setback says why there is no answer to use."""
         request_id = str(uuid.uuid4())
         call = f"{method} {path}"
-        deadline.check()
         left = max(0.001, deadline.left())
         read = min(READ_SECONDS, left)
         headers = {"X-Request-ID": request_id}
