@@ -113,7 +113,8 @@ def prepare_state(state: Path, account: Account) -> None:
         ) from error
     if facts.st_uid != os.geteuid():
         raise UsageError(f"the state folder {state} belongs to another user", hint="name another one in NEONTEST_STATE")
-    if facts.st_mode & 0o022:
+    group = 0o020 if account.switch or facts.st_gid != os.getegid() else 0  # one's own group is often oneself alone
+    if facts.st_mode & (0o002 | group):
         raise UsageError(
             f"others can write in the state folder {state}", hint=f"chmod go-w {state}, or name another one"
         )

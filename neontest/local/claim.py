@@ -1,4 +1,4 @@
-"""The claim on a branch's folder: a lock that the kernel drops when its owner dies, and what is to become of it.
+"""The claim on a branch's folder: a lock that the kernel drops when its owner dies, and what else is to be known of it.
 
 A claim is taken before its folder is made. So whoever gets the lock of a folder knows that its owner is dead.
 """
@@ -20,10 +20,8 @@ from neontest.local.held import Held
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What is to become of a folder whose owner is gone; stored in its lock file."""
+    """What is to become of a folder whose owner is gone; stored in its lock file, and no loss if that is lost."""
 
-    keep: bool = False
-    """It belongs to a state that is kept: its server is stopped, its data stays."""
     expires_at: str | None = None
     """It was left running on purpose, until this moment (ISO 8601, UTC)."""
     port: int | None = None

@@ -72,18 +72,18 @@ class Clusters:
         return self._make(id, start, port, copy)
 
     def open(self, id: str) -> Cluster:
-        """A persistent cluster that an earlier owner left, stopped.
+        """A cluster that an earlier owner left: a persistent one, or one left running; stopped.
 
         Raises:
             LocalError: there is none, or another process has it.
         """
         held = claim(self._lock_path(id))
         try:
-            if not (self.state / "b" / id / "data").is_dir():
+            if not (self._setup.folder(id) / "data").is_dir():
                 raise LocalError(f"there is no local branch {id} in {self.state}")
             cluster = Cluster(self._setup, id, held, held.fate().port)
             remains.end_server(cluster.data)
-            held.decide(Fate(keep=self.persistent, port=cluster.port))
+            held.decide(Fate(port=cluster.port))
         except BaseException:
             held.release(forget=False)
             raise
@@ -133,7 +133,7 @@ class Clusters:
         cluster = None
         staging = self.state / "new" / id
         try:
-            if (self.state / "b" / id).exists():
+            if any((self.state / place / id).exists() for place in ("b", "kept")):
                 raise LocalError(f"the local branch {id} exists")
             cluster = Cluster(self._setup, id, held, port)
             remains.remove(staging, staging)  # of a dead owner
@@ -141,7 +141,7 @@ class Clusters:
             copy(staging / "data")
             self._setup.account.give(staging)
             staging.rename(cluster.folder)
-            held.decide(Fate(keep=self.persistent, port=cluster.port))
+            held.decide(Fate(port=cluster.port))
             self._keep_in_hand(cluster)
             if start:
                 cluster.start()

@@ -32,7 +32,7 @@ class Cluster:
 
     def __init__(self, setup: Setup, id: str, held: Claim, port: int | None) -> None:
         self.id = id
-        self.folder = setup.state / "b" / id
+        self.folder = setup.folder(id)
         self.data = self.folder / "data"
         self.sockets = server.socket_folder(self.folder)
         self.tls = setup.tls

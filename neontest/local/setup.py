@@ -12,11 +12,21 @@ from neontest.local.binaries import Binaries
 from neontest.local.extensions import extensions
 from neontest.local.tls import certificate
 
-FOLDERS: Final = {"b": 0o711, "lock": 0o700, "new": 0o700, "tmpl": 0o711, "bin": 0o755, "ext": 0o755, "tls": 0o711}
+FOLDERS: Final = {
+    "b": 0o711,
+    "kept": 0o711,
+    "lock": 0o700,
+    "new": 0o700,
+    "tmpl": 0o711,
+    "bin": 0o755,
+    "ext": 0o755,
+    "tls": 0o711,
+}
 """In a state folder, and their modes: the account passes through some, and only we enter the others.
 
-`b/<id>/{data,log}` branches, `lock/<id>` claims on them, `new/` copies under way, `tmpl/` fresh clusters, `bin/`
-programs that the account could not execute where they are, `ext/` extensions' control files, `tls/` certificates.
+`b/<id>/{data,log}` branches that vanish with their owner, `kept/<id>/` those that stay, `lock/<id>` claims on them,
+`new/` copies under way, `tmpl/` fresh clusters, `bin/` programs that the account could not execute where they are,
+`ext/` extensions' control files, `tls/` certificates.
 """
 
 
@@ -32,6 +42,10 @@ class Setup:
     tls: bool
     persistent: bool
     """Clusters outlive their owner."""
+
+    def folder(self, id: str) -> Path:
+        """Where the cluster with this id is, or will be."""
+        return self.state / ("kept" if self.persistent else "b") / id
 
 
 def prepare(state: Path, binaries: Binaries, *, persistent: bool) -> Setup:
@@ -49,6 +63,7 @@ def prepare(state: Path, binaries: Binaries, *, persistent: bool) -> Setup:
         folder.mkdir(exist_ok=True)
         folder.chmod(mode)
     account.give(state / "b")  # guards, which are not root, remove folders in it
+    account.give(state / "kept")
     usable = replace(binaries, bindir=runnable(binaries, state / "bin", account))
     shown = extensions(state / "ext", usable, account)
     secure = certificate(state / "tls" / str(account.uid), account) if binaries.tls else None

@@ -5,50 +5,47 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from neontest.errors import LocalError
 from neontest.local import remains
-from neontest.local.claim import Claim, try_claim
+from neontest.local.claim import try_claim
 from neontest.local.server import socket_folder
 
 
 def sweep(state: Path, now: datetime | None = None) -> list[str]:
     """Remove what dead owners left in `state`, and stop their kept servers; the ids of the branches removed.
 
-    A living owner's branch is never touched, since its lock is held, nor one left running until later than `now`.
+    A living owner's branch is never touched, since its lock is held, nor one left running until later than `now`. What
+    cannot be removed now stays for the next sweep.
     """
     removed = []
-    ids = {path.name for folder in ("b", "lock", "new") for path in (state / folder).iterdir()}
+    ids = {path.name for folder in ("b", "kept", "lock", "new") for path in (state / folder).iterdir()}
     for id in sorted(ids):
         held = try_claim(state / "lock" / id, create=True)
         if held is None:
             continue
-        keep = True
+        forget = False
         try:
-            keep = _left(held, state, id, now)
-            if not keep and _clear(state, id):
+            folder = state / "b" / id
+            if folder.exists() and held.fate().left_running(now):
+                continue
+            forget = not (state / "kept" / id).exists()
+            if _clear(state, id):
                 removed.append(id)
+        except LocalError:
+            forget = False
         finally:
-            held.release(forget=not keep)
+            held.release(forget=forget)
     return removed
 
 
-def _left(held: Claim, state: Path, id: str, now: datetime | None) -> bool:
-    """The branch stays: a kept one, whose server is stopped, or one left running on purpose."""
-    folder, fate = state / "b" / id, held.fate()
-    if not folder.exists():
-        return False
-    if fate.expires_at is not None:
-        return fate.left_running(now)
-    if fate.keep:
-        remains.end_server(folder / "data")
-    return fate.keep
-
-
 def _clear(state: Path, id: str) -> bool:
-    folder, staging = state / "b" / id, state / "new" / id
-    existed = folder.exists()
-    remains.end_server(folder / "data")
-    if existed:
-        remains.end_starting(folder / "data")
-    remains.remove(folder, socket_folder(folder))
+    """End the servers of this id, and remove all but what is kept; true if there was a branch to remove."""
+    for folder in (state / "b" / id, state / "kept" / id):
+        if folder.exists():
+            remains.end_server(folder / "data")
+            remains.end_starting(folder / "data")
+    branch, staging = state / "b" / id, state / "new" / id
+    existed = branch.exists()
+    remains.remove(branch, socket_folder(branch))
     remains.remove(staging, staging)
     return existed

@@ -70,7 +70,9 @@ def states() -> Iterator[Path]:
     """State folders, by version; at the end of the session nothing of a branch may be in them."""
     with new_room(memory()) as path:
         yield path
-        left = [entry for state in path.iterdir() for name in ("b", "new") for entry in (state / name).iterdir()]
+        left = [
+            entry for state in path.iterdir() for name in ("b", "kept", "new") for entry in (state / name).iterdir()
+        ]
         assert left == []
 
 
@@ -153,7 +155,7 @@ def owners(binaries: Binaries, state: Path) -> Iterator[Callable[..., Any]]:
     """Start a process with `OWNER` and a script of the test's; whatever is left of it at the end is killed."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(script: str, *words: str, report: bool = True) -> Any:
+    def start(script: str, *words: str, report: bool = True, state: Path = state) -> Any:
         process = subprocess.Popen(
             [sys.executable, "-c", OWNER + script, str(binaries.bindir), str(state), *words],
             stdin=subprocess.PIPE,

@@ -63,7 +63,7 @@ def test_a_lock_on_a_removed_file_is_no_claim(tmp_path: Path) -> None:
 def test_a_fate_is_read_back_and_a_shorter_one_replaces_it(tmp_path: Path) -> None:
     held = claim(tmp_path / "br-1")
     assert held.fate() == Fate()
-    long = Fate(keep=True, expires_at="2026-11-22T10:00:00+00:00", port=54321)
+    long = Fate(expires_at="2026-11-22T10:00:00+00:00", port=54321)
     for fate in (long, Fate(port=1), long):
         held.decide(fate)
         assert held.fate() == fate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -177,7 +178,7 @@ def test_a_kept_state_survives_the_death_of_its_owner_and_its_servers_do_not(
     state: Path, binaries: Binaries, clusters: Clusters, owners: Owners, fresh_id: NewId
 ) -> None:
     owner = owners(PERSISTENT, fresh_id())
-    id, folder = owner.report["id"], state / "b" / owner.report["id"]
+    id, folder = owner.report["id"], state / "kept" / owner.report["id"]
     with Clusters(state, binaries, persistent=True) as later:
         owner.process.kill()
         owner.process.wait(60)
@@ -199,16 +200,24 @@ def test_a_kept_state_survives_the_death_of_its_owner_and_its_servers_do_not(
 
 
 def test_a_kept_server_without_its_guard_is_stopped_by_the_sweep(
-    clusters: Clusters, owners: Owners, fresh_id: NewId
+    state: Path, binaries: Binaries, clusters: Clusters, owners: Owners, fresh_id: NewId
 ) -> None:
     owner = owners(PERSISTENT, fresh_id())
     os.kill(parent_of(owner.report["postmaster"]), signal.SIGKILL)
     owner.process.kill()
     owner.process.wait(60)
-    data = clusters.state / "b" / owner.report["id"] / "data"
+    data = state / "kept" / owner.report["id"] / "data"
     until(lambda: clusters.sweep() == [] and not works_in(owner.report["postmaster"], data))
+    (state / "lock" / owner.report["id"]).unlink()
+    assert clusters.sweep() == []
     assert data.exists()
-    clusters.delete(clusters.open(owner.report["id"]))
+    with pytest.raises(LocalError, match="there is no local branch"):
+        clusters.open(owner.report["id"])
+    with pytest.raises(LocalError, match="exists"):
+        clusters.create(owner.report["id"])
+    with Clusters(state, binaries, persistent=True) as later:
+        later.delete(later.open(owner.report["id"]))
+    assert not data.exists()
 
 
 def test_a_branch_that_is_not_there_cannot_be_opened(clusters: Clusters) -> None:
@@ -267,3 +276,25 @@ def test_owners_killed_at_any_moment_leave_nothing_after_a_sweep(
         until(swept)
         done = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True)
         assert f"/b/{id}" not in done.stdout
+
+
+FROM_NOTHING = """
+with Clusters(state, find(bindir=bindir, environ={})) as clusters:
+    clusters.sweep()
+    parent = clusters.create(id)
+    report(clusters.clone(f"{id}-copy", parent))
+    sys.stdin.read()
+"""
+
+
+def test_owners_that_begin_at_once_in_a_new_state_share_it(
+    room: Path, binaries: Binaries, owners: Owners, fresh_id: NewId
+) -> None:
+    processes = [owners(FROM_NOTHING, fresh_id(), state=room / "new", report=False) for _ in range(3)]
+    reports = [json.loads(process.stdout.readline()) for process in processes]
+    assert len({report["port"] for report in reports}) == 3
+    for process in processes:
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert [list((room / "new" / name).iterdir()) for name in ("b", "new", "lock")] == [[], [], []]
+    assert len([path for path in (room / "new" / "tmpl").iterdir() if path.is_dir()]) == 1
