@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -135,4 +134,4 @@ def test_the_usual_folder_is_the_users_state() -> None:
     assert default_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/neontest/ledger")
     assert default_folder({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/neontest/ledger")
     assert default_folder({"HOME": "/h"}) == Path("/h/.local/state/neontest/ledger")
-    assert os.path.isabs(default_folder({}))
+    assert default_folder({}).is_absolute()

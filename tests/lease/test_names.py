@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +72,6 @@ def test_a_branch_outlives_its_run_a_little_and_30_days_never() -> None:
         assert timedelta(days=29) < expiry(long, now=NOW) - NOW < timedelta(days=30)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/random/boot_id"), reason="not Linux")
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="not Linux")
 def test_a_machine_is_the_same_for_all_its_processes() -> None:
     assert this_machine() == this_machine() != ""
