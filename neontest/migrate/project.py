@@ -81,7 +81,7 @@ def find(
     here = tuple(_candidates(root))
     if here:
         return _chosen(root, here, section, environ)
-    below = tuple(config for folder in _folders(root) for config in _candidates(folder))
+    below = tuple(config for folder in _folders(root) for config in _readable_candidates(folder))
     if len(below) > 1:
         listed = ", ".join(path.relative_to(root).as_posix() for path in below)
         raise UsageError(
@@ -104,6 +104,14 @@ def _candidates(folder: Path) -> Iterator[Path]:
         yield toml
     if (ini := folder / "migrations" / "alembic.ini").is_file():
         yield ini
+
+
+def _readable_candidates(folder: Path) -> tuple[Path, ...]:
+    """The same of a folder below the root, where a pyproject.toml may be anybody's, such as a template's."""
+    try:
+        return tuple(_candidates(folder))
+    except UsageError:
+        return ()
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from typing import Final, TypeAlias
 
 from neontest.record import Fault, Revision
@@ -11,6 +12,9 @@ from neontest.record import Fault, Revision
 _Value: TypeAlias = "str | int | tuple[_Value, ...] | None"
 
 _NAMES: Final = ("revision", "down_revision", "depends_on", "branch_labels")
+
+PYTHON: Final = "{}.{}".format(*sys.version_info)
+"""What files are read as: not always the project's own version, so it is said."""
 
 # Alembic refuses these in ids: they mean something in `branch@head`, `-1` and `+1`.
 _REFUSED: Final = "@-+"
@@ -36,10 +40,10 @@ def parse(source: bytes, name: str) -> Revision | Fault:
     try:
         tree = ast.parse(source, filename=name)
     except SyntaxError as error:
-        message = f"{name} is not Python: {error.msg}"
+        message = f"{name} is not Python {PYTHON}: {error.msg}"
         return Fault(kind="unreadable", message=message, file=name, line=error.lineno or 1)
     except (ValueError, RecursionError, MemoryError) as error:
-        return Fault(kind="unreadable", message=f"{name} is not Python: {error}", file=name, line=1)
+        return Fault(kind="unreadable", message=f"{name} is not Python {PYTHON}: {error}", file=name, line=1)
     try:
         return _revision(tree, name)
     except _UnreadableError as error:

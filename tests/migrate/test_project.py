@@ -249,6 +249,13 @@ def test_the_only_environment_below_is_taken_with_the_folder_that_its_paths_mean
     assert found.name(root / "backend/migrations/env.py") == "backend/migrations/env.py"
 
 
+def test_a_broken_pyproject_of_something_else_below_is_no_obstacle(root: Path) -> None:
+    put(root, "backend/alembic.ini", ini())
+    put(root, "backend/migrations/env.py")
+    put(root, "template/pyproject.toml", "{{ this.is }} no TOML")
+    assert find(root).config == root / "backend/alembic.ini"
+
+
 def test_several_below_are_all_named(root: Path) -> None:
     for service in ("orders", "users"):
         put(root, f"{service}/alembic.ini", ini())
