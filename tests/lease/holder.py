@@ -1,4 +1,4 @@
-"""A process that takes a branch and waits for ever, for tests that end it: `holder.py URL PROJECT PARENT LEDGER [REST]`.
+"""A process that takes a branch and waits for ever, for tests that end it: `holder.py URL PROJECT PARENT LEDGER`.
 
 The key is in its environment. It exits as the command line does: with the code of whatever ended it.
 """

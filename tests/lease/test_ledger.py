@@ -94,12 +94,19 @@ def test_the_end_of_a_process_frees_its_entries(ledger: Ledger) -> None:
 
 def test_a_child_of_the_owner_does_not_inherit_the_lock(ledger: Ledger) -> None:
     hold = ledger.write(entry())
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+    child = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        close_fds=False,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"\n"  # it runs, so what closes on exec is closed
     hold.release()
     (one,) = found(ledger)
+    child.communicate(b"\n")
     assert one.hold is not None
     one.hold.release()
-    child.communicate(b"\n")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": "x"}', b"\xff"])
