@@ -1,0 +1,88 @@
+"""`neontest cleanup` gives back what this machine still owes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neontest.lease.ledger import Entry, Hold, Ledger
+
+MARK = {"neontest": "1", "lease": "x"}
+
+
+@pytest.fixture
+def note(tmp_path: Path, fake_neon: Any) -> Callable[..., Hold]:
+    def write(**more: Any) -> Hold:
+        now = datetime.now(UTC)
+        settings: dict[str, Any] = {
+            "name": "neontest/a",
+            "project_id": fake_neon.main["project_id"],
+            "api_host": fake_neon.url,
+            "expires_at": now + timedelta(hours=1),
+            "created_at": now - timedelta(minutes=1),
+            "annotation": MARK,
+            "pid": 4711,
+        }
+        return Ledger(tmp_path / "ledger").write(Entry(**(settings | more)))
+
+    return write
+
+
+def test_nothing_to_give_back_is_success(on_neon: Any) -> None:
+    said = on_neon("cleanup")
+    assert (said.code, said.out) == (0, "nothing to give back\n")
+
+
+def test_a_branch_of_a_dead_run_is_given_back(on_neon: Any, fake_neon: Any, note: Any) -> None:
+    left = fake_neon.branch("neontest/a", annotation=MARK)
+    note(branch_id=left["id"]).release()
+    said = on_neon("cleanup")
+    assert said.code == 0
+    assert said.out.startswith("neontest/a: given back in ")
+    assert left["id"] not in fake_neon.branches
+    assert on_neon("cleanup").out == "nothing to give back\n"
+
+
+def test_a_living_run_is_named_and_left_alone(on_neon: Any, fake_neon: Any, note: Any) -> None:
+    alive = fake_neon.branch("neontest/a", annotation=MARK)
+    hold = note(branch_id=alive["id"])
+    said = on_neon("cleanup")
+    hold.remove()
+    assert said.code == 0
+    assert said.out == "neontest/a: its run is alive (pid 4711)\n"
+    assert alive["id"] in fake_neon.branches
+
+
+def test_what_cannot_be_given_back_is_named_with_its_expiry_and_ends_with_4(
+    on_neon: Any, fake_neon: Any, note: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = fake_neon.branch("neontest/a", annotation=MARK)
+    hold = note(branch_id=left["id"])
+    hold.release()
+    monkeypatch.delenv("NEON_API_KEY")
+    said = on_neon("cleanup")
+    assert said.code == 4
+    for part in ("neontest/a", left["id"], "NEON_API_KEY", f"{hold.entry.expires_at:%Y-%m-%d %H:%M}"):
+        assert part in said.err
+    assert left["id"] in fake_neon.branches
+
+
+def test_the_host_in_the_ledger_never_gets_the_key_of_another(on_neon: Any, fake_neon: Any, note: Any) -> None:
+    note(api_host="https://elsewhere.test/api/v2").release()
+    said = on_neon("cleanup")
+    assert said.code == 4
+    assert "--api-host https://elsewhere.test/api/v2" in said.out
+    assert not fake_neon.requests
+
+
+def test_an_entry_of_a_local_engine_whose_folder_is_gone_is_forgotten(
+    on_neon: Any, note: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(engine="local", state=str(tmp_path / "gone")).release()
+    monkeypatch.delenv("NEON_API_KEY")
+    assert on_neon("cleanup").code == 0
+    assert on_neon("cleanup").out == "nothing to give back\n"
