@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
-from functools import partial
+from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
-from neontest.errors import LocalError, UsageError
-from neontest.local import branching, identity, roles
+from neontest.errors import UsageError
+from neontest.local import identity
 from neontest.local.app import App
 from neontest.local.binaries import Binaries
 from neontest.local.cluster import Clusters
 from neontest.local.held import Held
 from neontest.local.listener import Listener
 from neontest.local.moments import now
-from neontest.local.problem import Problem
+from neontest.local.reaper import Reaper
+from neontest.local.resume import clear_unknown, first_branch, resume
 from neontest.local.site import Site
-from neontest.local.store import UNFINISHED, Branch, Endpoint, Project, Role, State, Store
+from neontest.local.store import Project, State, Store
 from neontest.local.work import Work
 
 BRANCHES_LIMIT: Final = 100
@@ -36,8 +34,6 @@ BRANCHES_LIMIT: Final = 100
 FILE: Final = "neon.json"
 KEY_FILE: Final = "api-key"
 LOCK_FILE: Final = "serve.lock"
-REAP_AGAIN: Final = 1.0
-"""Seconds after which the end of an expired branch is tried again, when something is still being done with it."""
 
 
 class LocalNeon:
@@ -137,10 +133,12 @@ class LocalNeon:
         site = Site(
             store=store, work=Work(store), clusters=clusters, tls=clusters.tls, branches_limit=self._branches_limit
         )
+        if file is not None:
+            clear_unknown(site)
         if store.state.branches:
-            _resume(site)
+            resume(site)
         else:
-            _first_branch(site)
+            first_branch(site)
         return site
 
 
@@ -150,128 +148,12 @@ def kept_version(state: Path) -> int | None:
     return store.state.project.pg_version if store else None
 
 
-class Reaper:
-    """Deletes branches whose time has come, from a thread of its own."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name="neontest-local-reaper", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._site.store.changed:
-            self._ended = True
-            self._site.store.changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        store = self._site.store
-        with store.changed:
-            while not self._ended:
-                at = now()
-                waits = []
-                for branch in [each for each in store.branches() if each.expires_at is not None]:
-                    assert branch.expires_at is not None
-                    left = (branch.expires_at - at) / timedelta(seconds=1)
-                    if left <= 0 and self._delete(branch):
-                        continue
-                    waits.append(left if left > 0 else REAP_AGAIN)
-                store.changed.wait(min(waits, default=None))
-
-    def _delete(self, branch: Branch) -> bool:
-        try:
-            deleted = branching.delete(self._site, branch.id)
-        except Problem:
-            return False
-        if deleted is not None:
-            deleted[1]()
-        return True
-
-
 def _new_state(major: int) -> State:
     return State(
         project=Project(
             id=identity.project_id(), name="local", pg_version=major, created_at=now(), account_id=str(uuid4())
         )
     )
-
-
-def _first_branch(site: Site) -> None:
-    """The default branch `main`, as a new Neon project has it."""
-    at = now()
-    id = identity.branch_id()
-    cluster = site.clusters.create(id)
-    site.opened[id] = cluster
-    owner = Role(name=roles.OWNER, password=identity.password(), created_at=at, updated_at=at)
-    assert owner.password is not None
-    with closing(cluster.admin()) as admin:
-        roles.set_password(admin, owner.name, owner.password)
-    branch = Branch(
-        id=id,
-        name="main",
-        cluster=id,
-        state="ready",
-        state_changed_at=at,
-        created_at=at,
-        updated_at=at,
-        default=True,
-        roles=[owner],
-    )
-    endpoint = Endpoint(
-        id=identity.endpoint_id(),
-        branch_id=id,
-        port=cluster.port,
-        state="active",
-        created_at=at,
-        updated_at=at,
-        started_at=at,
-    )
-    with site.store.lock:
-        site.store.state.branches[id] = branch
-        site.store.state.endpoints[endpoint.id] = endpoint
-        site.store.add_database(branch, roles.DATABASE, roles.OWNER)
-        site.store.save()
-
-
-def _resume(site: Site) -> None:
-    """Take up what an earlier server left, however it ended."""
-    store = site.store
-    for operation in store.state.operations.values():
-        if operation.status in UNFINISHED:
-            operation.status, operation.error, operation.updated_at = "failed", "the server was stopped", now()
-    for branch in list(store.state.branches.values()):
-        try:
-            site.opened[branch.cluster] = site.clusters.open(branch.cluster)
-        except LocalError:
-            if branch.default or (branch.state == "ready" and not branch.going):
-                raise
-        expired = branch.expires_at is not None and branch.expires_at <= now()
-        # Half made, half deleted, or overdue: nobody can want it any more.
-        if branch.state == "init" or branch.going or (expired and not store.children(branch.id)):
-            if cluster := site.opened.pop(branch.cluster, None):
-                site.clusters.delete(cluster)
-            store.remove(branch.id)
-        elif branch.state == "resetting":
-            branch.state, branch.pending = "ready", None
-    running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(partial(_start_again, site), running))
-    for endpoint in store.state.endpoints.values():
-        endpoint.pending = None
-        endpoint.port = site.cluster(store.branch(endpoint.branch_id)).port
-    store.save()
-
-
-def _start_again(site: Site, endpoint: Endpoint) -> None:
-    """A compute that ran before runs again; one that cannot is left idle, and says why when it is started."""
-    try:
-        site.start(site.store.branch(endpoint.branch_id), endpoint)
-    except LocalError:
-        endpoint.state = "idle"
 
 
 def _only_server(state: Path) -> Held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -122,7 +123,7 @@ def test_a_kept_state_comes_back_with_data_addresses_and_key(
         api.delete(grandchild["branch"]["id"])
         api.delete(id)
         api.delete(asleep["branch"]["id"])
-        assert [each.name for each in own_state.glob("b/*")] == [api.main()["id"]]
+        assert [each.name for each in own_state.glob("kept/*")] == [api.main()["id"]]
 
 
 def test_what_was_half_done_or_is_overdue_is_cleared_at_the_start(
@@ -139,11 +140,12 @@ def test_what_was_half_done_or_is_overdue_is_cleared_at_the_start(
     some = next(iter(state["operations"].values()))
     some["status"] = "running"
     file.write_text(json.dumps(state))
+    shutil.copytree(own_state / "kept" / ids["whole"], own_state / "kept" / "br-nobodys-own-12345678", symlinks=True)
 
     with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
         api = api_of(neon.api_host, neon.api_key, neon.project_id)
         assert {each["name"] for each in api.get("P/branches")["branches"]} == {"main", "whole"}
-        assert len(list(own_state.glob("b/*"))) == 2
+        assert len(list(own_state.glob("kept/*"))) == 2
         operation = api.get(f"P/operations/{some['id']}")["operation"]
         assert (operation["status"], operation["error"]) == ("failed", "the server was stopped")
         api.delete(ids["whole"])

@@ -140,8 +140,8 @@ def test_a_signal_ends_it_cleanly_and_the_data_stays(
     main = served.api(api_of).main()["id"]
     assert served.end(signum) == 0
     assert servers(own_state) == []
-    assert (own_state / "b" / main / "data" / "PG_VERSION").is_file()
-    assert not (own_state / "b" / main / "data" / "postmaster.pid").exists()
+    assert (own_state / "kept" / main / "data" / "PG_VERSION").is_file()
+    assert not (own_state / "kept" / main / "data" / "postmaster.pid").exists()
     assert "Traceback" not in served.errors.read_text()
 
 
@@ -190,7 +190,7 @@ def test_after_kill_9_in_the_middle_of_a_creation_nothing_half_made_is_left(
     branches = api.get("P/branches")["branches"]
     assert {"main", "whole"} <= {each["name"] for each in branches}
     assert {each["current_state"] for each in branches} == {"ready"}
-    assert {each.name for each in own_state.glob("b/*")} == {each["id"] for each in branches}
+    assert {each.name for each in own_state.glob("kept/*")} == {each["id"] for each in branches}
     assert list(own_state.glob("new/*")) == []
     for each in branches:
         if not each["default"]:

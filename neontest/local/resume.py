@@ -1,0 +1,95 @@
+"""How a local Neon begins: with a new project's default branch, or with what an earlier server left."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+
+from neontest.errors import LocalError
+from neontest.local import identity, roles
+from neontest.local.moments import now
+from neontest.local.site import Site
+from neontest.local.store import UNFINISHED, Branch, Endpoint, Role
+
+
+def first_branch(site: Site) -> None:
+    """The default branch `main`, as a new Neon project has it."""
+    at = now()
+    id = identity.branch_id()
+    cluster = site.clusters.create(id)
+    site.opened[id] = cluster
+    owner = Role(name=roles.OWNER, password=identity.password(), created_at=at, updated_at=at)
+    assert owner.password is not None
+    with closing(cluster.admin()) as admin:
+        roles.set_password(admin, owner.name, owner.password)
+    branch = Branch(
+        id=id,
+        name="main",
+        cluster=id,
+        state="ready",
+        state_changed_at=at,
+        created_at=at,
+        updated_at=at,
+        default=True,
+        roles=[owner],
+    )
+    endpoint = Endpoint(
+        id=identity.endpoint_id(),
+        branch_id=id,
+        port=cluster.port,
+        state="active",
+        created_at=at,
+        updated_at=at,
+        started_at=at,
+    )
+    with site.store.lock:
+        site.store.state.branches[id] = branch
+        site.store.state.endpoints[endpoint.id] = endpoint
+        site.store.add_database(branch, roles.DATABASE, roles.OWNER)
+        site.store.save()
+
+
+def clear_unknown(site: Site) -> None:
+    """Remove kept clusters that no branch has: a server was killed between the two."""
+    known = {branch.cluster for branch in site.store.state.branches.values()}
+    for folder in list((site.clusters.state / "kept").iterdir()):
+        if folder.name not in known:
+            site.clusters.delete(site.clusters.open(folder.name))
+
+
+def resume(site: Site) -> None:
+    """Take up what an earlier server left, however it ended."""
+    store = site.store
+    for operation in store.state.operations.values():
+        if operation.status in UNFINISHED:
+            operation.status, operation.error, operation.updated_at = "failed", "the server was stopped", now()
+    for branch in list(store.state.branches.values()):
+        try:
+            site.opened[branch.cluster] = site.clusters.open(branch.cluster)
+        except LocalError:
+            if branch.default or (branch.state == "ready" and not branch.going):
+                raise
+        expired = branch.expires_at is not None and branch.expires_at <= now()
+        # Half made, half deleted, or overdue: nobody can want it any more.
+        if branch.state == "init" or branch.going or (expired and not store.children(branch.id)):
+            if cluster := site.opened.pop(branch.cluster, None):
+                site.clusters.delete(cluster)
+            store.remove(branch.id)
+        elif branch.state == "resetting":
+            branch.state, branch.pending = "ready", None
+    running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(partial(_start_again, site), running))
+    for endpoint in store.state.endpoints.values():
+        endpoint.pending = None
+        endpoint.port = site.cluster(store.branch(endpoint.branch_id)).port
+    store.save()
+
+
+def _start_again(site: Site, endpoint: Endpoint) -> None:
+    """A compute that ran before runs again; one that cannot is left idle, and says why when it is started."""
+    try:
+        site.start(site.store.branch(endpoint.branch_id), endpoint)
+    except LocalError:
+        endpoint.state = "idle"
