@@ -33,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
 cli everything."""
 
 TOP = {"run", "acting", "branches", "ground", "parent", "trial", "walking", "cli", "__main__", "__init__"}
-WORKER = ("migrate/worker", "migrate/walker", "migrate/watch")
+WORKER = ("migrate/worker", "migrate/walker", "migrate/watch", "migrate/loading")
 """What runs in the project's interpreter: a program of its own."""
 
 

@@ -75,6 +75,14 @@ def history_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> His
     return history.from_sources({name: (name, source) for name, source in sources}.values())
 
 
+def head_commit(project: Project, *, environ: Mapping[str, str]) -> str | None:
+    """The commit that is checked out; None without git, a repository or a commit."""
+    try:
+        return _repository(project.root, environ).ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except UsageError:
+        return None
+
+
 def _sources(
     repository: _Repository, project: Project, commit: str, location: Path, folder: PurePosixPath
 ) -> Iterable[tuple[str, bytes]]:

@@ -64,6 +64,12 @@ def from_sources(sources: Iterable[tuple[str, bytes]]) -> History:
     return History(heads=graph.heads(), revisions=graph.ordered(), faults=(*faults, *graph.faults()))
 
 
+def from_revisions(revisions: Iterable[Revision]) -> History:
+    """The history of revisions that Alembic itself has read."""
+    graph = Graph(revisions)
+    return History(heads=graph.heads(), revisions=graph.ordered(), faults=graph.faults())
+
+
 def pending(history: History, start: tuple[str, ...]) -> tuple[str, ...]:
     """The ids that `alembic upgrade heads` runs on a database at `start` (its version table), in that order.
 

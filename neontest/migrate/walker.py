@@ -309,6 +309,8 @@ class Walker:
                     MigrationStep.upgrade_from_script if direction == "upgrade" else MigrationStep.downgrade_from_script
                 )
                 script = self.script.revision_map.get_revision(name)
+                # Alembic notes for one run of env.py which types it made, and would not make them again.
+                getattr(context.impl, "memo", {}).clear()
                 yield self.watched(make(self.script.revision_map, script))
                 step = self.stepping()
                 step["done"] = time.perf_counter()
