@@ -112,7 +112,7 @@ def delete(ctx: click.Context, /, name: str) -> None:
     from neontest.lease.give_back import Claim, give_back, refusal
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
-    from neontest.lease.sweep import living
+    from neontest.lease.sweep import owners
     from neontest.stop import Deadline
 
     settings = ctx.obj
@@ -121,7 +121,7 @@ def delete(ctx: click.Context, /, name: str) -> None:
         branch = _named(neon.branches(project), name)
         if (why := refusal(branch)) is not None:
             raise UsageError(f"branch {branch.name} is not deleted: {why}", hint="use the Neon console, if it must go")
-        if branch.annotation.get("lease") in living(Ledger(settings.ledger or default_folder(os.environ))):
+        if branch.annotation.get("lease") in owners(Ledger(settings.ledger or default_folder(os.environ))).alive:
             raise UsageError(f"branch {branch.name} is in use by a run on this machine", hint="stop that run first")
         claim = Claim(name=branch.name, annotation=branch.annotation, expires_at=branch.expires_at, branch_id=branch.id)
         given = give_back(neon, project, claim, Deadline(60.0, what=f"deleting {branch.name}"))

@@ -30,14 +30,13 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
     """
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
-    from neontest.lease.names import this_machine
-    from neontest.lease.sweep import living, plan, sweep
+    from neontest.lease.sweep import owners, plan, sweep
 
     settings = options.settings(ctx, engine="local")
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)
-        alive = living(Ledger(settings.ledger or default_folder(os.environ)))
-        planned = plan(neon, project, now=datetime.now(UTC), machine=this_machine(), alive=alive)
+        known = owners(Ledger(settings.ledger or default_folder(os.environ)))
+        planned = plan(neon, project, now=datetime.now(UTC), known=known)
         for each in planned:
             verb = ("would go" if dry_run else "goes") if each.goes else "stays"
             click.echo(f"{each.branch.name} ({each.branch.id}) {verb}: {each.why}")

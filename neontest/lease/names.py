@@ -6,13 +6,11 @@ for people; what proves ownership is the annotation, which only the creation of 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 MARK: Final = "neontest"
@@ -46,7 +44,6 @@ def owner(
     user: str = "",
     host: str = "",
     pid: int = 0,
-    machine: str | None = None,
     token: str | None = None,
 ) -> Owner:
     """The owner that this environment tells of (`GITHUB_*` in GitHub's jobs), else a person at a laptop.
@@ -71,7 +68,6 @@ def owner(
         "job": env.get("GITHUB_JOB", "") if in_ci else "",
         "host": host,
         "pid": str(pid) if pid else "",
-        "machine": this_machine() if machine is None else machine,
     }
     stem = "/".join((MARK, plain(who)[:60] or "someone", plain(sha)[:7] or "no-commit", plain(run)[:60]))
     return Owner(stem=stem, annotation={key: value[:200] for key, value in facts.items() if value})
@@ -80,19 +76,6 @@ def owner(
 def plain(text: str) -> str:
     """The text as one part of a name: letters, digits, `.`, `_` and `-` only."""
     return _UNFIT.sub("-", text).strip("-.")
-
-
-def this_machine() -> str:
-    """A mark of this boot of this machine and this process namespace, in which pids mean what they say; "" if unknown.
-
-    A host's name is not enough: containers share names, and count their pids apart.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-    return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:16]
 
 
 def expiry(run_seconds: float, *, now: datetime | None = None, margin: timedelta = MARGIN) -> datetime:

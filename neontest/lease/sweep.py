@@ -1,13 +1,13 @@
 """What dead runs left in the project: seen, judged one by one, and given back children first.
 
-Ours is a branch that carries neontest's annotation, and nothing else is even looked at. Whether its run is dead can be
-known in three ways only: this machine's ledger is not locked and its process is gone; its own deadline has passed; its
-expiry has passed. In doubt it stays: its expiry removes it.
+Ours is a branch that carries neontest's annotation, and nothing else is even looked at. That its run is dead can be
+known in three ways only: this machine's ledger has it, and nobody holds the entry; its own deadline has passed; its
+expiry has passed. Process ids and host names prove nothing: containers and copied virtual machines share them. In
+doubt it stays, and its expiry removes it.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -39,36 +39,34 @@ def ours(branches: Iterable[Branch]) -> tuple[Branch, ...]:
     return tuple(branch for branch in branches if branch.annotation.get(MARK) == MARK_VERSION)
 
 
-def living(ledger: Ledger) -> frozenset[str]:
-    """The marks of the leases that some living process of this machine holds."""
-    marks = set()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """What this machine's ledger knows: the marks of leases that are held, and of those whose owner is gone."""
+
+    alive: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+
+def owners(ledger: Ledger) -> Owners:
+    """The owners of all entries, as their locks tell."""
+    alive, gone = set(), set()
     for found in ledger.found():
+        mark = found.entry.annotation.get("lease", "") if found.entry else ""
         if found.hold is not None:
             found.hold.release()
-        elif found.entry is not None:
-            marks.add(found.entry.annotation.get("lease", ""))
-    return frozenset(marks - {""})
+            gone.add(mark)
+        else:
+            alive.add(mark)
+    return Owners(alive=frozenset(alive - {""}), gone=frozenset(gone - {""}))
 
 
-def plan(
-    neon: Neon,
-    project_id: str,
-    *,
-    now: datetime,
-    machine: str,
-    alive: frozenset[str] = frozenset(),
-    is_running: Callable[[int], bool] | None = None,
-) -> tuple[Planned, ...]:
-    """Every branch of neontest's in the project, those that would go in the order in which they can be deleted.
-
-    `machine` and `alive` are `names.this_machine()` and `living(ledger)` of this machine.
-    """
+def plan(neon: Neon, project_id: str, *, now: datetime, known: Owners) -> tuple[Planned, ...]:
+    """Every branch of neontest's in the project; those that would go first, in an order in which they can go."""
     branches = neon.branches(project_id)
-    judged = [
-        Planned(branch=branch, goes=why[0], why=why[1])
-        for branch in ours(branches)
-        for why in [_judge(branch, now, machine, alive, is_running or _is_running)]
-    ]
+    judged = []
+    for branch in ours(branches):
+        goes, why = _judge(branch, now, known)
+        judged.append(Planned(branch=branch, goes=goes, why=why))
     return tuple(_children_first(judged, branches))
 
 
@@ -93,21 +91,19 @@ def sweep(
             yield give_back(neon, project_id, claim, deadline, clock=clock)
 
 
-def _judge(
-    branch: Branch, now: datetime, machine: str, alive: frozenset[str], is_running: Callable[[int], bool]
-) -> tuple[bool, str]:
+def _judge(branch: Branch, now: datetime, known: Owners) -> tuple[bool, str]:
     facts = branch.annotation
+    mark = facts.get("lease", "")
     if (why := refusal(branch)) is not None:
         return False, why
-    if facts.get("lease", "") in alive:
+    if mark in known.alive:
         return False, f"its run is alive on this machine (pid {facts.get('pid', '?')})"
     if branch.expires_at is not None and branch.expires_at <= now:
         return True, f"expired at {_minute(branch.expires_at)}"
     if facts.get("keep"):
         return False, "kept on purpose" + (f" until {_minute(branch.expires_at)}" if branch.expires_at else "")
-    pid = facts.get("pid", "")
-    if machine and facts.get("machine") == machine and pid.isdecimal() and not is_running(int(pid)):
-        return True, f"its run on this machine is gone (pid {pid})"
+    if mark in known.gone:
+        return True, f"its run on this machine is gone (pid {facts.get('pid', '?')})"
     until = _moment(facts.get("until", ""))
     if until is not None and until + GRACE <= now:
         return True, f"its run should have ended at {_minute(until)}"
@@ -141,16 +137,6 @@ def _depth(branch: Branch, by_id: dict[str, Branch]) -> int:
         current = by_id.get(current.parent_id)
         depth += 1
     return depth
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _moment(text: str) -> datetime | None:

@@ -83,7 +83,7 @@ def refusal(call: str, status: int, content_type: str, body: bytes, wait: float,
     if 300 <= status < 400:
         return unexpected(call, status, "a redirect is not followed", request_id)
     problem = _problem(content_type, body)
-    if problem is None and 400 <= status < 500 and status not in _BUSY:
+    if problem is None and 400 <= status < 500 and status not in (*_BUSY, 408):
         return unexpected(call, status, f"not JSON: {excerpt(body)!r}", request_id)
     said = problem.message if problem else excerpt(body)
     kind, hint, effect = _meaning(status, problem or Problem())
@@ -129,7 +129,7 @@ def _meaning(status: int, problem: Problem) -> tuple[type[NeonError], str | None
     if status in _BUSY:
         kind, hint = _BUSY[status]
         return kind, hint, Effect.BUSY
-    if status >= 500:
+    if status >= 500 or status == 408:
         return Unavailable, "see https://neonstatus.com", Effect.UNKNOWN
     if problem.code.endswith("LIMIT_EXCEEDED") or (status == 422 and _LIMIT.search(problem.message)):
         hint = (

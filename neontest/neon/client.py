@@ -18,6 +18,7 @@ from urllib.parse import quote
 from neontest.errors import AlreadyExists, DeadlineExceeded, NotFound, UnexpectedAnswer
 from neontest.neon.connection import checked_uri, chosen_database, chosen_role
 from neontest.neon.models import (
+    Annotation,
     Auth,
     Branch,
     Branches,
@@ -36,6 +37,7 @@ from neontest.neon.models import (
     Role,
     Roles,
     Uri,
+    annotated,
 )
 from neontest.neon.retry import Pace, persist
 from neontest.neon.waiting import follow, pauses
@@ -233,7 +235,9 @@ class Neon:
 
         def attempt() -> CreatedBranch:
             made = self._wire.send("POST", path, body=body, deadline=deadline).read(OneBranch)
-            return CreatedBranch(branch=made.annotated(), endpoints=made.endpoints, operations=made.operations)
+            # The answer does not repeat the annotation.
+            ours = annotated(made.branch, Annotation(value=dict(annotation)))
+            return CreatedBranch(branch=ours, endpoints=made.endpoints, operations=made.operations)
 
         def adopt() -> CreatedBranch | None:
             found = self.branch_named(project_id, name, deadline=deadline)

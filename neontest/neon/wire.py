@@ -113,7 +113,7 @@ class Wire:
             effect = Effect.NEVER_SENT if isinstance(error, _NEVER_SENT) else Effect.UNKNOWN
             raise Setback(self._unreachable(call, error, read, request_id), effect) from error
         except httpx.HTTPError as error:  # a body that cannot be decompressed
-            raise unexpected(call, 0, f"an unreadable body: {type(error).__name__}", request_id) from error
+            raise unexpected(call, 200, f"unreadable: {type(error).__name__}", request_id) from error
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         status = response.status_code
         if not 200 <= status < 300:
@@ -155,11 +155,13 @@ class Wire:
 def checked_host(host: str) -> str:
     """The API's address without a slash at its end; UsageError where it is none."""
     try:
-        parts = urlsplit(host)
+        parts = urlsplit(str(httpx.URL(host)))
         port_is_right = parts.port is None or parts.port > 0
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         parts, port_is_right = urlsplit(""), False
     plain = host.isascii() and host.isprintable() and " " not in host
+    # A name with an empty or overlong part makes the resolver raise something that is no network error.
+    plain = plain and all(0 < len(part) < 64 for part in (parts.hostname or "").rstrip(".").split("."))
     if not plain or not port_is_right or parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
             "the Neon API host is not an http(s) address", hint="for example https://console.neon.tech/api/v2"

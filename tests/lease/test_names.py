@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from neontest.lease.names import Owner, expiry, owner, this_machine
+from neontest.lease.names import Owner, expiry, owner
 
 CI = {
     "GITHUB_ACTIONS": "true",
@@ -23,7 +22,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def test_in_ci_the_name_says_the_pull_request_the_commit_and_the_run() -> None:
-    who = owner(CI, sha="fedcba9876543210", host="runner", pid=7, machine="m")
+    who = owner(CI, sha="fedcba9876543210", host="runner", pid=7)
     assert who.name() == "neontest/pr-42/fedcba9/1234567-2"
     assert who.name("2") == "neontest/pr-42/fedcba9/1234567-2-2"
     assert who.annotation == {
@@ -35,7 +34,6 @@ def test_in_ci_the_name_says_the_pull_request_the_commit_and_the_run() -> None:
         "job": "migrations",
         "host": "runner",
         "pid": "7",
-        "machine": "m",
     }
 
 
@@ -70,8 +68,3 @@ def test_a_branch_outlives_its_run_a_little_and_30_days_never() -> None:
     assert timedelta(minutes=30) < expiry(1800, now=NOW) - NOW <= timedelta(hours=2)
     for long in (30 * 86400.0, 1e12, float("inf")):
         assert timedelta(days=29) < expiry(long, now=NOW) - NOW < timedelta(days=30)
-
-
-@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="not Linux")
-def test_a_machine_is_the_same_for_all_its_processes() -> None:
-    assert this_machine() == this_machine() != ""

@@ -16,7 +16,7 @@ from neontest.errors import AlreadyExists, HasChildren, NotFound, Refused, Unaut
 from neontest.lease.lease import Leases
 from neontest.lease.ledger import Ledger
 from neontest.lease.names import owner
-from neontest.lease.sweep import plan
+from neontest.lease.sweep import Owners, plan
 from neontest.local.binaries import find
 from neontest.local.engine import LocalNeon
 from neontest.neon.client import Neon
@@ -90,7 +90,7 @@ def test_names_and_annotations_come_back_as_they_were_sent(local: LocalNeon, cli
     assert found.annotation == client.branch(local.project_id, lease.branch.id).annotation
     assert found.annotation["lease"]
     assert found.expires_at == lease.expires_at.replace(microsecond=0)
-    (planned,) = (each for each in plan(client, local.project_id, now=datetime.now(UTC), machine=""))
+    (planned,) = (each for each in plan(client, local.project_id, now=datetime.now(UTC), known=Owners()))
     assert not planned.goes
     with pytest.raises(AlreadyExists):
         client.create_branch(

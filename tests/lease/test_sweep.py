@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,19 +13,11 @@ from neontest.errors import LocalError
 from neontest.lease.cleanup import Cleaned, cleanup
 from neontest.lease.lease import Leases
 from neontest.lease.ledger import Entry, Ledger
-from neontest.lease.sweep import Planned, living, plan, sweep
+from neontest.lease.sweep import Owners, Planned, owners, plan, sweep
 from neontest.neon.client import Neon
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER, EARLIER = "2026-11-22T14:00:00Z", "2026-11-22T11:00:00Z"
-HERE = "machine-a"
-
-
-@pytest.fixture
-def dead_pid() -> int:
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
 
 
 def mark(**more: str) -> dict[str, str]:
@@ -35,7 +25,7 @@ def mark(**more: str) -> dict[str, str]:
 
 
 def planned(neon: Neon, project: str, **more: Any) -> dict[str, Planned]:
-    settings: dict[str, Any] = {"now": NOW, "machine": HERE}
+    settings: dict[str, Any] = {"now": NOW, "known": Owners()}
     return {each.branch.name: each for each in plan(neon, project, **(settings | more))}
 
 
@@ -45,26 +35,32 @@ def test_branches_without_our_mark_are_not_even_looked_at(server: Any, neon: Neo
     assert planned(neon, project) == {}
 
 
-def test_expired_branches_and_those_of_ended_runs_go(server: Any, neon: Neon, project: str, dead_pid: int) -> None:
+def test_expired_branches_and_those_of_ended_runs_go(server: Any, neon: Neon, project: str) -> None:
     server.branch("expired", annotation=mark(), expires_at=EARLIER)
     server.branch("overdue", annotation=mark(until="2026-11-22T11:40:00Z"), expires_at=LATER)
     server.branch("just-over", annotation=mark(until="2026-11-22T11:55:00Z"), expires_at=LATER)
-    server.branch("dead-here", annotation=mark(machine=HERE, pid=str(dead_pid)), expires_at=LATER)
-    server.branch("dead-elsewhere", annotation=mark(machine="machine-b", pid=str(dead_pid)), expires_at=LATER)
-    server.branch("alive-here", annotation=mark(machine=HERE, pid="1"), expires_at=LATER)
-    server.branch("kept", annotation=mark(machine=HERE, pid=str(dead_pid), keep="1", until=EARLIER), expires_at=LATER)
+    server.branch("gone-here", annotation=mark(lease="gone"), expires_at=LATER)
+    server.branch("elsewhere", annotation=mark(lease="another", pid="1"), expires_at=LATER)
+    server.branch("odd", annotation={"neontest": "1", "until": "soon"})
+    server.branch("kept", annotation=mark(lease="gone", keep="1", until=EARLIER), expires_at=LATER)
     server.branch("kept-over", annotation=mark(keep="1"), expires_at=EARLIER)
-    found = planned(neon, project)
-    assert {name for name, each in found.items() if each.goes} == {"expired", "overdue", "dead-here", "kept-over"}
+    found = planned(neon, project, known=Owners(gone=frozenset({"gone"})))
+    assert {name for name, each in found.items() if each.goes} == {"expired", "overdue", "gone-here", "kept-over"}
     assert all(each.why for each in found.values())
     assert len(found) == 8
 
 
-def test_on_a_machine_that_is_not_known_no_process_is_called_dead(
-    server: Any, neon: Neon, project: str, dead_pid: int
+def test_the_ledgers_locks_tell_who_is_gone(
+    server: Any, neon: Neon, project: str, ledger: Ledger, leases: Callable[..., Leases], soon: Any
 ) -> None:
-    server.branch("somewhere", annotation=mark(machine="", pid=str(dead_pid)), expires_at=LATER)
-    assert not planned(neon, project, machine="")["somewhere"].goes
+    run = leases()
+    lease = run.take(deadline=soon())
+    mark = lease.branch.annotation["lease"]
+    assert owners(ledger) == Owners(alive=frozenset({mark}))
+    server.fault("DELETE", "", status=403, times=9)
+    run.give_back_all(budget=2)
+    assert owners(ledger) == Owners(gone=frozenset({mark}))
+    assert planned(neon, project, now=datetime.now(UTC), known=owners(ledger))[lease.name].goes
 
 
 def test_a_lease_that_is_held_on_this_machine_stays_whatever_else_is_said(
@@ -73,7 +69,7 @@ def test_a_lease_that_is_held_on_this_machine_stays_whatever_else_is_said(
     lease = leases().take(deadline=soon())
     after = {"now": datetime.now(UTC) + timedelta(days=3)}
     assert planned(neon, project, **after)[lease.name].goes
-    held = planned(neon, project, alive=living(ledger), **after)[lease.name]
+    held = planned(neon, project, known=owners(ledger), **after)[lease.name]
     assert not held.goes
     assert "alive" in held.why
 

@@ -74,6 +74,8 @@ def test_a_key_that_cannot_be_one_is_refused_before_any_request(bad: str) -> Non
         "https://x/?a=b",
         "http://x:99999/",
         "http://x y/",
+        "http://a..b/",
+        "http://[::1",
     ],
 )
 def test_a_host_that_is_no_address_is_refused_before_any_request(bad: str) -> None:
@@ -108,6 +110,7 @@ def test_a_branch_is_asked_for_with_a_compute_an_expiry_inside_and_an_annotation
     assert made.branch.name == "neontest/a"
     assert made.branch.expires_at == EXPIRY.replace(microsecond=0)
     assert [operation.action for operation in made.operations] == ["create_branch", "start_compute"]
+    assert made.branch.annotation == MARK
     assert not made.adopted
 
 
@@ -377,3 +380,11 @@ def test_a_client_under_another_stop_is_the_same_account(server: Any, neon: Neon
     with neon.under(stop, own_connections=True) as other:
         assert other.host == neon.host
         assert other.auth() == neon.auth()
+
+
+def test_the_loopback_is_reached_without_the_environments_proxy(
+    server: Any, connect: Callable[..., Neon], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert connect().auth()

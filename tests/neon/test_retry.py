@@ -150,6 +150,11 @@ LOSSES: dict[str, dict[str, Any]] = {
     "a dropped connection": {"drop": True},
     "half an answer": {"truncate": True},
     "no body": {"body": b"", "content_type": "application/json"},
+    "a body that cannot be unpacked": {
+        "body": b"not gzip",
+        "content_type": "application/json",
+        "headers": {"Content-Encoding": "gzip"},
+    },
     "a page": {"body": b"<html>welcome</html>"},
 }
 
@@ -228,7 +233,7 @@ def test_a_lost_create_is_found_even_when_repeating_it_is_refused(
 # -- what is safe to repeat, and what is not
 
 
-@pytest.mark.parametrize("status", [500, 502, 504, 520, 524])
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 520, 524])
 def test_reads_deletes_and_updates_are_repeated_after_any_failure_of_the_server(
     server: Any, neon: Neon, project: str, time: Any, status: int
 ) -> None:
