@@ -11,7 +11,8 @@ from neontest.postgres.kind import DISABLED, FIRES, Kind, acl, choice, flag, qua
 _OPTIONS: Final = sorted_list("c.reloptions")
 _RELATION: Final = {
     "owner": "pg_get_userbyid(c.relowner)",
-    "tablespace": "(SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace)",
+    "tablespace": "CASE WHEN c.reltablespace <> 0 THEN"
+    " (SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace) END",
     "options": _OPTIONS,
 }
 _TABLE: Final = {
@@ -72,13 +73,15 @@ _SEQUENCE: Final = Kind(
     },
 )
 
+_DEFAULT: Final = """(SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+      WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)"""
 _COLUMN_FACTS: Final = {
     "type": "format_type(a.atttypid, a.atttypmod)",
     "collation": "CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END",
     "not null": flag("a.attnotnull"),
-    "default": "CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END",
+    "default": f"CASE WHEN a.atthasdef AND a.attgenerated = '' THEN {_DEFAULT} END",
     "identity": choice("a.attidentity", a="always", d="by default"),
-    "generated": """CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid)
+    "generated": f"""CASE WHEN a.attgenerated <> '' THEN {_DEFAULT}
       || CASE a.attgenerated WHEN 's' THEN ' stored' ELSE ' virtual' END END""",
     "storage": "CASE WHEN a.attstorage <> t.typstorage THEN "
     + choice("a.attstorage", p="plain", e="external", m="main", x="extended")
@@ -96,7 +99,6 @@ _COLUMN_FACTS: Final = {
 _ATTRIBUTE_FACTS: Final = {fact: _COLUMN_FACTS[fact] for fact in ("type", "collation", "position")}
 _COLUMN_SOURCE: Final = """rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN pg_type t ON t.oid = a.atttypid
-  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
   WHERE r.relkind"""
 
 
@@ -167,7 +169,8 @@ RELATIONS: Final[tuple[Kind, ...]] = (
             "not ready": flag("NOT i.indisready"),
             "clustered": flag("i.indisclustered"),
             "replica identity": flag("i.indisreplident"),
-            "tablespace": "(SELECT spcname FROM pg_tablespace t WHERE t.oid = x.reltablespace)",
+            "tablespace": "CASE WHEN x.reltablespace <> 0 THEN"
+            " (SELECT spcname FROM pg_tablespace t WHERE t.oid = x.reltablespace) END",
             "attached to": """CASE WHEN x.relispartition THEN (SELECT h.inhparent::regclass::text FROM pg_inherits h
               WHERE h.inhrelid = x.oid) END""",
             "statistics targets": """CASE WHEN i.indexprs IS NOT NULL THEN

@@ -65,7 +65,8 @@ class Reader:
         self._conn = conn
         self._state: tuple[object, ...] | None = None
         self._last: Snapshot | None = None
-        self._facts: dict[tuple[int, str], Facts] = {}
+        self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
+        """Of each kind what its rows' texts mean: most columns are alike."""
         version = conn.server_version
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
@@ -102,18 +103,21 @@ class Reader:
     def _built(self, rows: Iterable[Row], cursor: psycopg2.extensions.cursor) -> Snapshot:
         objects: dict[Key, Facts] = {}
         comments: dict[str, dict[tuple[int, int], str]] = {}
-        known = self._facts
+        current, kind = -2, KINDS[0]
         for index, oid, sub, on, name, text in rows:
             if index == COMMENT:
                 comments.setdefault(on, {})[oid, sub] = text
                 continue
-            kind = KINDS[index]
-            facts = known.get((index, text))
+            if index != current:
+                # Rows come kind by kind.
+                current, kind = index, KINDS[index]
+                title, bare, known, noted = kind.name, kind.bare, self._facts[index], comments.get(kind.catalog)
+            facts = known.get(text)
             if facts is None:
-                facts = known[index, text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
-            if (noted := comments.get(kind.catalog)) and (comment := noted.get((oid, sub))) is not None:
+                facts = known[text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
+            if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
-            objects[Key(kind.name, on, quoted(name) if kind.bare else name)] = facts
+            objects[Key(title, on, quoted(name) if bare else name)] = facts
         return Snapshot(objects=objects, server_version=self._conn.server_version)
 
 
