@@ -78,13 +78,16 @@ class Channel:
             self._stop.check()
             if not self.alive:
                 raise Ended(self._child.end())
-            left = deadline.left()
+            left, gone = deadline.left(), self._child.poll() is not None
+            ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
+            if ready and self._read():
+                continue
+            if gone:
+                raise Ended(self.kill())
             if left <= 0:
                 raise TimeUp
-            gone = self._child.poll() is not None
-            ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
-            if not (ready and self._read()) and gone:
-                raise Ended(self.kill())
+            if ready:
+                self._child.wait(min(left, _POLL))  # its end of the pipe is closed: it is about to end
         facts: dict[str, Any] = json.loads(self._lines.pop(0))
         return facts
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
 
 from neontest.errors import ConfigError
 from neontest.migrate.interpreter import Interpreter
@@ -30,7 +30,7 @@ _SECRET = re.compile(
 _MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE", "PGCHANNELBINDING", "PGOPTIONS")
 """libpq's variables that would lead elsewhere than the branch's URL does, or contradict it."""
 _ENV_LINE = re.compile(r"""^\s*(?:export\s+)?(\w+)\s*=\s*["']?([^"'\s]+)""", re.MULTILINE)
-_ASYNC_ENV = re.compile(r"\b(?:async_engine_from_config|create_async_engine|AsyncEngine|asyncpg)\b")
+_ASYNC_ENV = re.compile(r"\b(?:async_engine_from_config|create_async_engine|AsyncEngine)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +62,13 @@ class UrlForms:
     def sslmode(self) -> str:
         return dict(self.query).get("sslmode", "prefer")
 
-    def url(self, driver: str | None = None) -> str:
-        """The URL for a driver: asyncpg and pg8000 refuse what only libpq knows, so they get their own words for it."""
-        query = dict(self.query)
-        if driver == "asyncpg":
-            query = {"ssl": query["sslmode"]} if "sslmode" in query else {}
-        elif driver == "pg8000":
-            query = {}
+    def url(self, driver: str | None = None, *, bare: bool = False) -> str:
+        """The URL for a driver; `bare` leaves sslmode and the like out, which asyncpg and pg8000 refuse.
+
+        libpq and asyncpg read them from the environment (PGSSLMODE) all the same, so a bare URL serves both, whatever
+        driver an env.py puts in or takes out of it.
+        """
+        query = {} if bare or driver in ("asyncpg", "pg8000") else dict(self.query)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (
             f"postgresql{'+' + driver if driver else ''}://{quote(self.user, safe='')}:{quote(self.password, safe='')}"
@@ -169,12 +169,12 @@ def render_environment(
         ConfigError: a template has a field that we do not know.
     """
     forms = UrlForms.parse(url)
-    own = tuple(own_urls)
+    own, bare = tuple(own_urls), "asyncpg" in usable(interpreter)
     environ = {name: value for name, value in base_environ.items() if name not in _MISLEADING} | forms.libpq()
     others = [base_environ.get(name) for name in URL_NAMES]
     for name in URL_NAMES:
         driver = driver_for(interpreter, (base_environ.get(name), *own, *others), asynchronous=asynchronous)
-        environ[name] = forms.url(driver)
+        environ[name] = forms.url(driver, bare=bare)
     default = environ["DATABASE_URL"]
     for name, template in templates.items():
         driver = named_driver(base_environ.get(name))
@@ -182,7 +182,7 @@ def render_environment(
             template,
             forms,
             where=f"[tool.neontest.env] {name}",
-            url=forms.url(driver) if driver else default,
+            url=forms.url(driver, bare=bare) if driver else default,
             files=files,
         )
     return environ
@@ -241,9 +241,14 @@ def filled(template: str, forms: UrlForms, *, where: str, url: str, files: Path 
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """What must never be shown of a URL: its password, plain and percent-encoded."""
+    """What must never be shown of a URL: its password, as it is and as URLs and ini files spell it; longest first."""
     password = UrlForms.parse(url).password
-    return tuple({password, quote(password, safe="")} - {""}) if len(password) > 3 else ()
+    if len(password) < 4:
+        return ()
+    spelt = {password, quote(password, safe=""), quote_plus(password), quote(password, safe=" +")}
+    spelt.add(re.sub(r"[:@/]", lambda sign: quote(sign[0], safe=""), password))  # SQLAlchemy before 2.0
+    spelt |= {each.replace("%", "%%") for each in spelt} | {quote(each, safe="") for each in spelt}
+    return tuple(sorted(spelt, key=len, reverse=True))
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -128,7 +128,9 @@ class Session:
         forms = UrlForms.parse(url)
         asynchronous = is_asynchronous(self.project.env_py)
         default = driver_for(interpreter, [environ.get("DATABASE_URL")], asynchronous=asynchronous)
-        urls = {name: forms.url(name) for name in usable(interpreter)} | {"": forms.url(default)}
+        drivers = usable(interpreter)
+        bare = "asyncpg" in drivers
+        urls = {name: forms.url(name, bare=bare) for name in drivers} | {"": forms.url(default, bare=bare)}
         self._told("open", environ=dict(environ), urls=urls, guard=guard)
         try:
             found = self._answer(deadline, "loaded")

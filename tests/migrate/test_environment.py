@@ -52,7 +52,7 @@ def test_a_url_survives_being_taken_apart():
 
 def test_asyncpg_and_pg8000_get_no_word_that_they_refuse():
     forms = UrlForms.parse(URL)
-    assert forms.url("asyncpg").endswith(":5432/my%20db?ssl=require")
+    assert forms.url("asyncpg").endswith(":5432/my%20db")
     assert forms.url("pg8000").endswith(":5432/my%20db")
     assert forms.url("psycopg").endswith("?sslmode=require&channel_binding=require")
 
@@ -129,6 +129,13 @@ def test_each_variable_keeps_the_driver_that_it_names():
     assert environ["DATABASE_URL"].startswith("postgresql+asyncpg://")
     assert environ["SQLALCHEMY_DATABASE_URI"].startswith("postgresql+psycopg2://")
     assert environ["MINE"] == environ["DATABASE_URL"]
+
+
+def test_a_project_with_asyncpg_gets_urls_that_either_driver_takes():
+    environ = rendered({"MINE": "{url}"}, drivers=("psycopg2", "asyncpg"))
+    assert environ["DATABASE_URL"] == environ["MINE"]
+    assert environ["DATABASE_URL"].endswith(":5432/my%20db")
+    assert (environ["PGSSLMODE"], environ["PGCHANNELBINDING"]) == ("require", "require")
 
 
 def test_templates_give_the_url_in_pieces():

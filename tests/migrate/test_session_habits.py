@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import pytest
 
 from neontest.errors import DeadlineExceeded, Stopped, WorkerError
 from neontest.migrate.session import Commands, Session
-from tests.migrate.conftest import ENV_PY
+from neontest.stop import Deadline
+from tests.migrate.conftest import ENV_PY, PYTHON
 
 APP = """
 import os
@@ -240,6 +243,15 @@ def test_hello_says_what_the_interpreter_has(files, opened):
     interpreter = opened().session.interpreter
     assert interpreter.sqlalchemy == sqlalchemy.__version__
     assert "psycopg2" in interpreter.drivers
+
+
+def test_a_worker_may_wait_long_before_it_is_asked(files, stop):
+    files.alembic().revision("a1")
+    session = Session(files.project(), python=PYTHON, environ={}, stop=stop, log=print)
+    with contextlib.closing(session):
+        assert eventually(lambda: select.select([session._channel._reports], [], [], 0)[0])
+        session._began = Deadline(0, what="starting")
+        assert session.interpreter.alembic
 
 
 def test_modules_of_the_project_are_never_shadowed_by_ours(files, opened):
