@@ -31,7 +31,10 @@ def health() -> Response:
 
 @api.get("/users")
 def list_users() -> Response:
-    users = db.session.scalars(select(User).order_by(User.id))
+    """Users by id, at most `limit` (1 to 1000, 100 unless given) of those after the id `after`."""
+    after = parse_number("after", low=0, high=INTEGER_MAX, default=0)
+    limit = parse_number("limit", low=1, high=1000, default=100)
+    users = db.session.scalars(select(User).where(User.id > after).order_by(User.id).limit(limit))
     return jsonify([user.to_dict() for user in users])
 
 
@@ -55,6 +58,16 @@ def create_user() -> tuple[Response, int]:
             raise Conflict(f"The email {user.email} is taken.") from error
         raise
     return jsonify(user.to_dict()), 201
+
+
+def parse_number(name: str, *, low: int, high: int, default: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
+    if not low <= number <= high:
+        raise BadRequest(f"{name} must be a whole number from {low} to {high}.")
+    return number
 
 
 def parse_user(body: Any) -> User:

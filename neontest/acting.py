@@ -79,7 +79,8 @@ class Acting:
     def _started(self, candidate: Trial, name: str) -> tuple[str, ...]:
         """Settle the history by what the loaded project says, and go back to the start where loading moved on."""
         loaded = candidate.loaded
-        if not self._history.revisions and loaded.history:
+        if {each.id for each in loaded.history} - {each.id for each in self._history.revisions}:
+            # env.py looks in more places than its configuration says.
             graph = histories.read(self.context.project, locations=loaded.version_locations)
             self._history = graph if graph.revisions else histories.from_revisions(loaded.history)
         actual = candidate.start

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neontest.config import Settings
-from neontest.errors import UnknownRevision, UsageError
+from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, UsageError
 from neontest.migrate import git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
@@ -161,10 +161,16 @@ def parent_url(ground: Ground, deadline: Deadline) -> str:
 def parent_start(context: Context, ground: Ground) -> tuple[str, ...] | None:
     """The revisions in the parent's version table, read and nothing else; None where that cannot be told from here.
 
-    Several version tables, or one that cannot be read, are left to the project itself to tell on a branch.
+    Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
+    if not ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
+        return None
     url = parent_url(ground, context.deadline)
-    connection = connect_when_ready(url, context.deadline.sooner(60, what="connecting to the parent"), context.stop)
+    try:
+        connection = connect_when_ready(url, context.deadline.sooner(30, what="connecting to the parent"), context.stop)
+    except (DatabaseError, DeadlineExceeded) as error:
+        context.talk.show(f"the parent's revision is read on the branch: {error.message}")
+        return None
     try:
         with mapped("the parent cannot be set to read only"), connection.cursor() as cursor:
             cursor.execute("SET default_transaction_read_only = on")

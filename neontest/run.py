@@ -16,6 +16,7 @@ from neontest.errors import BranchLeftBehind, NeontestError, Stopped
 from neontest.ground import Context, Ground, ground, known, parent_start, planned_start
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
+from neontest.migrate.project import Project
 from neontest.record import History, Record
 from neontest.redact import Redactor
 from neontest.report import Finding, Level, Problem, Report, Verdict, report
@@ -102,7 +103,7 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
     if start is None:
         with job.timed("parent"):
             start = parent_start(acting.context, where)
-        if start is not None:
+        if start is not None and not moved_by_env(acting.context.project):
             known(history, start, where.parent.name)
             if nothing_pending(job, history, start):
                 return
@@ -113,6 +114,11 @@ def at_fault(record: Record) -> bool:
     """The graph of revisions itself is wrong: that is the whole report."""
     many = len(record.history.heads) > 1 and record.heads_allowed == "one"
     return bool(record.history.faults) or many
+
+
+def moved_by_env(project: Project) -> bool:
+    """Only running env.py can tell where the revisions are."""
+    return "version_locations" in project.env_py.read_text(encoding="utf-8", errors="replace")
 
 
 def nothing_pending(job: Job, history: History, start: tuple[str, ...]) -> bool:

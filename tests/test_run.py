@@ -50,7 +50,8 @@ def project(tmp_path: Path) -> Project:
         for number, (upgrade, downgrade) in enumerate(revisions, 1):
             bodies = [f"op.execute({each!r})" if each.split()[0].isupper() else each for each in (upgrade, downgrade)]
             (versions / f"r{number}_it.py").write_text(
-                f'"""revision {number}"""\nfrom alembic import op\nrevision = "r{number}"\ndown_revision = {down!r}\n\n\n'
+                f'"""revision {number}"""\nfrom alembic import op\nrevision = "r{number}"\n'
+                f"down_revision = {down!r}\n\n\n"
                 f"def upgrade():\n    {bodies[0]}\n\n\ndef downgrade():\n    {bodies[1]}\n"
             )
             down = f"r{number}"

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import flask_migrate
 import pytest
-from app import create_app
-from app.database import db
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import scoped_session, sessionmaker
+
+from app import create_app
+from app.database import db
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@ from __future__ import annotations
 import flask_migrate
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from app.database import Base, db
 from flask import Flask
+
+from app.database import Base, db
 
 
 def test_the_models_agree_with_the_migrated_schema(app: Flask) -> None:

@@ -22,7 +22,7 @@ def test_a_created_user_can_be_read_again(client: FlaskClient) -> None:
     user = created.get_json()
     assert user == {"id": user["id"], "name": "Ada", "email": email, "years_old": 36}
     assert client.get(f"/users/{user['id']}").get_json() == user
-    assert user in client.get("/users").get_json()
+    assert client.get(f"/users?after={user['id'] - 1}&limit=1").get_json() == [user]
 
 
 def test_age_is_optional(client: FlaskClient) -> None:
@@ -68,6 +68,13 @@ def test_bad_input_gets_400_and_a_sentence(client: FlaskClient, body: object, se
     answer = client.post("/users", json=body)
     assert answer.status_code == 400
     assert answer.get_json() == {"error": sentence}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=-1", "after=²", "after=99999999999999"])
+def test_a_list_that_cannot_be_gets_400(client: FlaskClient, query: str) -> None:
+    answer = client.get(f"/users?{query}")
+    assert answer.status_code == 400
+    assert "must be a whole number" in answer.get_json()["error"]
 
 
 def test_broken_json_gets_400(client: FlaskClient) -> None:

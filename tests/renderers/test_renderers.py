@@ -49,7 +49,7 @@ def report(**facts: Any) -> Report:
             ),
             "seconds": {"total": 61.5},
             **facts,
-        }  # fmt: skip
+        }
     )
 
 
