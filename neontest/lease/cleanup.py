@@ -87,9 +87,17 @@ def _clean(
             return _told(entry, "left", error.message)
         hold.remove()
         return _told(entry, "given back", "a local branch, gone with its owner")
-    if now() > entry.expires_at + FORGOTTEN:
+    done = _ask(entry, neon, now, budget, clock)
+    if done.outcome == "left" and now() > entry.expires_at + FORGOTTEN:
+        done = _told(entry, "given back", f"it expired long ago ({done.said})")
+    if done.outcome == "given back":
         hold.remove()
-        return _told(entry, "given back", "it expired long ago")
+    return done
+
+
+def _ask(
+    entry: Entry, neon: Neon | None, now: Callable[[], datetime], budget: float, clock: Callable[[], float]
+) -> Cleaned:
     if neon is None:
         return _told(entry, "left", "NEON_API_KEY is not set")
     if neon.host != entry.api_host:
@@ -106,7 +114,6 @@ def _clean(
     given = give_back(neon, entry.project_id, claim, deadline, clock=clock)
     if not given.proved:
         return _told(entry, "left", given.why or "unknown", given.branch_id)
-    hold.remove()
     why = f" ({given.why})" if given.why else ""
     return _told(entry, "given back", f"given back in {given.seconds:.1f} s{why}", given.branch_id)
 

@@ -198,11 +198,15 @@ class Leases:
                 claim.asking = False
         claim.hold.update(created.branch.id)
         neon.wait_for(self._project_id, created.operations, deadline)
+        branch = created.branch
+        if self._engine == "neon" and role == "candidate" and branch.parent_lsn is None:
+            # Siblings are to be made at the same moment; the receipt need not say which that is.
+            branch = neon.branch(self._project_id, branch.id, deadline=deadline)
         return Lease(
-            branch=created.branch,
+            branch=branch,
             name=claim.name,
             role=role,
-            created_at=created.branch.created_at,
+            created_at=branch.created_at,
             expires_at=self._expires_at,
             ready_seconds=self._clock() - start,
             adopted=created.adopted,

@@ -10,15 +10,19 @@ import fcntl
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from neontest.errors import UsageError
+
+DRAFT_SECONDS: Final = 3600.0
+"""A draft that old is nobody's any more."""
 
 Engine = Literal["neon", "local"]
 
@@ -55,9 +59,13 @@ class Hold:
         with self._guard:
             if self._descriptor is None:
                 return
-            self.entry = msgspec.structs.replace(self.entry, branch_id=branch_id)
-            old, self._descriptor = self._descriptor, _write(self.path, self.entry)
-            os.close(old)
+            entry = msgspec.structs.replace(self.entry, branch_id=branch_id)
+            try:
+                new = _write(self.path, entry)
+            except OSError:
+                return  # a full disk; without the id, the branch is still found by its name
+            os.close(self._descriptor)
+            self.entry, self._descriptor = entry, new
 
     def remove(self) -> None:
         """Given back: forget it."""
@@ -109,9 +117,17 @@ class Ledger:
             return
         except OSError as error:
             raise UsageError(f"the ledger {self.folder} cannot be read: {error.strerror}") from error
+        self._remove_drafts()
         for path in paths:
             with suppress(FileNotFoundError):
                 yield _found(path)
+
+    def _remove_drafts(self) -> None:
+        """Remove what a process left that was killed while it wrote: nothing had been asked for yet."""
+        for path in self.folder.glob(".*.json.*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DRAFT_SECONDS:
+                    path.unlink()
 
 
 def default_folder(environ: Mapping[str, str]) -> Path:

@@ -101,13 +101,16 @@ def persist(
             error.__cause__ = setback.__cause__
         lost = lost or effect is Effect.UNKNOWN
         silent = 0 if effect is Effect.BUSY else silent + 1
-        delay = max(after, pace.backoff(number))
+        left = deadline.left()
+        # Our own pause shrinks towards the end, so that a short budget is used to its last quarter second.
+        delay = max(after, min(pace.backoff(number), left / 2))
         number += 1
         over = (
             effect is Effect.REFUSED
             or (effect is Effect.UNKNOWN and not safe and reconcile is None)
             or silent >= DEAD_LINE_TRIES
-            or delay >= deadline.left()
+            or delay >= left
+            or left < FIRST_PAUSE
         )
         if not over:
             pace.pause(delay)

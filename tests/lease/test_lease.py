@@ -122,6 +122,16 @@ def test_siblings_have_the_same_parent_and_names_of_their_own(server: Any, lease
     assert list(server.branches) == [server.main["id"]]
 
 
+def test_siblings_can_be_made_at_the_moment_of_the_candidate(server: Any, leases: Make, soon: Any) -> None:
+    run = leases()
+    # The receipt does not say the moment; the finished branch does.
+    server.fault("GET", "/operations/", call=lambda: [b.update(parent_lsn="0/1A2B") for b in server.branches.values()])
+    lease = run.take(deadline=soon())
+    assert lease.branch.parent_lsn == "0/1A2B"
+    run.take("sibling", parent_lsn=lease.branch.parent_lsn, deadline=soon())
+    assert server.sent("POST")[1].body["branch"]["parent_lsn"] == "0/1A2B"
+
+
 def test_one_branch_that_stays_does_not_keep_the_others(server: Any, leases: Make, ledger: Ledger, soon: Any) -> None:
     run = leases()
     stays, goes = run.take(deadline=soon()), run.take("sibling", deadline=soon())

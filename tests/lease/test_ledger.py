@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -125,6 +126,26 @@ def test_drafts_and_other_files_are_not_entries(ledger: Ledger) -> None:
     (ledger.folder / ".x.json.ab12").write_bytes(b"{")
     (ledger.folder / "notes.txt").write_bytes(b"")
     assert len(found(ledger)) == 1
+
+
+def test_old_drafts_of_killed_writers_are_removed(ledger: Ledger) -> None:
+    ledger.folder.mkdir(parents=True)
+    old, new = ledger.folder / ".a.json.1", ledger.folder / ".b.json.2"
+    for path in (old, new):
+        path.write_bytes(b"{")
+    os.utime(old, (1, 1))
+    assert found(ledger) == []
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_an_id_that_cannot_be_written_down_does_no_harm(ledger: Ledger) -> None:
+    hold = ledger.write(entry())
+    hold.path.unlink()
+    ledger.folder.rmdir()
+    hold.update("br-1")
+    assert hold.entry.branch_id is None
+    hold.release()
 
 
 def test_a_folder_that_is_not_there_is_empty(ledger: Ledger) -> None:

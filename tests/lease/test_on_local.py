@@ -117,6 +117,7 @@ def test_the_same_create_again_is_adopted(local: LocalNeon, client: Neon) -> Non
 
 def test_what_the_engine_refuses_is_the_clients_error(local: LocalNeon, client: Neon, run: Leases) -> None:
     main = client.default_branch(local.project_id)
+    assert client.project(local.project_id).id == local.project_id
     with pytest.raises((Refused, HasChildren)):
         client.delete_branch(local.project_id, main.id, until())
     with pytest.raises(NotFound):

@@ -105,6 +105,14 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun(
     assert "after 3 attempts" in caught.value.__notes__
 
 
+def test_a_short_budget_is_used_to_its_end(server: Any, neon: Neon, project: str, time: Any) -> None:
+    branch = server.branch("a")
+    server.fault("DELETE", "", status=423, times=999)
+    with pytest.raises(Locked):
+        neon.delete_branch(project, branch["id"], time.deadline(7))
+    assert 1006.5 < time.now < 1007
+
+
 def test_nothing_is_sent_once_the_time_is_up(server: Any, neon: Neon, project: str, time: Any) -> None:
     deadline = time.deadline(5, "the run")
     time.now += 5
