@@ -306,13 +306,14 @@ class Neon:
         OperationFailed: one ended otherwise. On teardown an operation that nobody knows any more counts as done.
         They are followed one at a time, as they run one after the other.
         """
-        for operation in operations:
+        for number, operation in enumerate(operations):
             follow(
                 operation,
                 look=lambda each: self.operation(project_id, each.id, deadline=deadline),
                 pace=self._pace,
                 deadline=deadline,
                 teardown=teardown,
+                at_once=number > 0,
             )
 
     def wait_until_gone(self, project_id: str, branch_id: str, deadline: Deadline) -> None:

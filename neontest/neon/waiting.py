@@ -17,6 +17,8 @@ SECOND_CHANCES: Final = 3
 """Looks at an operation that has failed but says when Neon tries it again (`retry_at`)."""
 FIRST_POLL: Final = 0.02
 LAST_POLL: Final = 2.0
+GROWTH: Final = 1.4
+"""What ends between two looks is seen late by a third of its own time at most."""
 
 
 def pauses(pace: Pace) -> Iterator[float]:
@@ -27,7 +29,7 @@ def pauses(pace: Pace) -> Iterator[float]:
     pause = FIRST_POLL
     while True:
         yield pause * (0.75 + 0.5 * pace.jitter())
-        pause = min(LAST_POLL, pause * 1.6)
+        pause = min(LAST_POLL, pause * GROWTH)
 
 
 def follow(
@@ -37,8 +39,12 @@ def follow(
     pace: Pace,
     deadline: Deadline,
     teardown: bool,
+    at_once: bool = False,
 ) -> None:
-    """Return when the operation is through; on teardown also when nobody knows it any more."""
+    """Return when the operation is through; on teardown also when nobody knows it any more.
+
+    `at_once`: what is known of it is old, so look before the first pause.
+    """
     chances = SECOND_CHANCES
     for wait in pauses(pace):
         if operation.status in DONE:
@@ -52,6 +58,9 @@ def follow(
                 )
             chances -= 1
             wait = max(wait, 1.0)
+        elif at_once:
+            wait = 0.0
+        at_once = False
         if wait >= deadline.left():
             raise DeadlineExceeded(
                 f"{deadline.what} took longer than {deadline.seconds:g} s: {_named(operation)} is still "
