@@ -130,6 +130,7 @@ class Walker:
             self.refused = True
             raise Refused
         self._guarded = connection
+        self._watch.backend = seen[0]
         self._send("pid", pid=seen[0])
 
     def called(self, heads: Tuple[str, ...], context: Any) -> Facts:

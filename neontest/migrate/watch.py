@@ -6,6 +6,7 @@ A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQL
 # ruff: noqa: PTH100, PTH120, UP006, UP032, UP035, UP045
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -42,6 +43,8 @@ class Watch:
         self._running: Dict[int, Ran] = {}
         self._connections: List[Any] = []
         self._engines: Any = weakref.WeakSet()
+        self.backend = 0
+        """The server's process behind env.py's connection."""
         self.on = False
         self.first: Optional[Facts] = None
         """The first database error that nothing recovered from since."""
@@ -109,12 +112,17 @@ class Watch:
 
     def cancel(self) -> None:
         """Say what is running, and stop it on the server where the driver can."""
-        current = list(self._running.values())
+        current: List[Any] = list(self._running.values())
+        connection: Any
         sql, (file, line), _, began, connection = current[-1] if current else ("", (None, None), True, 0.0, None)
         shown = {"sql": text(sql), "file": file, "line": line, "seconds": time.perf_counter() - began}
         self._send("running", statement=shown if current else None)
         with contextlib.suppress(Exception):
-            dbapi(connection).cancel()
+            driver = dbapi(connection)
+            if hasattr(driver, "cancel"):
+                driver.cancel()
+            else:  # asyncpg, pg8000
+                cancel_backend(connection.engine, self.backend)
         os.kill(os.getpid(), signal.SIGINT)
 
     def tidy(self, collect: bool) -> None:
@@ -185,6 +193,22 @@ def described(error: BaseException) -> Facts:
         kind, message = "exit", "the process was asked to exit with status {!r}".format(error.code)
     message = "{} ({})".format(message, detail) if detail else message
     return {"kind": kind, "message": text(message or kind), "sqlstate": state if isinstance(state, str) else None}
+
+
+def cancel_backend(engine: Any, backend: int) -> None:
+    """Stop what another connection's server process runs, over a new connection that ends with this process."""
+
+    def ask() -> None:
+        connection = engine.raw_connection()
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_cancel_backend({})".format(backend))
+
+    if is_async(engine):
+        from sqlalchemy.util import greenlet_spawn
+
+        asyncio.run(greenlet_spawn(ask))
+    else:
+        ask()
 
 
 def dbapi(connection: Any) -> Any:

@@ -76,8 +76,10 @@ class Wire:
                 command = json.loads(line)
                 if command["do"] == "cancel":
                     self.cancel()
-                else:
-                    self.commands.put(command)
+                    continue
+                self.commands.put(command)
+                if command["do"] == "close":
+                    return
         if os.getsid(0) == os.getpid():
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)

@@ -1,0 +1,94 @@
+"""The worker's own files: what they may use, and what they speak."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import neontest.migrate
+
+FOLDER = Path(neontest.migrate.__file__).parent
+FILES = ("worker.py", "walker.py", "watch.py", "loading.py")
+ALLOWED = {"alembic", "sqlalchemy", "flask", "flask_migrate", "neontest_watch", "neontest_loading"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_worker_is_python_3_8_and_imports_nothing_of_ours(name):
+    tree = ast.parse((FOLDER / name).read_text(), feature_version=(3, 8))
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and isinstance(test.test, ast.Name) and test.test.id == "TYPE_CHECKING"
+        for statement in test.body
+        for node in ast.walk(statement)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    assert found - set(sys.stdlib_module_names) <= ALLOWED
+
+
+def test_annotations_are_never_evaluated():
+    """Newer spellings of types in them are no matter then."""
+    for name in FILES:
+        assert "from __future__ import annotations" in (FOLDER / name).read_text()
+
+
+def talk(*commands: dict) -> tuple[list[dict], int]:
+    """Speak to a worker by hand: all commands at once, then the end of them when it has answered."""
+    commands_read, commands_write = os.pipe()
+    reports_read, reports_write = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-u", str(FOLDER / "worker.py"), str(commands_read), str(reports_write)],
+        pass_fds=(commands_read, reports_write),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as worker:
+        os.close(commands_read)
+        os.close(reports_write)
+        for command in commands:
+            os.write(commands_write, json.dumps(command).encode() + b"\n")
+        with os.fdopen(reports_read) as reports:
+            said = []
+            for line in reports:
+                said.append(json.loads(line))
+                if sum(each["is"] == "done" for each in said) == len([c for c in commands if c["do"] != "close"]):
+                    break
+            os.close(commands_write)
+        status = worker.wait()
+    return said, status
+
+
+START = {
+    "do": "start",
+    "kind": "alembic",
+    "root": "/",
+    "ini": None,
+    "toml": None,
+    "section": "alembic",
+    "scripts": None,
+    "x": [],
+}
+
+
+def test_a_worker_says_hello_before_it_knows_any_database():
+    said, status = talk(START, {"do": "close"})
+    assert [each["is"] for each in said] == ["hello", "done"]
+    assert status == 0
+
+
+def test_a_worker_whose_commands_end_ends_itself_and_its_group():
+    said, status = talk(START)
+    assert said[-1]["is"] == "done"
+    assert status == -9
