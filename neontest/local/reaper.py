@@ -14,6 +14,8 @@ from neontest.local.store import Branch
 
 REAP_AGAIN: Final = 1.0
 """Seconds after which the end of an expired branch is tried again, when something is still being done with it."""
+LOOK_AGAIN: Final = 60.0
+"""Seconds between two looks at the clock at the latest: it may have been set, or the machine have slept."""
 
 
 class Reaper:
@@ -39,14 +41,14 @@ class Reaper:
         with store.changed:
             while not self._ended:
                 at = now()
-                waits = []
+                waits = [LOOK_AGAIN]
                 for branch in [each for each in store.branches() if each.expires_at is not None]:
                     assert branch.expires_at is not None
                     left = (branch.expires_at - at) / timedelta(seconds=1)
                     if left <= 0 and self._delete(branch):
                         continue
                     waits.append(left if left > 0 else REAP_AGAIN)
-                store.changed.wait(min(waits, default=None))
+                store.changed.wait(min(waits))
 
     def _delete(self, branch: Branch) -> bool:
         try:
