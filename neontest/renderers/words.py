@@ -60,7 +60,8 @@ def place(file: str | None, line: int | None) -> str:
 def title(report: Report, walk: Walk) -> tuple[str, str]:
     """A walk's name and what it is about."""
     if walk.kind == "whole":
-        return "whole", f"all {plural(len(report.history.pending), 'revision')} at once"
+        count = len(report.history.pending)
+        return "whole", f"all {count} revisions at once" if count > 1 else "as it is deployed"
     message = next((each.message for each in report.history.revisions if each.id == walk.revision), "")
     return walk.revision or "", message
 
