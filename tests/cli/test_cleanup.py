@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,3 +88,14 @@ def test_an_entry_of_a_local_engine_whose_folder_is_gone_is_forgotten(
     monkeypatch.delenv("NEON_API_KEY")
     assert on_neon("cleanup").code == 0
     assert on_neon("cleanup").out == "nothing to give back\n"
+
+
+def test_a_stop_ends_the_cleanup_and_keeps_the_rest(on_neon: Any, fake_neon: Any, note: Any) -> None:
+    left = fake_neon.branch("neontest/a", annotation=MARK)
+    note(branch_id=left["id"]).release()
+    fake_neon.fault("DELETE", "", status=423, times=99, call=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    said = on_neon("cleanup")
+    assert said.code == 128 + signal.SIGTERM
+    fake_neon.faults.clear()
+    assert on_neon("cleanup").code == 0
+    assert left["id"] not in fake_neon.branches

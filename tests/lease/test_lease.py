@@ -192,6 +192,37 @@ def test_a_branch_that_became_another_thing_is_never_deleted(server: Any, leases
     assert not server.sent("DELETE")
 
 
+def test_a_branch_that_others_were_made_from_stays_and_is_told(server: Any, leases: Make, soon: Any) -> None:
+    run = leases()
+    lease = run.take(deadline=soon())
+    child = server.branch("somebody's", parent_id=lease.branch.id)
+    given = run.give_back(lease, budget=3)
+    assert not given.proved
+    assert child["id"] in str(given.why)
+    del server.branches[child["id"]]
+    assert run.give_back(lease).proved
+
+
+def test_a_deletion_whose_operation_fails_is_proved_by_its_404_and_told(server: Any, leases: Make, soon: Any) -> None:
+    run = leases()
+    lease = run.take(deadline=soon())
+    server.statuses = ["error"]
+    given = run.give_back(lease)
+    assert given.proved
+    assert "suspend_compute" in str(given.why)
+
+
+def test_an_operation_of_the_deletion_that_nobody_knows_any_more_is_through(
+    server: Any, leases: Make, soon: Any
+) -> None:
+    run = leases()
+    lease = run.take(deadline=soon())
+    server.fault("GET", "/operations/", call=server.operations.clear)
+    given = run.give_back(lease)
+    assert given.proved
+    assert given.why is None
+
+
 # -- creation that goes wrong
 
 

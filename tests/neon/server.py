@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -53,6 +54,8 @@ class Fault:
     committed: bool = False
     drop: bool = False
     truncate: bool = False
+    drip: bool = False
+    """Never end the answer, and never pause for long."""
     until: threading.Event | None = None
     """Answer only when this is set."""
     call: Callable[[], None] | None = None
@@ -378,6 +381,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if fault and fault.drip:
+            self._drip()
+            return
         content = b"" if answer is None else json.dumps(answer).encode()
         kind, more = "application/json", {}
         if fault:
@@ -400,6 +406,19 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as error:
             return error.status, {"request_id": request_id, "code": error.code, "message": error.message}
         return status, answer
+
+    def _drip(self) -> None:
+        self.close_connection = True
+        try:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            for _ in range(1000):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.02)
+        except OSError:
+            pass  # the client has given up, as it should
 
     def _answer(self, status: int, kind: str, more: dict[str, str], content: bytes, *, truncate: bool) -> None:
         try:

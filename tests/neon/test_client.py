@@ -166,6 +166,17 @@ def test_the_default_branch_is_found(server: Any, neon: Neon, project: str) -> N
     assert neon.default_branch(project).id == server.main["id"]
 
 
+def test_a_project_without_a_default_branch_is_an_error(server: Any, neon: Neon, project: str) -> None:
+    server.main["default"] = False
+    with pytest.raises(UnexpectedAnswer, match="no default branch"):
+        neon.default_branch(project)
+
+
+def test_an_empty_page_ends_a_list(server: Any, neon: Neon, project: str) -> None:
+    server.endless = True
+    assert neon.branches(project, "no such name") == ()
+
+
 def test_name_and_expiry_can_be_changed(server: Any, neon: Neon, project: str) -> None:
     branch = server.branch("old")
     assert neon.update_branch(project, branch["id"], name="new").name == "new"

@@ -33,7 +33,7 @@ from neontest.errors import (
 )
 from neontest.neon.answers import excerpt, retry_after
 from neontest.neon.client import Neon
-from neontest.stop import Stop
+from neontest.stop import Deadline, Stop
 
 EXPIRY = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
 MARK = {"neontest": "1", "lease": "a1b2"}
@@ -89,6 +89,7 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     assert retry_after("2.5") == 2.5
     assert retry_after("Sun, 22 Nov 2026 12:00:30 GMT", now) == 30.0
     assert retry_after("Sun, 22 Nov 2026 11:00:30 GMT", now) == 0.0
+    assert retry_after("Sun, 22 Nov 2026 12:00:30", now) == 30.0
     for nothing in (None, "", "soon", "-3", "nan"):
         assert retry_after(nothing, now) == 0.0
     assert retry_after("inf") == 86400.0
@@ -288,6 +289,13 @@ def test_a_slow_server_is_cut_off_at_the_deadline(server: Any, connect: Callable
         connect().auth(deadline=time.deadline(0.2))
 
 
+def test_an_answer_that_never_ends_is_cut_off_at_the_deadline(server: Any, connect: Callable[..., Neon]) -> None:
+    # Each piece comes in time; only their sum does not.
+    server.fault("GET", "/auth", drip=True, times=99)
+    with pytest.raises(Unreachable, match="no answer within"):
+        connect(sleep=None, clock=monotonic).auth(deadline=Deadline(0.4, what="the test"))
+
+
 # -- refusals
 
 
@@ -325,6 +333,15 @@ def test_a_wrong_key_is_unauthorized(connect: Callable[..., Neon]) -> None:
         connect("napi_wrong").auth()
     assert "NEON_API_KEY" in str(caught.value.hint)
     assert "napi_wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"message": 7}', b"", b"\xff\xfe"])
+def test_a_refusal_that_cannot_be_read_is_said_with_its_status(server: Any, neon: Neon, body: bytes) -> None:
+    server.fault("GET", "/auth", status=400, body=body, content_type="application/json")
+    with pytest.raises(UnexpectedAnswer, match="GET /auth: 400"):
+        neon.auth()
+    server.fault("GET", "/auth", status=503, body=body, content_type="application/json")
+    assert neon.auth()
 
 
 def test_a_redirect_is_not_followed(server: Any, neon: Neon) -> None:
