@@ -83,9 +83,7 @@ def _engine(
 
 
 def _tell(neon: LocalNeon, host: str) -> None:
-    """The lines to source go out in one piece; all that is for a person goes to standard error."""
-    exports = {"NEON_API_HOST": neon.api_host, "NEON_API_KEY": neon.api_key, "NEON_PROJECT_ID": neon.project_id}
-    click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in exports.items()))
+    """The lines to source, in one piece and last: whoever reads them knows that all else is said, on standard error."""
     talk = [f"neontest: a local Neon at {neon.api_host}, project {neon.project_id}, kept in {neon.state}"]
     talk += [f"neontest: {note}" for note in neon.notes]
     if neon.tls:
@@ -96,11 +94,12 @@ def _tell(neon: LocalNeon, host: str) -> None:
             " themselves listen on 127.0.0.1 only"
         )
     talk += [
-        "neontest: in another terminal, after the three lines above:",
+        "neontest: Ctrl-C stops it; in another terminal, the three lines that follow and then, for example:",
         '  npx neonctl@5 branches list --project-id "$NEON_PROJECT_ID" --no-analytics',
-        "neontest: Ctrl-C stops it",
     ]
     click.echo("\n".join(talk), err=True)
+    exports = {"NEON_API_HOST": neon.api_host, "NEON_API_KEY": neon.api_key, "NEON_PROJECT_ID": neon.project_id}
+    click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in exports.items()))
 
 
 def _is_loopback(host: str) -> bool:
