@@ -3,7 +3,7 @@
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
 """
 
-# ruff: noqa: UP006, UP035, UP045
+# ruff: noqa: UP006, UP035, UP045, PTH109
 from __future__ import annotations
 
 import contextlib
@@ -39,6 +39,7 @@ class Walker:
         self._guard: Optional[Tuple[int, int]] = None
         self._guarded: Any = None
         self._app: Any = None
+        self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
         self.script: Any = None
         self.calls: List[Facts] = []
@@ -54,6 +55,7 @@ class Walker:
         for name in set(os.environ) - set(environ):
             del os.environ[name]
         os.environ.update(environ)
+        self._environ = environ
         self._guard = (guard[0] & 0xFFFFFFFF, guard[1] & 0xFFFFFFFF) if guard else None
         from alembic.script import ScriptDirectory
 
@@ -83,7 +85,7 @@ class Walker:
             configure(*args, **kwargs)
 
         context.configure = configured  # type: ignore[method-assign]
-        self._say(verb, to)
+        self._as_begun(verb, to)
         self.calls, self._guarded, failure = [], None, None
         self._watch.begin(on)
         try:
@@ -100,13 +102,20 @@ class Walker:
             raise Refused
         return failure
 
-    def _say(self, verb: str, to: str) -> None:
-        """What a look at the command line shows: `alembic upgrade head`, or `flask db upgrade head`."""
+    def _as_begun(self, verb: str, to: str) -> None:
+        """Undo what the last run did to the process, and look like `alembic upgrade head` or `flask db upgrade head`.
+
+        What the project added to the environment stays: modules that are imported once may have put it there.
+        """
         import alembic.command
 
+        os.chdir(self._cwd)
+        for name, value in self._environ.items():
+            os.environ.setdefault(name, value)
         self.config.cmd_opts.revision = to
         self.config.cmd_opts.cmd = (getattr(alembic.command, verb), ["revision"], ["sql", "tag"])
-        sys.argv = (["flask", "db"] if self._app is not None else ["alembic"]) + [verb, to]
+        sys.argv = (["flask", "db"] if self._app is not None else ["alembic"]) + [verb]
+        sys.argv += [to] if verb != "current" else []
 
     def _check(self, connection: Any) -> None:
         """Refuse a connection from which the guard's lock is not to be seen: it leads elsewhere."""
@@ -165,9 +174,11 @@ class Walker:
     def stepping(self) -> Facts:
         return self.step or {}
 
-    def begin(self, direction: str, revision: str) -> None:
+    def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
         self._send("step", direction=direction, revision=revision)
+        if stepwise:
+            self._watch.count = 0
 
     def watched(self, step: Any) -> Any:
         """The step, with its migration's own exception kept even where env.py swallows it."""
@@ -305,7 +316,7 @@ class Walker:
             while left:
                 direction, name = left[0]
                 if self.step is None or not single:
-                    self.begin(direction, name)
+                    self.begin(direction, name, stepwise=True)
                 make = (
                     MigrationStep.upgrade_from_script if direction == "upgrade" else MigrationStep.downgrade_from_script
                 )

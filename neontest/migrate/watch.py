@@ -18,6 +18,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDARD = os.path.dirname(os.path.abspath(os.__file__))
+MOST = 5_000
+"""Statements of a visit that are reported: a row-by-row data migration is not told row by row."""
 LONGEST = 20_000
 """Characters of a statement or a message that are reported."""
 
@@ -43,6 +45,8 @@ class Watch:
         self._running: Dict[int, Ran] = {}
         self._connections: List[Any] = []
         self._engines: Any = weakref.WeakSet()
+        self.count = 0
+        """Statements since the visit or its step began."""
         self.backend = 0
         """The server's process behind env.py's connection."""
         self.on = False
@@ -69,7 +73,7 @@ class Watch:
         self._places.clear()
 
     def begin(self, on: bool) -> None:
-        self.on, self.first = on, None
+        self.on, self.first, self.count = on, None, 0
         self._connections.clear()
 
     def place(self, file: str) -> Optional[str]:
@@ -161,7 +165,8 @@ class Watch:
 
     def _tell(self, ran: Ran) -> None:
         sql, (file, line), own, began, _ = ran
-        if not own:
+        self.count += not own
+        if not own and self.count <= MOST:
             self._send("statement", sql=text(sql), seconds=time.perf_counter() - began, file=file, line=line)
 
     def _failed(self, context: Any) -> None:
