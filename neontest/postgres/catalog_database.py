@@ -16,6 +16,7 @@ from neontest.postgres.kind import (
     owner,
     quote,
     sorted_list,
+    without_secrets,
 )
 
 DATABASE: Final = (
@@ -188,7 +189,7 @@ DATABASE: Final = (
         {
             "handler": PROCEDURE.format("fdwhandler"),
             "validator": PROCEDURE.format("fdwvalidator"),
-            "foreign options": sorted_list("x.fdwoptions"),
+            "foreign options": without_secrets("x.fdwoptions"),
             **owner("fdw"),
             **acl("x.fdwacl", "F", "x.fdwowner"),
         },
@@ -201,7 +202,7 @@ DATABASE: Final = (
             "wrapper": "(SELECT f.fdwname FROM pg_foreign_data_wrapper f WHERE f.oid = x.srvfdw)",
             "type": "x.srvtype",
             "version": "x.srvversion",
-            "foreign options": sorted_list("x.srvoptions"),
+            "foreign options": without_secrets("x.srvoptions"),
             **owner("srv"),
             **acl("x.srvacl", "S", "x.srvowner"),
         },
@@ -213,6 +214,6 @@ DATABASE: Final = (
         oid="0",
         on=quote("x.srvname"),
         title="x.usename",
-        facts={"foreign options": sorted_list("x.umoptions")},
+        facts={"foreign options": without_secrets("x.umoptions")},
     ),
 )

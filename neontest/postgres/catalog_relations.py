@@ -6,7 +6,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from neontest.postgres.kind import DISABLED, FIRES, Kind, acl, choice, flag, qualified, quote, sorted_list
+from neontest.postgres.kind import (
+    DISABLED,
+    FIRES,
+    Kind,
+    acl,
+    choice,
+    flag,
+    qualified,
+    quote,
+    sorted_list,
+    without_secrets,
+)
 
 _OPTIONS: Final = sorted_list("c.reloptions")
 _RELATION: Final = {
@@ -89,7 +100,7 @@ _COLUMN_FACTS: Final = {
     "compression": choice("a.attcompression", p="pglz", l="lz4"),
     "statistics target": "nullif(a.attstattarget, -1)",
     "options": "CASE WHEN a.attoptions IS NOT NULL THEN " + sorted_list("a.attoptions") + " END",
-    "foreign options": "CASE WHEN a.attfdwoptions IS NOT NULL THEN " + sorted_list("a.attfdwoptions") + " END",
+    "foreign options": "CASE WHEN a.attfdwoptions IS NOT NULL THEN " + without_secrets("a.attfdwoptions") + " END",
     "inherited": flag("a.attinhcount > 0"),
     "also its own": flag("a.attinhcount > 0 AND a.attislocal"),
     "acl": "a.attacl::text",
@@ -119,7 +130,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         parents=_TABLE["parents"],
         server="(SELECT f.srvname FROM pg_foreign_table t JOIN pg_foreign_server f ON f.oid = t.ftserver"
         " WHERE t.ftrelid = c.oid)",
-        foreign_options=f"(SELECT {sorted_list('t.ftoptions')} FROM pg_foreign_table t WHERE t.ftrelid = c.oid)",
+        foreign_options=f"(SELECT {without_secrets('t.ftoptions')} FROM pg_foreign_table t WHERE t.ftrelid = c.oid)",
     ),
     _relation("view", "'v'", definition=_VIEW),
     _relation(

@@ -63,6 +63,14 @@ def acl(column: str, letter: str, owner: str) -> dict[str, str]:
     }
 
 
+def without_secrets(array: str) -> str:
+    """SQL for the options of something foreign, sorted; values of those that may be secrets never leave the server."""
+    return (
+        "(SELECT string_agg(CASE WHEN o ~* '^[^=]*(pass|secret|token|key|cert|credential)[^=]*='"
+        f" THEN split_part(o, '=', 1) || '=***' ELSE o END, ', ' ORDER BY o) FROM unnest({array}) o)"
+    )
+
+
 def sorted_list(array: str) -> str:
     return f"(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o)"
 

@@ -5,6 +5,7 @@ The connection is given over: settings that show in deparsed text (search_path f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -45,7 +46,7 @@ _SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
     psycopg2.errors.UndefinedTable,
@@ -98,7 +99,12 @@ class Reader:
             except DatabaseError as error:
                 if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
                     raise
+            time.sleep(0.02 * (attempt + 1))
         raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._conn.close()
 
     def _built(self, rows: Iterable[Row], cursor: psycopg2.extensions.cursor) -> Snapshot:
         objects: dict[Key, Facts] = {}
@@ -148,25 +154,11 @@ def version_tables(conn: Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(found)
 
 
-_HIDDEN: Final = ("pass", "secret", "token", "key")
-
-
 def _facts(kind: Kind, values: list[str | None]) -> Facts:
     """(name, value) of every fact that applies, in the catalog's order, then the grants."""
     given = dict(zip(kind.facts, values, strict=True))
     plain = [(name, value) for name, value in given.items() if value is not None and not name.startswith("acl")]
-    if "foreign options" in given:
-        plain = [(name, _masked(value) if name == "foreign options" else value) for name, value in plain]
     if "acl" not in given:
         return tuple(plain)
     owner = given.get("owner")
     return (*plain, *grants(given["acl"], given.get("acl default"), owner, kind.public))
-
-
-def _masked(options: str) -> str:
-    """Options of a foreign server or user mapping without the values of those that may be secrets."""
-    pairs = (option.partition("=") for option in options.split(", "))
-    return ", ".join(
-        f"{name}=***" if any(word in name.lower() for word in _HIDDEN) else f"{name}{equals}{value}"
-        for name, equals, value in pairs
-    )

@@ -1,6 +1,7 @@
-"""Times snapshots against `pg_dump --schema-only`, on clusters of its own: python tests/benchmarks/snapshot.py [TABLES …]
+"""Times snapshots against `pg_dump --schema-only`: python tests/benchmarks/snapshot.py [TABLES …]
 
-Ten columns, two indexes, a foreign key and a check a table; an enum, a view, a function and a trigger for every ten.
+On a cluster of its own. Ten columns, two indexes, a foreign key and a check a table; an enum, a view, a function and
+a trigger for every ten.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from psycopg2.extensions import cursor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -52,7 +55,9 @@ def main(sizes: list[int]) -> None:
         clusters = stack.enter_context(Clusters(folder / "state", binaries))
         cluster = clusters.create("bench")
         print(f"Postgres {binaries.version}; medians in ms")
-        print(f"{'tables':>7} {'objects':>8} {'cold':>8} {'full':>8} {'probe':>8} {'one change':>11} {'pg_dump':>8} ratio")
+        print(
+            f"{'tables':>7} {'objects':>8} {'cold':>8} {'full':>8} {'probe':>8} {'one change':>11} {'pg_dump':>8} ratio"
+        )
         for size in sizes:
             name = f"b{size}"
             cluster.admin().cursor().execute(f"CREATE DATABASE {name}")
@@ -64,14 +69,14 @@ def main(sizes: list[int]) -> None:
             rounds = 40 if size < 500 else 9
 
             reader = Reader(connect(url))
-            cold = median_ms(lambda: Reader(connect(url)).snapshot(), 5)
+            cold = median_ms(lambda url=url: Reader(connect(url)).snapshot(), 5)
             objects = len(reader.snapshot().objects)
 
             def full(reader: Reader = reader) -> None:
                 reader._state = None
                 reader.snapshot()
 
-            def change(reader: Reader = reader, count: list[int] = [0]) -> None:  # noqa: B006
+            def change(reader: Reader = reader, sql: cursor = sql, count: list[int] = [0]) -> None:  # noqa: B006
                 count[0] += 1
                 sql.execute(f"ALTER TABLE t0 ADD COLUMN x{count[0]} integer")
                 reader.snapshot()

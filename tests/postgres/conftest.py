@@ -1,0 +1,174 @@
+"""One server a Postgres version and session, and databases in it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neontest.local.binaries import Binaries, find_all
+from neontest.local.cluster import Cluster, Clusters
+from neontest.postgres.connect import Connection, connect
+from neontest.postgres.snapshot import Reader
+
+MAJORS: dict[int, Binaries] = {}
+for _found in find_all(environ=os.environ):
+    MAJORS.setdefault(_found.major, _found)
+
+
+CLEAR = """
+DO $$DECLARE name text; BEGIN
+  FOR name IN SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid
+      WHERE datname = current_database() LOOP
+    EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', name);
+    EXECUTE format('DROP SUBSCRIPTION %I', name);
+  END LOOP;
+  FOR name IN SELECT evtname FROM pg_event_trigger LOOP EXECUTE format('DROP EVENT TRIGGER %I', name); END LOOP;
+  FOR name IN SELECT pubname FROM pg_publication LOOP EXECUTE format('DROP PUBLICATION %I', name); END LOOP;
+  FOR name IN SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' LOOP
+    EXECUTE format('DROP EXTENSION %I CASCADE', name);
+  END LOOP;
+  FOR name IN SELECT fdwname FROM pg_foreign_data_wrapper LOOP
+    EXECUTE format('DROP FOREIGN DATA WRAPPER %I CASCADE', name);
+  END LOOP;
+  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$|public$)' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', name);
+  END LOOP;
+  FOR name IN SELECT amname FROM pg_am WHERE oid >= 16384 LOOP
+    EXECUTE format('DROP ACCESS METHOD %I CASCADE', name);
+  END LOOP;
+  FOR name IN SELECT lanname FROM pg_language l WHERE oid >= 16384 LOOP
+    EXECUTE format('DROP LANGUAGE %I CASCADE', name);
+  END LOOP;
+  FOR name IN SELECT format_type(trftype, NULL) FROM pg_transform LOOP
+    EXECUTE format('DROP TRANSFORM FOR %s LANGUAGE sql CASCADE', name);
+  END LOOP;
+  EXECUTE format('ALTER DATABASE %I RESET ALL', current_database());
+END$$;
+DROP OWNED BY app, boss CASCADE;
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema';
+"""
+"""Faster than a new database for each test."""
+
+
+class Server:
+    """A running server with the roles and the tablespace that the tests speak of."""
+
+    def __init__(self, cluster: Cluster, binaries: Binaries) -> None:
+        self.cluster = cluster
+        self.binaries = binaries
+        self.major = binaries.major
+        self._numbers = itertools.count()
+        self._admin = cluster.admin()
+        self.run("CREATE ROLE app LOGIN; CREATE ROLE boss SUPERUSER LOGIN")
+        if self.major >= 15:
+            self.run("SET allow_in_place_tablespaces = on")
+            self.run("CREATE TABLESPACE elsewhere LOCATION ''")
+
+    def run(self, sql: str) -> None:
+        with self._admin.cursor() as cursor:
+            cursor.execute(sql)
+
+    def database(self) -> Database:
+        name = f"db{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE template0")
+        return Database(self, name)
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+class Database:
+    """A database, a superuser's connection to change it, and an ordinary user's reader."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.admin = self.connect("postgres")
+        self.reader = Reader(self.connect("neondb_owner"))
+
+    def url(self, user: str) -> str:
+        cluster = self.server.cluster
+        return f"postgresql://{user}@/{self.name}?host={cluster.sockets}&port={cluster.port}"
+
+    def connect(self, user: str) -> Connection:
+        return connect(self.url(user))
+
+    def run(self, sql: str) -> None:
+        if sql.strip():
+            with self.admin.cursor() as cursor:
+                cursor.execute(sql)
+
+    def clear(self) -> None:
+        """Drop what a test made: all schemas' contents, and what lives in no schema."""
+        with self.admin.cursor() as cursor:
+            cursor.execute(CLEAR)
+
+    def drop(self) -> None:
+        self.admin.close()
+        self.reader.close()
+        self.server.run(f"ALTER DATABASE {self.name} IS_TEMPLATE false")
+        self.server.run(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever needs a server runs on every major version that this machine has."""
+    if "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", MAJORS, indirect=True, scope="session", ids=[f"pg{major}" for major in MAJORS])
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    binaries = MAJORS[request.param]
+    memory = Path("/dev/shm")
+    roomy = sys.platform == "linux" and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
+    # Not pytest's folder: as root the server runs as another user, who has to get there.
+    folder = Path(tempfile.mkdtemp(prefix="nt-", dir=memory if roomy else None))
+    folder.chmod(0o711)
+    try:
+        with Clusters(folder, binaries) as clusters:
+            one = Server(clusters.create("one"), binaries)
+            yield one
+            one.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A database of the test's own."""
+    made = server.database()
+    yield made
+    made.drop()
+
+
+@pytest.fixture(scope="module")
+def _shared(server: Server) -> Iterator[list[Database]]:
+    """The module's one database, in a list, so that a spoilt one can be replaced."""
+    held = [server.database()]
+    yield held
+    held[0].drop()
+
+
+@pytest.fixture
+def shared(server: Server, _shared: list[Database]) -> Iterator[Database]:
+    """An empty database that the test leaves empty again; if it does not, the next one gets a new one."""
+    one = _shared[0]
+    empty = one.reader.snapshot()
+    yield one
+    try:
+        spoilt = one.reader.snapshot() != empty
+    except Exception:  # noqa: BLE001 - whatever it is, the database is of no more use
+        spoilt = True
+    if spoilt:
+        _shared[0] = server.database()
+        one.drop()

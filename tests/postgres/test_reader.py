@@ -1,0 +1,190 @@
+"""What a reader promises: one object while nothing changes, every change seen, nobody else's business told."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neontest.errors import DatabaseError
+from neontest.postgres.catalog import rows_sql
+from neontest.postgres.connect import connect
+from neontest.postgres.diff import diff
+from neontest.postgres.probe import probe_sql
+from neontest.postgres.snapshot import Reader, snapshot, version_tables
+
+
+def lines(before: Any, after: Any) -> list[str]:
+    return [difference.line() for difference in diff(before, after)]
+
+
+@pytest.mark.parametrize("version", [140000, 150000, 160000, 170000, 180000])
+def test_the_probe_covers_every_catalog_that_the_rows_come_from(version: int) -> None:
+    read = set(re.findall(r"(?:FROM|JOIN)\s+(pg_[a-z_]+)\b(?!\()", rows_sql(version)))
+    probed = set(re.findall(r"FROM (pg_[a-z_]+)\b", probe_sql(version)))
+    assert read - probed == set()
+    # What only deparsing functions read.
+    assert {"pg_partitioned_table", "pg_enum", "pg_opclass", "pg_roles"} <= probed
+
+
+def test_the_same_object_comes_back_while_nothing_changes(database: Any) -> None:
+    database.run("CREATE TABLE t (id serial); INSERT INTO t DEFAULT VALUES")
+    first = database.reader.snapshot()
+    database.run("INSERT INTO t DEFAULT VALUES; SELECT nextval('t_id_seq'); DELETE FROM t; TRUNCATE t")
+    database.run("ANALYZE t")
+    database.run("VACUUM t")
+    assert lines(first, database.reader.snapshot()) == []
+    assert database.reader.snapshot() is database.reader.snapshot()
+
+
+def test_a_rolled_back_change_is_none(database: Any) -> None:
+    first = database.reader.snapshot()
+    database.run("BEGIN; CREATE TABLE t (id integer); ROLLBACK")
+    assert database.reader.snapshot() == first
+
+
+def test_a_column_that_goes_and_comes_back_last_is_no_difference(database: Any) -> None:
+    database.run("CREATE TABLE t (a integer, b text DEFAULT 'x' NOT NULL)")
+    first = database.reader.snapshot()
+    database.run("ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN b text DEFAULT 'x' NOT NULL")
+    assert database.reader.snapshot() == first
+
+
+def test_the_renaming_of_a_role_is_seen(database: Any, server: Any) -> None:
+    server.run("CREATE ROLE early")
+    try:
+        database.run("CREATE TABLE t (a integer); GRANT SELECT ON t TO early")
+        first = database.reader.snapshot()
+        server.run("ALTER ROLE early RENAME TO late")
+        assert lines(first, database.reader.snapshot()) == [
+            "grant on table t to early: SELECT → none",
+            "grant on table t to late: none → SELECT",
+        ]
+    finally:
+        database.run("DROP TABLE t")
+        server.run("DROP ROLE IF EXISTS early; DROP ROLE IF EXISTS late")
+
+
+def test_what_extensions_own_is_left_out(database: Any) -> None:
+    first = database.reader.snapshot()
+    database.run("CREATE EXTENSION hstore")
+    assert lines(first, database.reader.snapshot()) == ["extension hstore: added"]
+
+
+def test_version_tables_are_left_out_and_told_apart(database: Any) -> None:
+    first = database.reader.snapshot()
+    database.run(
+        """CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);
+        CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."v 2" (gone integer, version_num varchar(32));
+        ALTER TABLE "Odd"."v 2" DROP COLUMN gone; INSERT INTO "Odd"."v 2" VALUES ('b'), ('a');
+        GRANT USAGE ON SCHEMA "Odd" TO PUBLIC; GRANT SELECT ON "Odd"."v 2", alembic_version TO PUBLIC"""
+    )
+    changes = lines(first, database.reader.snapshot())
+    assert changes == ['schema "Odd": added']
+    found = version_tables(database.connect("neondb_owner"))
+    assert found == (('"Odd"."v 2"', ("a", "b")), ("public.alembic_version", ()))
+
+
+def test_another_sessions_temporary_table_is_not_told(database: Any) -> None:
+    first = database.reader.snapshot()
+    database.run("CREATE TEMPORARY TABLE t (a serial PRIMARY KEY)")
+    assert lines(first, database.reader.snapshot()) == []
+
+
+def test_neons_own_schemas_are_left_out(database: Any) -> None:
+    first = database.reader.snapshot()
+    database.run(
+        "CREATE SCHEMA neon; CREATE TABLE neon.t (a integer); CREATE FUNCTION neon.f() RETURNS integer RETURN 1"
+    )
+    assert lines(first, database.reader.snapshot()) == []
+
+
+def test_no_secret_of_a_foreign_server_is_kept(database: Any) -> None:
+    database.run(
+        "CREATE FOREIGN DATA WRAPPER w;"
+        "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'h', password 'hush, hush');"
+        "CREATE USER MAPPING FOR postgres SERVER s OPTIONS (user 'u', passfile 'hush')"
+    )
+    told = snapshot(database.connect("postgres"))
+    assert "hush" not in repr(told)
+    assert "host=h" in repr(told)
+
+
+def test_a_connection_without_autocommit_is_refused(database: Any) -> None:
+    with pytest.raises(ValueError, match="autocommit"):
+        Reader(connect(database.url("postgres"), autocommit=False))
+
+
+def test_a_lost_connection_is_a_database_error(database: Any) -> None:
+    with database.admin.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'neondb_owner' AND datname = %s",
+            (database.name,),
+        )
+    with pytest.raises(DatabaseError, match="cannot read the schema"):
+        database.reader.snapshot()
+
+
+def test_changes_made_while_reading_are_survived(database: Any) -> None:
+    """Another session drops and makes what is being deparsed: at worst a DatabaseError, and then the last state."""
+    database.run("; ".join(f"CREATE TABLE t{n} (a integer PRIMARY KEY, b integer DEFAULT 1)" for n in range(40)))
+    enough = threading.Event()
+    other = database.connect("postgres")
+
+    def churn() -> None:
+        with other.cursor() as cursor:
+            while not enough.is_set():
+                for n in range(0, 40, 4):
+                    cursor.execute(
+                        f"DROP TABLE t{n}; CREATE TABLE t{n} (a integer PRIMARY KEY, b integer DEFAULT 1);"
+                        f"CREATE INDEX ON t{n} (b); CREATE VIEW v{n} AS SELECT a FROM t{n}; DROP VIEW v{n}"
+                    )
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(15):
+            with contextlib.suppress(DatabaseError):
+                database.reader.snapshot()
+    finally:
+        enough.set()
+        thread.join()
+    assert database.reader.snapshot() == snapshot(database.connect("neondb_owner"))
+
+
+def test_a_restored_dump_gives_an_equal_snapshot(server: Any, database: Any) -> None:
+    """Everything of the tables' and views' cases at once, dumped and restored into another database."""
+    made = 0
+    for path in ("tables", "views", "types", "routines"):
+        for number, case in enumerate(
+            tomllib.loads((Path(__file__).parent / f"kinds/{path}.toml").read_text())["case"]
+        ):
+            if "users" not in case["change"] or server.major < case.get("since", 0):
+                continue
+            schema = f"{path}{number}"
+            sql = f"{case.get('setup', '')}; {case['change']}".replace("public.", f"{schema}.")
+            if any(word in sql for word in ("ACCESS METHOD", "elsewhere", "SCHEMA", "allow_system", "FOREIGN DATA")):
+                continue
+            database.run(f"CREATE SCHEMA {schema}; SET search_path = {schema}")
+            database.run(sql)
+            made += 1
+    assert made > 40
+    bindir = server.binaries.bindir
+    dumped = subprocess.run(
+        [bindir / "pg_dump", "--schema-only", "-d", database.url("postgres")], check=True, capture_output=True
+    )
+    other = server.database()
+    try:
+        psql = [bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", other.url("postgres")]
+        subprocess.run(psql, input=dumped.stdout, check=True, capture_output=True)
+        told = lines(database.reader.snapshot(), other.reader.snapshot())
+        # A dump of the schema has no rows to fill them with.
+        assert [line for line in told if not line.endswith("now unpopulated")] == []
+    finally:
+        other.drop()
