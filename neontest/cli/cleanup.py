@@ -32,6 +32,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     """
     from contextlib import nullcontext
 
+    from neontest.errors import LocalError
     from neontest.lease.cleanup import cleanup
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
@@ -42,6 +43,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     ledger = Ledger(settings.ledger or default_folder(os.environ))
     local = LocalFolders(settings, kept=kept)
     left, some = [], False
+    ended: Iterable[str]
     with stoppable() as stop:
         with Neon(settings.api_key, host=settings.api_host, stop=stop) if settings.api_key else nullcontext() as neon:
             for done in cleanup(ledger, neon, now=lambda: datetime.now(UTC), sweep_local=local.sweep):
@@ -49,7 +51,13 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
                 click.echo(f"{done.name}: {done.said}")
                 if done.outcome == "left":
                     left.append(done.given())
-        ended = local.rest()
+        try:
+            ended = local.rest()
+        except LocalError as error:
+            if not left:
+                raise
+            ended = ()
+            click.echo(f"neontest: {error.message}", err=True)
     for branch in ended:
         click.echo(f"{branch}: a local branch, removed")
     if not some and not ended:
