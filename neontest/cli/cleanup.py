@@ -62,8 +62,8 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
         click.echo(f"{branch}: a local branch, removed")
     if not some and not ended:
         click.echo("nothing to give back")
-    if error := left_behind(left):
-        raise error
+    if behind := left_behind(left):
+        raise behind
 
 
 class LocalFolders:
