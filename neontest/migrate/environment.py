@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from configparser import Error as ConfigParserError
@@ -170,7 +171,8 @@ def render_environment(
     """
     forms = UrlForms.parse(url)
     own, bare = tuple(own_urls), "asyncpg" in usable(interpreter)
-    environ = {name: value for name, value in base_environ.items() if name not in _MISLEADING} | forms.libpq()
+    kept = {name: value for name, value in base_environ.items() if name not in _MISLEADING}
+    environ = activated(kept, interpreter.python) | forms.libpq()
     others = [base_environ.get(name) for name in URL_NAMES]
     for name in URL_NAMES:
         driver = driver_for(interpreter, (base_environ.get(name), *own, *others), asynchronous=asynchronous)
@@ -186,6 +188,16 @@ def render_environment(
             files=files,
         )
     return environ
+
+
+def activated(environ: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The environment as `activate` makes it, where the interpreter is a virtual environment's: its programs first."""
+    folder = python.parent
+    if not (folder.parent / "pyvenv.cfg").is_file():
+        return dict(environ)
+    path = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if part != str(folder)]
+    changed = {"VIRTUAL_ENV": str(folder.parent), "PATH": os.pathsep.join([str(folder), *path])}
+    return {name: value for name, value in environ.items() if name != "PYTHONHOME"} | changed
 
 
 def write_files(templates: Mapping[str, str], url: str, default_url: str, directory: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from neontest.errors import ConfigError
 from neontest.migrate.environment import (
     UrlForms,
+    activated,
     driver_for,
     is_asynchronous,
     named_driver,
@@ -159,6 +160,16 @@ def test_templates_give_the_url_in_pieces():
 def test_an_unknown_field_is_refused_by_its_key(template):
     with pytest.raises(ConfigError, match=r"\[tool.neontest.env\] MY_HOST"):
         rendered({"MY_HOST": template})
+
+
+def test_the_programs_of_the_projects_virtual_environment_come_first(tmp_path):
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    base = {"PATH": f"/usr/bin:{python.parent}", "VIRTUAL_ENV": "/elsewhere", "PYTHONHOME": "/usr"}
+    assert activated(base, python) == base
+    (tmp_path / "venv/pyvenv.cfg").touch()
+    expected = {"PATH": f"{python.parent}:/usr/bin", "VIRTUAL_ENV": str(tmp_path / "venv")}
+    assert activated(base, python) == expected
 
 
 def test_files_are_written_for_their_owner_only(tmp_path):
