@@ -130,6 +130,44 @@ def create_database(site: Site, branch_id: str, spec: DatabaseSpec) -> tuple[Jso
         return {"database": shapes.database(database, branch.id), "operations": shown}, begin
 
 
+def delete_role(site: Site, branch_id: str, name: str) -> tuple[Json, Begin] | None:
+    """The role goes, unless something is still its own: then the operation fails, and says what. None: no such role."""
+    with site.store.lock:
+        branch = site.free(branch_id)
+        role = next((each for each in branch.roles if each.name == name), None)
+        if role is None:
+            return None
+
+        def act() -> None:
+            with awake(site, branch) as cluster, closing(cluster.admin()) as admin:
+                roles.drop_role(admin, name)
+            with site.store.lock:
+                branch.roles = [each for each in branch.roles if each.name != name]
+
+        endpoint = site.store.endpoint_of(branch_id)
+        shown, begin = site.begin(branch, endpoint, [("apply_config", act)], failed=lambda: None)
+        return {"role": shapes.role(role, branch.id), "operations": shown}, begin
+
+
+def delete_database(site: Site, branch_id: str, name: str) -> tuple[Json, Begin] | None:
+    """The database goes, whoever is connected to it; None where there is none."""
+    with site.store.lock:
+        branch = site.free(branch_id)
+        database = next((each for each in branch.databases if each.name == name), None)
+        if database is None:
+            return None
+
+        def act() -> None:
+            with awake(site, branch) as cluster, closing(cluster.admin()) as admin:
+                roles.drop_database(admin, name)
+            with site.store.lock:
+                branch.databases = [each for each in branch.databases if each.name != name]
+
+        endpoint = site.store.endpoint_of(branch_id)
+        shown, begin = site.begin(branch, endpoint, [("apply_config", act)], failed=lambda: None)
+        return {"database": shapes.database(database, branch.id), "operations": shown}, begin
+
+
 def _check_name(name: str) -> None:
     if len(name.encode()) > LONGEST_NAME or not name.isprintable():
         raise Problem(400, f"a name has at most {LONGEST_NAME} bytes, all of them printable")

@@ -48,6 +48,18 @@ def suspend(site: Site, endpoint_id: str) -> tuple[Json, Begin]:
         return _begin(site, branch, endpoint, "suspend_compute")
 
 
+def restart(site: Site, endpoint_id: str) -> tuple[Json, Begin]:
+    with site.store.lock:
+        endpoint, branch = _free(site, endpoint_id)
+        endpoint.pending = "active"
+        steps = [
+            ("suspend_compute", partial(_stop, site, branch, endpoint)),
+            ("start_compute", partial(_start, site, branch, endpoint)),
+        ]
+        shown, begin = site.begin(branch, endpoint, steps, failed=partial(_rest, endpoint))
+        return _shown(site, endpoint, shown), begin
+
+
 def update(site: Site, endpoint_id: str, change: EndpointChange) -> Json:
     with site.store.lock:
         endpoint, _ = _free(site, endpoint_id)

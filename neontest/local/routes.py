@@ -266,6 +266,18 @@ def database(call: Call) -> Answer:
     return Answer({"database": shapes.database(asked, found.id)})
 
 
+@on("DELETE", BRANCH + "/roles/<role_name>")
+def delete_role(call: Call) -> Answer:
+    deleted = catalog.delete_role(call.site, call.path["branch_id"], call.path["role_name"])
+    return Answer(None, NO_CONTENT) if deleted is None else Answer(deleted[0], OK, deleted[1])
+
+
+@on("DELETE", BRANCH + "/databases/<database_name>")
+def delete_database(call: Call) -> Answer:
+    deleted = catalog.delete_database(call.site, call.path["branch_id"], call.path["database_name"])
+    return Answer(None, NO_CONTENT) if deleted is None else Answer(deleted[0], OK, deleted[1])
+
+
 # computes
 
 
@@ -315,6 +327,12 @@ def start_endpoint(call: Call) -> Answer:
 @on("POST", ENDPOINT + "/suspend")
 def suspend_endpoint(call: Call) -> Answer:
     json, begin = computes.suspend(call.site, call.path["endpoint_id"])
+    return Answer(json, OK, begin)
+
+
+@on("POST", ENDPOINT + "/restart")
+def restart_endpoint(call: Call) -> Answer:
+    json, begin = computes.restart(call.site, call.path["endpoint_id"])
     return Answer(json, OK, begin)
 
 
