@@ -108,6 +108,11 @@ class Database:
             with self.admin.cursor() as cursor:
                 cursor.execute(sql)
 
+    def has_extension(self, name: str) -> bool:
+        with self.admin.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = %s", (name,))
+            return cursor.fetchone() is not None
+
     def clear(self) -> None:
         """Drop what a test made: all schemas' contents, and what lives in no schema."""
         with self.admin.cursor() as cursor:
