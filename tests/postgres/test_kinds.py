@@ -45,7 +45,7 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     sql["undo"] = sql["undo"].replace("{setup}", sql["setup"])
     if major < case.get("since", 0) or (major < 15 and "elsewhere" in sql["change"]):
         pytest.skip(f"Postgres {major} has no such thing")
-    for extension in set(re.findall(r"CREATE EXTENSION (\w+)", sql["setup"] + sql["change"])):
+    for extension in set(re.findall(r"CREATE EXTENSION (\w+)", f"{sql['setup']}; {sql['change']}")):
         if not shared.has_extension(extension):
             pytest.skip(f"this Postgres has no extension {extension}")
     lines = case["lines"]
