@@ -12,6 +12,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -39,10 +40,16 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class App:
-    """Answers one project's API to whoever has the key."""
+    """Answers one project's API to whoever has the key.
 
-    def __init__(self, site: Site, api_key: str) -> None:
+    An answer with operations is held back until they end, but no longer than `settle` seconds. It says the same in
+    either case. On Neon a connection waits for a compute that is just starting; here nobody listens for it, and
+    clients that connect at once, such as `neonctl branches create --psql`, would be refused.
+    """
+
+    def __init__(self, site: Site, api_key: str, *, settle: float = 0.0) -> None:
         self._site = site
+        self._settle = settle
         self._api_key = api_key.encode()
         self._map = url_map()
         self._turn = threading.Condition()
@@ -117,7 +124,9 @@ class App:
             # A bug of ours. Its text may hold anything: only its kind goes out.
             raise Problem(500, f"internal error ({type(error).__name__})") from error
         if answer.begin is not None:
-            answer.begin()
+            begun = answer.begin()
+            if self._settle and isinstance(begun, Future):
+                wait([begun], self._settle)
         return answer
 
     def _may(self, request: Request) -> bool:

@@ -31,6 +31,8 @@ from neontest.local.work import Work
 
 BRANCHES_LIMIT: Final = 100
 """Branches that a local project may have; Neon's Free plan has 10."""
+SETTLE: Final = 5.0
+"""Seconds for which `serve` waits with an answer for its operations; `run` has a client that waits for them itself."""
 FILE: Final = "neon.json"
 KEY_FILE: Final = "api-key"
 LOCK_FILE: Final = "serve.lock"
@@ -88,7 +90,7 @@ class LocalNeon:
             ends.callback(clusters.close)
             self._site = site = self._opened(clusters)
             ends.callback(site.work.close)
-            app = App(site, self.api_key)
+            app = App(site, self.api_key, settle=SETTLE if self._persistent else 0.0)
             listener.serve(app)
             ends.callback(app.close)
             ends.callback(listener.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 import pytest
 
@@ -181,7 +183,8 @@ def test_after_kill_9_in_the_middle_of_a_creation_nothing_half_made_is_left(
     api = first.api(api_of)
     api.create("whole")
     for _ in range(3):
-        api.create(wait=False)
+        with contextlib.suppress(httpx.ReadTimeout):
+            api.http.post(f"/projects/{api.project_id}/branches", timeout=httpx.Timeout(PATIENCE, read=0.01))
     first.process.kill()
     first.wait()
     wait_until_none(own_state)
@@ -240,6 +243,14 @@ def test_the_limit_of_branches_can_be_set(serve: Serve, api_of: Any) -> None:
     api = serve("--branches-limit", "2").api(api_of)
     api.create()
     assert api.call("POST", "P/branches", status=422)["code"] == "BRANCHES_LIMIT_EXCEEDED"
+
+
+def test_a_client_that_connects_at_once_is_served(serve: Serve, api_of: Any) -> None:
+    api = serve().api(api_of)
+    for _ in range(3):
+        made = api.create(wait=False)
+        assert made["branch"]["current_state"] == "init"
+        assert ask(made["connection_uris"][0]["connection_uri"], "SELECT 1") == [(1,)]
 
 
 def test_psql_connects_with_the_string_that_it_is_given(serve: Serve, api_of: Any, tls_binaries: Any) -> None:
