@@ -25,7 +25,7 @@ URN = "urn:neon"
 Query = str | Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
 
-class ContractViolation(AssertionError):  # noqa: N818
+class ContractViolation(AssertionError):
     """A request or an answer is not what the contract says; the message lists every point."""
 
 
