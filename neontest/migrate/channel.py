@@ -74,22 +74,28 @@ class Channel:
             TimeUp: the deadline passed.
             Stopped: a signal asked to stop.
         """
-        while not self._lines:
-            self._stop.check()
-            if not self.alive:
-                raise Ended(self._child.end())
-            left, gone = deadline.left(), self._child.poll() is not None
-            ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
-            if ready and self._read():
-                continue
-            if gone:
-                raise Ended(self.kill())
-            if left <= 0:
-                raise TimeUp
-            if ready:
-                self._child.wait(min(left, _POLL))  # its end of the pipe is closed: it is about to end
-        facts: dict[str, Any] = json.loads(self._lines.pop(0))
-        return facts
+        while True:
+            while not self._lines:
+                self._wait(deadline)
+            with contextlib.suppress(ValueError):  # a line that an interrupt cut short
+                facts: dict[str, Any] = json.loads(self._lines.pop(0))
+                return facts
+
+    def _wait(self, deadline: Deadline) -> None:
+        """Take what is there, or wait a little for it; what is there counts even when the deadline has passed."""
+        self._stop.check()
+        if not self.alive:
+            raise Ended(self._child.end())
+        left, gone = deadline.left(), self._child.poll() is not None
+        ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
+        if ready and self._read():
+            return
+        if gone:
+            raise Ended(self.kill())
+        if left <= 0:
+            raise TimeUp
+        if ready:
+            self._child.wait(min(left, _POLL))  # its end of the pipe is closed: it is about to end
 
     def _read(self) -> bool:
         """Take what is there; False where there is nothing, or the end."""

@@ -153,6 +153,13 @@ def test_python_that_hangs_is_stopped(files, opened, body):
     assert (error.kind, error.revision) == ("timeout", "a1")
 
 
+def test_statements_without_end_are_stopped(files, opened):
+    files.alembic().revision("a1", "while True:\n    op.execute('SELECT 1')")
+    visit = opened().visit("upgrade", "head", seconds=0.7)
+    assert (visit.error.kind, visit.error.revision) == ("timeout", "a1")
+    assert visit.statements
+
+
 def test_an_env_py_that_never_commits_is_seen_not_to_move(files, opened, database):
     never = ENV_PY.replace(
         "        context.configure(",
