@@ -268,7 +268,7 @@ def test_hello_says_what_the_interpreter_has(files, opened):
 
 def test_a_worker_may_wait_long_before_it_is_asked(files, stop):
     files.alembic().revision("a1")
-    session = Session(files.project(), python=PYTHON, environ={}, stop=stop, log=print)
+    session = Session(files.project(), python=PYTHON, environ=dict(os.environ), stop=stop, log=print)
     with contextlib.closing(session):
         assert eventually(lambda: select.select([session._channel._reports], [], [], 0)[0])
         session._began = Deadline(0, what="starting")
