@@ -123,3 +123,12 @@ def neontest(local_state: Path, tmp_path: Path) -> Run:
         return Ran(code=done.returncode, out=done.stdout, err=done.stderr, json=file)
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which releases of SQLAlchemy and Alembic migrations were walked with, whatever the verbosity."""
+    passed = terminalreporter.stats.get("passed", [])
+    seen = [value for report in passed for name, value in report.user_properties if name == "pair"]
+    if seen:
+        terminalreporter.section("migrations were walked with")
+        terminalreporter.write_line("\n".join(sorted(dict.fromkeys(map(str, seen)))))

@@ -1,0 +1,229 @@
+"""The same project walked in environments with old and new SQLAlchemy, Alembic, drivers and Pythons.
+
+An environment that cannot be had here, without a network or without that Python, is skipped with the reason; the
+summary at the end of the tests names those that were seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from neontest.local.cluster import Cluster
+from tests.conftest import SCRUBBED, Ran
+from tests.migrate import pairs
+from tests.migrate.conftest import PASSWORD, Database, Files, Walked
+from tests.migrate.pairs import PAIRS, NotBuilt, Pair
+
+FLASK_APP = """
+import os
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] = False
+Migrate(app, SQLAlchemy(app))
+"""
+TABLE = """op.create_table(
+    "orders",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("state", sa.Enum("new", "paid", name="order_state"), nullable=False),
+)"""
+SHOP = ("a1", "b2", "c3")
+UP_DOWN_UP = ("upgrade", "downgrade", "upgrade")
+TOO_FEW_ROUNDS = "the local engine's SCRAM verifiers have one round, and pg8000's scramp >= 1.5 takes none below 4096"
+STATES = "SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum"
+CHECK = """
+import os, sqlalchemy as sa
+with sa.create_engine(os.environ["DATABASE_URL"]).connect() as connection:
+    assert connection.execute(sa.text("SELECT count(*) FROM orders WHERE status = 'paid'")).scalar() == 0
+"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    pair: Pair
+    python: Path
+    run: Callable[[], Ran]
+    """What `neontest run` makes of the project of `shop` there."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Builds an environment, then runs neontest with it."""
+
+    envs: Path
+    projects: Path
+    environ: dict[str, str]
+    futures: dict[Pair, tuple[Future[Path], Future[Ran]]]
+
+    def ahead(self, pair: Pair) -> None:
+        """Do both, in a thread beside the tests."""
+        python, ran = self.futures[pair]
+        for future, do in (
+            (python, lambda: pairs.build(pair, self.envs)),
+            (ran, lambda: self.run(pair, python.result())),
+        ):
+            try:
+                future.set_result(do())
+            except Exception as error:  # noqa: BLE001  # raised again in the test that asks
+                future.set_exception(error)
+
+    def environment(self, pair: Pair) -> Environment:
+        if pair in self.futures:
+            python, ran = self.futures[pair]
+            return Environment(pair, python.result(), ran.result)
+        built = pairs.build(pair, self.envs)
+        return Environment(pair, built, lambda: self.run(pair, built))
+
+    def run(self, pair: Pair, python: Path) -> Ran:
+        place = self.projects / str(pair)
+        files = shop(written(Files(place / "project"), pair, python))
+        files.write("check.py", CHECK)
+        words = [sys.executable, "-m", "neontest", "run", "--local", "--python", str(python)]
+        words += ["--json", str(place / "report.json"), "--", str(python), "check.py"]
+        done = subprocess.run(
+            words,
+            cwd=files.root,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        return Ran(code=done.returncode, out=done.stdout, err=done.stderr, json=place / "report.json")
+
+
+@pytest.fixture(scope="session")
+def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, local_state: Path) -> Iterator[Work]:
+    """The work on each pair of this session, done beside the tests; by pytest-xdist's workers when they want it."""
+    base, alone = tmp_path_factory.getbasetemp(), "PYTEST_XDIST_WORKER" not in os.environ
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)},
+        "NEONTEST_STATE": str(local_state),
+        "NEONTEST_LEDGER": str(local_state.parent / "ledger"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    params = [getattr(item, "callspec", None) for item in request.session.items] if alone else []
+    wanted = dict.fromkeys(each.params["environment"] for each in params if each and "environment" in each.params)
+    with pairs.shared(base if alone else base.parent) as envs, ThreadPoolExecutor(max_workers=2) as pool:
+        work = Work(envs, tmp_path_factory.mktemp("versions"), environ, {pair: (Future(), Future()) for pair in wanted})
+        for pair in wanted:
+            pool.submit(work.ahead, pair)
+        try:
+            yield work
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session", params=PAIRS, ids=str)
+def environment(request: pytest.FixtureRequest, work: Work) -> Environment:
+    pair: Pair = request.param
+    try:
+        return work.environment(pair)
+    except NotBuilt as reason:
+        pytest.skip(f"{pair}: {reason}")
+
+
+@pytest.fixture
+def project(files, environment):
+    return written(files, environment.pair, environment.python)
+
+
+@pytest.fixture(autouse=True)
+def passwords_as_neon_keeps_them(cluster: Cluster) -> None:
+    """With the 4096 rounds that Postgres itself makes of a password: pg8000 takes no fewer."""
+    with contextlib.closing(cluster.admin()) as admin, admin.cursor() as cursor:
+        cursor.execute("ALTER ROLE neondb_owner PASSWORD %s", (PASSWORD,))
+
+
+def written(files: Files, pair: Pair, python: Path) -> Files:
+    """A new project with the very env.py that the pair's own `alembic init` or `flask db init` writes."""
+    package, style = ("flask_migrate", "flask") if pair.flask else ("alembic", "generic")
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
+    files.alembic((packages / package / "templates" / style / "env.py").read_text(encoding="utf-8"))
+    if pair.flask:
+        (files.root / "alembic.ini").rename(files.root / "migrations/alembic.ini")
+        ini = (files.root / "migrations/alembic.ini").read_text(encoding="utf-8")
+        files.write("migrations/alembic.ini", "".join(line for line in ini.splitlines(True) if "%(here)s" not in line))
+        files.write("app.py", FLASK_APP)
+    return files
+
+
+def shop(files):
+    files.revision("a1", TABLE, 'op.drop_table("orders")\nsa.Enum(name="order_state").drop(op.get_bind())')
+    files.revision(
+        "b2",
+        'op.alter_column("orders", "state", new_column_name="status")',
+        'op.alter_column("orders", "status", new_column_name="state")',
+    )
+    files.revision("c3", 'op.create_index("ix_status", "orders", ["status"])', 'op.drop_index("ix_status")')
+    return files
+
+
+def test_walks_and_failures(environment, project, opened, database, record_property):
+    shop(project).revision("d4", down="raise NotImplementedError('rows are gone')")
+    project.revision("e5", "x = 1\nop.execute(\"INSERT INTO orders VALUES (7, 'new'), (7, 'paid')\")")
+    walk = opened(python=environment.python)
+    pair, found = environment.pair, walk.session.interpreter
+    assert (found.sqlalchemy, found.alembic, found.drivers) == (pair.sqlalchemy, pair.alembic, pair.modules)
+    check_whole(walk, database)
+    check_stairway(walk)
+    check_failures(walk)
+    assert walk.session.notes == []
+    record_property(
+        "pair",
+        f"SQLAlchemy {found.sqlalchemy} and Alembic {found.alembic} with {', '.join((*found.drivers, *pair.more[:2]))}"
+        f" on Python {found.version}",
+    )
+
+
+def check_whole(walk: Walked, database: Database) -> None:
+    for direction in UP_DOWN_UP:
+        visit = walk.visit(direction, "c3" if direction == "upgrade" else "base")
+        assert (visit.error, visit.moved) == (None, True)
+        assert database.has("ix_status") is (direction == "upgrade")
+        assert database.one(STATES) == ("new,paid" if direction == "upgrade" else None)
+    assert (visit.from_, visit.to) == (None, "c3")
+    assert {each.file for each in visit.statements} == {f"migrations/versions/{each}.py" for each in SHOP}
+
+
+def check_stairway(walk: Walked) -> None:
+    assert walk.visit("downgrade", "base").moved
+    steps = walk.stairway(*((direction, revision) for revision in SHOP for direction in UP_DOWN_UP))
+    done = [(direction, None, True) for direction in UP_DOWN_UP * 3]
+    assert [(step.direction, step.error, step.moved) for step in steps] == done
+    assert walk.session.current() == ("c3",)
+
+
+def check_failures(walk: Walked) -> None:
+    error = walk.visit("upgrade", "head").error
+    assert (error.revision, error.file, error.line) == ("e5", "migrations/versions/e5.py", 10)
+    assert (error.sqlstate, error.sql) == ("23505", "INSERT INTO orders VALUES (7, 'new'), (7, 'paid')")
+    assert error.message.endswith('unique constraint "orders_pkey" (Key (id)=(7) already exists.)')
+    assert walk.visit("upgrade", "d4").moved
+    error = walk.visit("downgrade", "base").error
+    assert (error.kind, error.message, error.revision) == ("NotImplementedError", "rows are gone", "d4")
+    assert [visit.error.kind for visit in walk.stairway(("downgrade", "d4"))] == ["NotImplementedError"]
+    (visit,) = walk.stairway(("upgrade", "e5"))
+    assert (visit.error.sqlstate, visit.error.line) == ("23505", 10)
+
+
+def test_neontest_run(environment, request):
+    if environment.pair.modules == ("pg8000",):
+        request.applymarker(pytest.mark.xfail(strict=True, reason=TOO_FEW_ROUNDS))
+    ran = environment.run()
+    assert ran.code == 0, ran.out + ran.err
+    assert [len(walk.visits) for walk in ran.report.walks] == [3, 3, 3, 3]
+    assert ran.report.tests.exit_code == 0
+    assert all(branch.proved for branch in ran.report.branches)
