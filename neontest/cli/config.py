@@ -11,14 +11,7 @@ from neontest.cli import options
 
 
 @click.command()
-@options.engine_options
-@options.root_option
-@options.neon_options
-@options.branch_options
-@options.walk_options
-@options.project_options
-@options.limit_options
-@options.postgres_options
+@options.run_options
 @click.pass_context
 def command(ctx: click.Context, /, **_: Any) -> None:
     """Print each setting of `neontest run` here, and where it came from."""

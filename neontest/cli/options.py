@@ -98,6 +98,18 @@ limit_options: Final = both(
     ),
 )
 
+run_options: Final = both(
+    engine_options,
+    root_option,
+    neon_options,
+    branch_options,
+    walk_options,
+    project_options,
+    limit_options,
+    postgres_options,
+)
+"""What settles a run, besides what only its command line can say."""
+
 
 def settings(ctx: click.Context, **more: Any) -> Settings:
     """The settled settings of a command, from its parameters, the environment and pyproject.toml."""

@@ -13,14 +13,7 @@ from neontest.cli import options
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@options.engine_options
-@options.root_option
-@options.neon_options
-@options.branch_options
-@options.walk_options
-@options.project_options
-@options.limit_options
-@options.postgres_options
+@options.run_options
 @click.option("--no-tests", is_flag=True, help="Do not run the project's tests.")
 @click.option("--keep", is_flag=True, help="Leave the migrated branch until its expiry, and say how to reach it.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
