@@ -11,7 +11,7 @@ from neontest.errors import CouldNotTest, UsageError
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
-from neontest.suite import started, wait_and_end
+from neontest.suite import run_to_end
 from neontest.trial import failed
 
 
@@ -65,14 +65,14 @@ def fill(context: Context, what: str, how: str, environment: Mapping[str, str], 
     words = shlex.split(how)
     if not words:
         raise UsageError(f"--{what}: the command is empty")
-    with started(words, what=f"--{what}", environment=environment, cwd=context.settings.root) as process:
-        tail, in_time = wait_and_end(process, deadline=context.deadline, stop=context.stop, log=context.talk.detail)
+    tail, status, in_time = run_to_end(
+        words, what=f"--{what}", cwd=context.settings.root, environment=environment,
+        deadline=context.deadline, stop=context.stop, log=context.talk.detail,
+    )  # fmt: skip
     if not in_time:
         raise CouldNotTest(f"--{what} was stopped at the deadline of the run: {how}")
-    if process.returncode != 0:
-        raise CouldNotTest(
-            f"--{what} exited with {process.returncode}: {how}", hint="\n".join(tail.splitlines()[-8:]) or None
-        )
+    if status != 0:
+        raise CouldNotTest(f"--{what} exited with {status}: {how}", hint="\n".join(tail.splitlines()[-8:]) or None)
 
 
 def run_sql(context: Context, what: str, file: Path, url: str) -> None:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from neontest.errors import UsageError
+from neontest.process import Child
 from neontest.record import SuiteResult
 from neontest.stop import Deadline, Stop
 
 TAIL_LINES: Final = 60
 FAILURES_NAMED: Final = 50
-POLL_SECONDS: Final = 0.02
-GUARD: Final = 'exec 3<&0; ( (read _ <&3; kill -KILL 0) & ); exec "$@" 3<&- </dev/null'
-"""Starts a command under a watchman: when the pipe that is its standard input ends, because its owner closed it or
-died, the whole process group is killed. The command itself has no standard input, and no watchman for a child."""
 
 
 def command(tests: str | Sequence[str] | None, python: Path) -> tuple[str, ...]:
@@ -68,12 +59,13 @@ def run(
         junit = Path(folder) / "junit.xml"
         addopts = f"{environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
         began = time.monotonic()
-        with started(words, what="the test command", cwd=cwd,
-                     environment={**environment, "PYTEST_ADDOPTS": addopts}) as process:  # fmt: skip
-            tail, in_time = wait_and_end(process, deadline=deadline, stop=stop, log=log)
+        tail, status, in_time = run_to_end(
+            words, what="the test command", cwd=cwd, environment={**environment, "PYTEST_ADDOPTS": addopts},
+            deadline=deadline, stop=stop, log=log,
+        )  # fmt: skip
         return SuiteResult(
             command=tuple(words),
-            exit_code=process.returncode,
+            exit_code=status,
             seconds=time.monotonic() - began,
             timed_out=not in_time,
             output_tail=tail,
@@ -81,100 +73,42 @@ def run(
         )
 
 
-@contextmanager
-def started(
-    words: Sequence[str], *, what: str, environment: Mapping[str, str], cwd: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, running in a process group that ends with this block and with this process, however that ends.
+def run_to_end(
+    words: Sequence[str],
+    *,
+    what: str,
+    cwd: Path,
+    environment: Mapping[str, str],
+    deadline: Deadline,
+    stop: Stop,
+    log: Callable[[str], None],
+) -> tuple[str, int, bool]:
+    """The last lines of a command's output, its exit status (negative for a signal), and whether it ended in time.
+
+    Nothing of its process group is left.
 
     Raises:
         UsageError: if there is no such command.
     """
-    if shutil.which(words[0], path=environment.get("PATH")) is None and not (cwd / words[0]).is_file():
-        raise UsageError(
-            f"{what} cannot be started: there is no {words[0]!r}",
-            hint="give another, as you would type it in the project's folder",
-        )
-    ours, theirs = os.pipe()
-    try:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "neontest-guard", *words],
-            env=dict(environment),
-            cwd=cwd,
-            stdin=ours,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(theirs)
-        raise UsageError(f"{what} cannot be started: {error.strerror}") from error
-    finally:
-        os.close(ours)
-    try:
-        yield process
-    finally:
-        os.close(theirs)
-
-
-def wait_and_end(
-    process: subprocess.Popen[bytes], *, deadline: Deadline, stop: Stop, log: Callable[[str], None]
-) -> tuple[str, bool]:
-    """The last lines of a process's output, and whether it ended in time; nothing of its group is left.
-
-    It must lead a process group of its own, with one pipe for its output and its errors.
-    """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    assert process.stdout is not None
-    reader = threading.Thread(target=drain, args=(process.stdout, tail, log), daemon=True)
-    reader.start()
+
+    def heard(line: str) -> None:
+        tail.append(line)
+        log(line)
+
     try:
-        in_time = wait(process, deadline, stop)
-    finally:
-        end_group(process, patience=5.0 if not stop else 1.0)
-        reader.join(timeout=2.0)
-    return "\n".join(tail), in_time
-
-
-def wait(process: subprocess.Popen[bytes], deadline: Deadline, stop: Stop) -> bool:
-    """True when the process ended by itself, False when its time was up."""
-    while process.poll() is None:
+        child = Child(words, cwd=cwd, environ=environment, stop=stop, log=heard)
+    except OSError as error:
+        raise UsageError(
+            f"{what} cannot be started: {words[0]}: {error.strerror}",
+            hint="give it as you would type it in the project's folder",
+        ) from error
+    try:
+        in_time = child.wait(deadline.left())
         stop.check()
-        if deadline.left() <= 0:
-            return False
-        stop.wait(POLL_SECONDS)
-    return True
-
-
-def end_group(process: subprocess.Popen[bytes], *, patience: float) -> None:
-    """End the process and all that it started: interrupt, then terminate, then kill."""
-    for signum, seconds in ((signal.SIGINT, patience), (signal.SIGTERM, 1.0)):
-        if process.poll() is not None:
-            break
-        signal_group(process.pid, signum)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
-    # What the command left in the background is not waited for.
-    signal_group(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def signal_group(pid: int, signum: int) -> None:
-    try:
-        os.killpg(pid, signum)
-    except (ProcessLookupError, PermissionError):
-        # Nobody is left; or, on macOS, only a zombie is.
-        return
-
-
-def drain(pipe: IO[bytes], tail: deque[str], log: Callable[[str], None]) -> None:
-    with pipe:
-        for raw in pipe:
-            line = raw.decode(errors="replace").rstrip("\r\n")
-            tail.append(line)
-            log(line)
+    finally:
+        status = child.end()
+    return "\n".join(tail), status, in_time
 
 
 def counts(junit: Path) -> dict[str, Any]:

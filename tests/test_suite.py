@@ -73,7 +73,7 @@ def test_what_a_suite_leaves_in_the_background_is_ended_and_not_waited_for(tmp_p
 
 
 def test_a_command_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be started: there is no 'no-such-command'"):
+    with pytest.raises(UsageError, match="cannot be started: no-such-command: No such file"):
         run(tmp_path, "no-such-command")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from neontest.errors import WorkerError
-from neontest.migrate.process import Child, how_it_ended
+from neontest.process import FIRST_FREE, Child, how_it_ended
 from neontest.stop import Deadline, Stop
 
 _POLL: Final = 0.1
@@ -30,6 +31,17 @@ class TimeUp(Exception):
     """No report came before the deadline."""
 
 
+def high_pipe() -> tuple[int, int]:
+    """A pipe whose ends a child may inherit: (to read, to write)."""
+    low = os.pipe()
+    try:
+        read, write = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for number in low)
+    finally:
+        for number in low:
+            os.close(number)
+    return read, write
+
+
 class Channel:
     """A worker's process with its two pipes. Not for several threads at once."""
 
@@ -37,8 +49,8 @@ class Channel:
         self, command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stop: Stop, log: Callable[[str], None]
     ) -> None:
         self._stop = stop
-        commands, self._commands = os.pipe()
-        self._reports, reports = os.pipe()
+        commands, self._commands = high_pipe()
+        self._reports, reports = high_pipe()
         os.set_blocking(self._reports, False)
         self._held = b""
         self._lines: list[bytes] = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neontest.errors import WorkerError
-from neontest.migrate.process import Child, how_it_ended
+from neontest.process import Child, how_it_ended
 from neontest.record import Direction, Failure
 from neontest.stop import Deadline, Stop
 

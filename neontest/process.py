@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,11 +23,21 @@ _LINE: Final = 1 << 20
 """Bytes without a line break that are taken for a line."""
 
 
+GUARD: Final = 'exec 3<&0; ( (read _ <&3; kill -KILL 0) & ); exec "$@" 3<&- </dev/null'
+"""Starts a command beside a watchman: when the pipe that is their standard input ends, since its owner closed it or
+died, the whole process group is killed. The command itself has no standard input, and no watchman for a child."""
+FIRST_FREE: Final = 10
+"""The lowest descriptor that a child may inherit: the shell uses those below."""
+
+
 class Child:
-    """One process and its process group; every line that it prints goes to `log`.
+    """One process and its process group, which end with this process; every line that it prints goes to `log`.
 
     A session of its own leaves it no terminal to ask questions on. What it forked may outlive it and hold its pipes:
     the end is the process's exit, and then the whole group is killed.
+
+    Raises:
+        FileNotFoundError, PermissionError: there is no such program.
     """
 
     def __init__(
@@ -38,23 +50,28 @@ class Child:
         log: Callable[[str], None],
         pass_fds: Sequence[int] = (),
     ) -> None:
+        assert all(number >= FIRST_FREE for number in pass_fds)
+        check_program(command[0], cwd=cwd, environ=environ)
         self._stop, self._log = stop, log
+        leash, self._leash = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         try:
             self._process = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", GUARD, "neontest-guard", *command],
                 cwd=cwd,
                 env=dict(environ),
-                stdin=subprocess.DEVNULL,
+                stdin=leash,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
         except BaseException:
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            for number in (self._leash, self._wake_read, self._wake_write):
+                os.close(number)
             raise
+        finally:
+            os.close(leash)
         self._ended = False
         self._drain = threading.Thread(target=self._drained, name=f"output of {self._process.pid}", daemon=True)
         self._drain.start()
@@ -90,6 +107,7 @@ class Child:
                     os.write(self._wake_write, b"!")
                 self._drain.join(2)
                 os.close(self._wake_write)
+                os.close(self._leash)
         return status
 
     def _signal(self, signum: int) -> None:
@@ -142,6 +160,19 @@ class Child:
     def _say(self, line: bytes) -> None:
         if line:
             self._log(line.decode("utf-8", "replace").rstrip("\r"))
+
+
+def check_program(program: str, *, cwd: Path, environ: Mapping[str, str]) -> None:
+    """Raise FileNotFoundError or PermissionError where the shell would only exit with 127 or 126."""
+    if os.sep not in program:
+        if shutil.which(program, path=environ.get("PATH", os.defpath)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+        return
+    path = cwd / program
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    if not os.access(path, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), program)
 
 
 def how_it_ended(status: int) -> str:
