@@ -14,6 +14,7 @@ from neontest.errors import BranchLeftBehind, CouldNotTest
 from neontest.ground import BASE, Context, Ground, known
 from neontest.migrate import history as histories
 from neontest.parent import prepare_parent
+from neontest.postgres.diff import diff
 from neontest.record import History, SuiteResult, Walk
 from neontest.redact import Redactor
 from neontest.trial import Trial, failed
@@ -41,6 +42,7 @@ class Acting:
         self._closed = False
         self._walks: list[Walk] = []
         self._history = History()
+        self._start: tuple[str, ...] = ()
         self._target = "heads" if context.settings.heads == "many" else "head"
 
     def test(self, ground: Ground, history: History, start: tuple[str, ...] | None) -> None:
@@ -90,20 +92,45 @@ class Acting:
         pending = histories.pending(self._history, actual)
         self._history = msgspec.structs.replace(self._history, start=", ".join(actual) or None, pending=pending)
         self._note(history=self._history, load_changes=candidate.load_changes)
-        if pending and loaded.current is not None and set(loaded.current) != set(actual):
-            visit = candidate.visit("downgrade", ", ".join(actual) or BASE)
-            if failed(visit):
-                raise CouldNotTest(
-                    f"loading the project upgrades its database to {', '.join(loaded.current)},"
-                    " and that could not be undone",
-                    hint="do not upgrade on import: guard it with an environment variable and set that in"
-                    " [tool.neontest.env]",
-                )
+        self._start = actual
+        if pending:
+            self.notes += self._back(candidate)
         return actual
+
+    def _fresh(self, old: Trial | None) -> Trial:
+        """A fresh branch at the start, in place of `old`."""
+        assert self._branches is not None
+        trial = self._branches.fresh(old)
+        self._back(trial)
+        return trial
+
+    def _back(self, trial: Trial) -> tuple[str, ...]:
+        """Go back to the start where loading the project moved on from it; what is to be said of that.
+
+        The downgrade cannot be judged: the branch was never seen between its upgrades, so what it leaves is told.
+        """
+        current = trial.loaded.current
+        if current is None or set(current) == set(self._start):
+            return ()
+        moved, start = ", ".join(current) or BASE, ", ".join(self._start) or BASE
+        self.context.talk.say(f"loading the project moved its database to {moved}: going back to {start}")
+        visit = trial.visit("downgrade", start)
+        if failed(visit):
+            why = f": {visit.error.message}" if visit.error else ""
+            raise CouldNotTest(
+                f"loading the project moves its database to {moved}, and that could not be undone{why}",
+                hint="do not upgrade on import: guard it with an environment variable and set that in"
+                " [tool.neontest.env]",
+            )
+        left = tuple(each.line() for each in diff(trial.before, trial.schema))
+        return (
+            f"loading the project moves its database to {moved}: each branch was taken back to {start} before its walk",
+            *(f"after loading and going back to {start}: {line}" for line in left),
+        )
 
     def _stairway(self, branches: Branches, trial: Trial | None) -> Stairway:
         """Walk each pending revision; the record has the walks even if it ends early."""
-        stairway = Stairway(branches.fresh, talk=self.context.talk)
+        stairway = Stairway(self._fresh, talk=self.context.talk)
         if trial is not None:
             stairway.trial, stairway.fit = trial, True
         with self._timed("stairway"):
@@ -135,7 +162,7 @@ class Acting:
         words = suite.command(settings.tests, self._sessions.python)
         with self._timed("tests"):
             if trial is None:
-                trial = branches.fresh(None)
+                trial = self._fresh(None)
                 if failed(trial.visit("upgrade", self._target)):
                     self._note(tests_note="a fresh branch could not be upgraded")
                     return
@@ -147,6 +174,7 @@ class Acting:
                 deadline=self.context.deadline.sooner(settings.test_timeout, what="the tests"),
                 stop=self.context.stop,
                 log=lambda line: self.context.talk.show(self._redactor.text(line)),
+                scratch=self._sessions.scratch.folder(),
             )
         named: SuiteResult = msgspec.structs.replace(found, named=settings.tests is not None)
         self._note(tests=named)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from neontest import scratch
 from neontest.errors import BranchLeftBehind, NeontestError
 from neontest.github import head_sha
-from neontest.ground import Context, Ground
+from neontest.ground import BASE, Context, Ground
 from neontest.lease import names
 from neontest.lease.give_back import GivenBack
 from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
@@ -29,6 +27,7 @@ from neontest.migrate.interpreter import find_python
 from neontest.migrate.session import Commands, Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready
 from neontest.postgres.diff import diff
+from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
@@ -49,7 +48,8 @@ class Sessions:
         self._redactor = redactor
         self.python = find_python(settings.root, wanted=settings.python, environ=context.environ)
         self._environ = environment.stripped(context.environ)
-        self._files = Path(tempfile.mkdtemp(prefix="neontest-files-"))
+        scratch.sweep()
+        self.scratch = scratch.Scratch()
         self._all: list[Session] = []
         # Importing alembic takes longer than making a branch: begin now.
         self._spare: Session | None = self._new()
@@ -83,7 +83,7 @@ class Sessions:
         """The environment of everything that runs on the branch; its files are written."""
         settings = self._context.settings
         self._redactor.add_url(url)
-        folder = Path(tempfile.mkdtemp(dir=self._files)) if settings.files else None
+        folder = self.scratch.folder() if settings.files else None
         environ = environment.render_environment(
             url,
             session.interpreter,
@@ -91,6 +91,7 @@ class Sessions:
             files=folder,
             base_environ=self._environ,
             asynchronous=environment.is_asynchronous(self._context.project.env_py),
+            own_urls=environment.own_urls(self._context.project),
         )
         if folder is not None:
             environment.write_files(settings.files, url, environ["DATABASE_URL"], folder)
@@ -101,7 +102,7 @@ class Sessions:
         for session in self._all:
             with suppress(NeontestError, OSError):
                 session.kill() if stopped else session.close()
-        shutil.rmtree(self._files, ignore_errors=True)
+        self.scratch.close()
 
 
 class Branches:
@@ -151,13 +152,19 @@ class Branches:
         environ = self._sessions.rendered(session, url)
         context.talk.say("loading the project")
         limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
-        loaded = session.open(url, environ, guard=guard, deadline=limit)
+        try:
+            loaded = session.open(url, environ, guard=guard, deadline=limit)
+        except NeontestError:
+            with suppress(NeontestError):
+                self._note(load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection)))
+            raise
         schema = reader.snapshot()
         version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"
         self._note(server_version=version)
         trial = Trial(
             lease=lease, url=url, environment=environ, connection=connection, reader=reader, session=session,
-            loaded=loaded, schema=schema, load_changes=tuple(each.line() for each in diff(before, schema)),
+            loaded=loaded, before=before, schema=schema,
+            load_changes=load_changes(before, schema, tables, version_tables(connection)),
             start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
         )  # fmt: skip
         self._trials.append(trial)
@@ -262,6 +269,21 @@ class Branches:
             until=until,
             keep=settings.keep,
         )
+
+
+VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: VersionTables) -> tuple[str, ...]:
+    """What loading the project changed: in the schema, and in the version tables."""
+    old, new = dict(was), dict(tables)
+    moved = (
+        f"{name.removeprefix('public.')}: {', '.join(old.get(name, ())) or BASE}"
+        f" → {', '.join(new.get(name, ())) or BASE}"
+        for name in old | new
+        if sorted(old.get(name, ())) != sorted(new.get(name, ()))
+    )
+    return (*(each.line() for each in diff(before, after)), *moved)
 
 
 def user() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import deque
@@ -46,31 +45,32 @@ def run(
     deadline: Deadline,
     stop: Stop,
     log: Callable[[str], None],
+    scratch: Path,
 ) -> SuiteResult:
     """What the command did; it runs in a process group of its own, of which nothing is left afterwards.
 
-    Counts are read from a JUnit file, which pytest is asked for through PYTEST_ADDOPTS, however deep it is called.
+    Counts are read from a JUnit file in the folder `scratch`, which pytest is asked for through PYTEST_ADDOPTS, however
+    deep it is called.
 
     Raises:
         UsageError: if the command cannot be started.
         Stopped: after the group has ended.
     """
-    with tempfile.TemporaryDirectory(prefix="neontest-suite-") as folder:
-        junit = Path(folder) / "junit.xml"
-        addopts = f"{environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
-        began = time.monotonic()
-        tail, status, in_time = run_to_end(
-            words, what="the test command", cwd=cwd, environment={**environment, "PYTEST_ADDOPTS": addopts},
-            deadline=deadline, stop=stop, log=log,
-        )  # fmt: skip
-        return SuiteResult(
-            command=tuple(words),
-            exit_code=status,
-            seconds=time.monotonic() - began,
-            timed_out=not in_time,
-            output_tail=tail,
-            **counts(junit),
-        )
+    junit = scratch / "junit.xml"
+    addopts = f"{environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
+    began = time.monotonic()
+    tail, status, in_time = run_to_end(
+        words, what="the test command", cwd=cwd, environment={**environment, "PYTEST_ADDOPTS": addopts},
+        deadline=deadline, stop=stop, log=log,
+    )  # fmt: skip
+    return SuiteResult(
+        command=tuple(words),
+        exit_code=status,
+        seconds=time.monotonic() - began,
+        timed_out=not in_time,
+        output_tail=tail,
+        **counts(junit),
+    )
 
 
 def run_to_end(

@@ -29,10 +29,13 @@ class Trial:
     reader: Reader
     session: Session
     loaded: Loaded
+    before: Snapshot
+    """The schema before the project was loaded."""
     schema: Snapshot
     start: tuple[str, ...]
     """The version table's revisions before the project was loaded."""
     load_changes: tuple[str, ...]
+    """What loading the project changed in the schema and in the version tables, a line each."""
     visit_seconds: float
     deadline: Deadline
 

@@ -14,6 +14,7 @@ ARROWS: dict[str, set[str]] = {
     "stop": {"errors"},
     "talk": set(),
     "process": {"stop"},
+    "scratch": set(),
     "redact": set(),
     "config": {"errors"},
     "postgres": {"errors", "stop"},

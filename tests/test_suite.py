@@ -23,6 +23,7 @@ def run(tmp_path: Path, *words: str, seconds: float = 60, environment: dict[str,
         deadline=Deadline(seconds, what="the tests"),
         stop=Stop(),
         log=lambda line: None,
+        scratch=tmp_path,
     )
 
 

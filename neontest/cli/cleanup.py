@@ -32,6 +32,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     """
     from contextlib import nullcontext
 
+    from neontest import scratch
     from neontest.errors import LocalError
     from neontest.lease.cleanup import cleanup
     from neontest.lease.lease import left_behind
@@ -43,6 +44,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     ledger = Ledger(settings.ledger or default_folder(os.environ))
     local = LocalFolders(settings, kept=kept)
     left, some = [], False
+    scratch.sweep()
     ended: Iterable[str]
     with stoppable() as stop:
         with Neon(settings.api_key, host=settings.api_host, stop=stop) if settings.api_key else nullcontext() as neon:

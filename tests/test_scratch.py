@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from neontest import scratch
+
+
+@pytest.fixture(autouse=True)
+def own_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_it_is_private_and_gone_when_closed(own_tmp: Path) -> None:
+    held = scratch.Scratch()
+    assert held.path.stat().st_mode & 0o777 == 0o700
+    (held.folder() / "file").write_text("secret")
+    held.close()
+    held.close()
+    assert list(own_tmp.iterdir()) == []
+
+
+def test_a_living_owners_folder_is_not_swept() -> None:
+    held = scratch.Scratch()
+    assert scratch.sweep() == 0
+    assert held.path.is_dir()
+    held.close()
+
+
+def test_a_killed_owners_folder_is_swept(own_tmp: Path) -> None:
+    script = (
+        "import os, signal, tempfile; tempfile.tempdir = os.environ['T']\n"
+        "from neontest.scratch import Scratch\n"
+        "held = Scratch(); (held.path / 'f').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environ = {**os.environ, "T": str(own_tmp), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    assert subprocess.run([sys.executable, "-c", script], env=environ, check=False).returncode == -9
+    assert len(list(own_tmp.iterdir())) == 1
+    assert scratch.sweep() == 1
+    assert list(own_tmp.iterdir()) == []
+
+
+def test_links_and_folders_half_made_are_left_alone(own_tmp: Path) -> None:
+    target = own_tmp / "target"
+    target.mkdir()
+    (own_tmp / "neontest-run-link").symlink_to(target)
+    (own_tmp / "new-neontest-run-x").mkdir()
+    assert scratch.sweep() == 0
+    os.utime(own_tmp / "new-neontest-run-x", (0, 0))
+    assert scratch.sweep() == 1
+    assert target.is_dir()
