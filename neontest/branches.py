@@ -278,10 +278,9 @@ def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: 
     """What loading the project changed: in the schema, and in the version tables."""
     old, new = dict(was), dict(tables)
     moved = (
-        f"{name.removeprefix('public.')}: {', '.join(old.get(name, ())) or BASE}"
-        f" → {', '.join(new.get(name, ())) or BASE}"
-        for name in old | new
-        if sorted(old.get(name, ())) != sorted(new.get(name, ()))
+        f"{name.removeprefix('public.')}: {', '.join(one) or BASE} → {', '.join(other) or BASE}"
+        for name, one, other in ((name, old.get(name, ()), new.get(name, ())) for name in old | new)
+        if sorted(one) != sorted(other)
     )
     return (*(each.line() for each in diff(before, after)), *moved)
 

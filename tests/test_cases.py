@@ -5,7 +5,7 @@ database. `expect.toml` in each says how the run ends:
 
     exit_code = 1
     checks = ["upgrade-fails"]      ids of all findings, sorted
-    says = "does not exist"         optional: some finding tells this
+    says = "does not exist"         optional: some finding, note or problem tells this
     args = ["--mode", "whole"]      optional: more arguments
     needs = ["asyncpg"]             optional: modules without which the case cannot be run here
 """
@@ -132,7 +132,8 @@ def test_a_case_ends_as_it_says(
     findings = result.report["findings"]
     assert sorted({finding["check"] for finding in findings}) == expected["checks"], result.output
     assert result.exit_code == result.report["exit_code"] == expected["exit_code"], result.output
-    told = "\n".join(line for each in findings for line in (each["message"], *each.get("details", ())))
+    lines = [line for each in findings for line in (each["message"], *each.get("details", ()))]
+    told = "\n".join([*lines, *result.report["notes"], *(each["message"] for each in result.report["problems"])])
     assert expected.get("says", "") in told, result.output
     for branch in result.report["branches"]:
         assert (branch["deleted"], branch["proved"]) == (True, True), result.output

@@ -59,6 +59,8 @@ class Walker:
         self._guard = (guard[0] & 0xFFFFFFFF, guard[1] & 0xFFFFFFFF) if guard else None
         from alembic.script import ScriptDirectory
 
+        # Applications ask how they were started, to leave their upgrade to the command that does it.
+        sys.argv = ["flask", "db", "current"] if self._project["kind"] == "flask" else ["alembic", "current"]
         if self._project["kind"] == "flask":
             self._app = loading.flask_app()
         self.config = loading.config(self._project, urls, self._app)
