@@ -6,7 +6,6 @@ summary at the end of the tests names those that were seen.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -17,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from neontest.local.cluster import Cluster
 from tests.conftest import SCRUBBED, Ran
 from tests.migrate import pairs
-from tests.migrate.conftest import PASSWORD, Database, Files, Walked
+from tests.migrate.conftest import Database, Files, Walked
 from tests.migrate.pairs import PAIRS, NotBuilt, Pair
 
 FLASK_APP = """
@@ -41,7 +39,6 @@ TABLE = """op.create_table(
 )"""
 SHOP = ("a1", "b2", "c3")
 UP_DOWN_UP = ("upgrade", "downgrade", "upgrade")
-TOO_FEW_ROUNDS = "the local engine's SCRAM verifiers have one round, and pg8000's scramp >= 1.5 takes none below 4096"
 STATES = "SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum"
 CHECK = """
 import os, sqlalchemy as sa
@@ -140,13 +137,6 @@ def project(files, environment):
     return written(files, environment.pair, environment.python)
 
 
-@pytest.fixture(autouse=True)
-def passwords_as_neon_keeps_them(cluster: Cluster) -> None:
-    """With the 4096 rounds that Postgres itself makes of a password: pg8000 takes no fewer."""
-    with contextlib.closing(cluster.admin()) as admin, admin.cursor() as cursor:
-        cursor.execute("ALTER ROLE neondb_owner PASSWORD %s", (PASSWORD,))
-
-
 def written(files: Files, pair: Pair, python: Path) -> Files:
     """A new project with the very env.py that the pair's own `alembic init` or `flask db init` writes."""
     package, style = ("flask_migrate", "flask") if pair.flask else ("alembic", "generic")
@@ -219,9 +209,7 @@ def check_failures(walk: Walked) -> None:
     assert (visit.error.sqlstate, visit.error.line) == ("23505", 10)
 
 
-def test_neontest_run(environment, request):
-    if environment.pair.modules == ("pg8000",):
-        request.applymarker(pytest.mark.xfail(strict=True, reason=TOO_FEW_ROUNDS))
+def test_neontest_run(environment):
     ran = environment.run()
     assert ran.code == 0, ran.out + ran.err
     assert [len(walk.visits) for walk in ran.report.walks] == [3, 3, 3, 3]
