@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import Final
+
+from sqlalchemy.dialects import postgresql
 
 from neontest.postgres.diff import Difference
 
 DROP: Final[dict[str, str]] = {
-    "sequence": "DROP SEQUENCE",
-    "view": "DROP VIEW",
-    "materialized view": "DROP MATERIALIZED VIEW",
-    "function": "DROP FUNCTION",
-    "procedure": "DROP PROCEDURE",
-    "aggregate": "DROP AGGREGATE",
-    "enum": "DROP TYPE",
-    "domain": "DROP DOMAIN",
-    "composite type": "DROP TYPE",
-    "range type": "DROP TYPE",
-    "schema": "DROP SCHEMA",
-    "extension": "DROP EXTENSION",
-    "event trigger": "DROP EVENT TRIGGER",
-    "publication": "DROP PUBLICATION",
-    "statistics": "DROP STATISTICS",
+    "sequence": "SEQUENCE",
+    "view": "VIEW",
+    "materialized view": "MATERIALIZED VIEW",
+    "function": "FUNCTION",
+    "procedure": "PROCEDURE",
+    "enum": "TYPE",
+    "domain": "DOMAIN",
+    "composite type": "TYPE",
+    "range type": "TYPE",
+    "schema": "SCHEMA",
+    "extension": "EXTENSION",
+    "publication": "PUBLICATION",
 }
-DROP_ON: Final[dict[str, str]] = {
-    "trigger": "DROP TRIGGER",
-    "policy": "DROP POLICY",
-    "rule": "DROP RULE",
-}
+"""What lives in a schema or in the database, and the word for it after DROP."""
+DROP_ON: Final[dict[str, str]] = {"trigger": "TRIGGER", "policy": "POLICY", "rule": "RULE"}
 CONSTRAINT_TYPES: Final[dict[str, str]] = {
     "UNIQUE": "unique",
     "FOREIGN KEY": "foreignkey",
     "CHECK": "check",
     "PRIMARY KEY": "primary",
 }
+WHOLE_DATABASE: Final = frozenset({"schema", "extension", "publication"})
+
+_preparer: Final = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
+_PART: Final = re.compile(r'"(?:[^"]|"")*"|[^."]+')
 
 
 def mending(difference: Difference) -> str | None:
@@ -46,65 +46,73 @@ def mending(difference: Difference) -> str | None:
     return None
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes it anywhere."""
-    return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'
+def bare(name: str) -> str:
+    """A name without the quotes that snapshots write around odd ones."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') and name.endswith('"') else name
 
 
-def execute(sql: str) -> str:
-    return f"op.execute({sql!r})"
+def sql(name: str) -> str:
+    """A name, or a qualified one, as SQL takes it: odd names and key words in quotes."""
+    return ".".join(_preparer.quote(bare(part)) for part in _PART.findall(name))
 
 
-def place(difference: Difference) -> tuple[str, str]:
-    """Table name and the `schema=` argument, for what lives on a relation."""
-    schema, _, relation = difference.on.rpartition(".")
-    return relation.strip('"'), "" if schema in ("", "public") else f", schema={schema.strip(chr(34))!r}"
+def execute(statement: str) -> str:
+    return f"op.execute({statement!r})"
+
+
+def table(difference: Difference) -> tuple[str, str]:
+    """Name and `schema=` argument of the table that a difference is on."""
+    schema, name = ["", "", *_PART.findall(difference.on)][-2:]
+    return bare(name), in_schema(schema)
+
+
+def in_schema(schema: str) -> str:
+    return "" if bare(schema) in ("", "public") else f", schema={bare(schema)!r}"
 
 
 def drop(difference: Difference) -> str | None:
-    table, schema = place(difference)
-    makers: dict[str, Callable[[], str]] = {
-        "table": lambda: f"op.drop_table({difference.name!r}{in_schema(difference)})",
-        "column": lambda: f"op.drop_column({table!r}, {difference.name!r}{schema})",
-        "index": lambda: f"op.drop_index({difference.name!r}, table_name={table!r}{schema})",
-        "constraint": lambda: (
-            f"op.drop_constraint({difference.name!r}, {table!r}{constraint_type(difference)}{schema})"
-        ),
-    }
-    if maker := makers.get(difference.kind):
-        return maker()
-    if verb := DROP_ON.get(difference.kind):
-        return execute(f"{verb} {quoted(difference.name)} ON {difference.on}")
-    if verb := DROP.get(difference.kind):
-        return execute(f"{verb} {qualified(difference)}")
+    """What would remove what was left behind."""
+    name, (on, schema) = bare(difference.name), table(difference)
+    match difference.kind:
+        case "table":
+            return f"op.drop_table({name!r}{in_schema(difference.on)})"
+        case "column":
+            return f"op.drop_column({on!r}, {name!r}{schema})"
+        case "index":
+            return f"op.drop_index({name!r}, table_name={on!r}{schema})"
+        case "constraint":
+            return f"op.drop_constraint({name!r}, {on!r}{constraint_type(difference)}{schema})"
+        case kind if kind in DROP_ON:
+            return execute(f"DROP {DROP_ON[kind]} {sql(difference.name)} ON {sql(difference.on)}")
+        case kind if kind in DROP:
+            return execute(f"DROP {DROP[kind]} {qualified(difference)}")
     return None
 
 
-def in_schema(difference: Difference) -> str:
-    return "" if difference.on in ("", "public") else f", schema={difference.on!r}"
-
-
 def qualified(difference: Difference) -> str:
-    """The name for DROP; a function's carries its arguments and is quoted already."""
-    name = difference.name if "(" in difference.name else quoted(difference.name)
-    return name if difference.on in ("", "public") else f"{quoted(difference.on)}.{name}"
+    """The name for DROP; a function's carries its argument types, which are SQL already."""
+    name, parenthesis, arguments = difference.name.partition("(")
+    full = sql(name) + parenthesis + arguments
+    if difference.kind in WHOLE_DATABASE or difference.on in ("", "public"):
+        return full
+    return f"{sql(difference.on)}.{full}"
 
 
 def constraint_type(difference: Difference) -> str:
     definition = fact(difference, "definition") or ""
-    kind = next((alembic for sql, alembic in CONSTRAINT_TYPES.items() if definition.startswith(sql)), None)
+    kind = next((alembic for words, alembic in CONSTRAINT_TYPES.items() if definition.startswith(words)), None)
     return f", type_={kind!r}" if kind else ""
 
 
 def create(difference: Difference) -> str | None:
-    """What would bring back a lost index or constraint, from its own definition."""
+    """What would bring back what was lost, from its own definition."""
     definition = fact(difference, "definition")
     if definition is None:
         return None
     if difference.kind in ("index", "trigger", "rule"):
         return execute(definition)
     if difference.kind == "constraint":
-        return execute(f"ALTER TABLE {difference.on} ADD CONSTRAINT {quoted(difference.name)} {definition}")
+        return execute(f"ALTER TABLE {sql(difference.on)} ADD CONSTRAINT {sql(difference.name)} {definition}")
     return None
 
 
