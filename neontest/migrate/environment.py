@@ -23,11 +23,23 @@ FIELDS: Final = ("url", "host", "port", "user", "password", "database", "sslmode
 DRIVERS: Final = ("psycopg2", "psycopg", "asyncpg", "pg8000")
 """In the order in which they are chosen where the project names none."""
 
-_SECRET = re.compile(
-    r"(?:NEON_API_KEY|NEONTEST_.*(?:KEY|TOKEN|SECRET|PASSWORD).*"
-    r"|GITHUB_TOKEN|GH_TOKEN|GITHUB_PAT|GH_ENTERPRISE_TOKEN|GITHUB_ENTERPRISE_TOKEN"
-    r"|ACTIONS_.*TOKEN.*|INPUT_.*(?:KEY|TOKEN|SECRET|PASSWORD).*)"
+_OURS: Final = re.compile(
+    # What neontest itself was given to work with, as variables or as the inputs of an action.
+    r"NEON_API_KEY|(?:NEONTEST|INPUT)_.*(?:KEY|TOKEN|SECRET|PASSWORD).*"
+    # Whoever has GitHub's may write to the repository.
+    r"|(?:GITHUB|GH)_(?:ENTERPRISE_)?(?:TOKEN|PAT)"
+    # What a CI service hands to every job unasked: it opens caches, artifacts, registries, and clouds that trust it.
+    r"|ACTIONS_.*TOKEN.*|CI_JOB_TOKEN|CI_JOB_JWT.*|SYSTEM_ACCESSTOKEN|BUILDKITE_AGENT_ACCESS_TOKEN"
+    r"|CIRCLE_OIDC_TOKEN.*|BITBUCKET_STEP_OIDC_TOKEN"
+    # The files by which a step changes the steps after it, such as the clean-up that has the key again
+    # (https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands, 2026-11-22).
+    r"|GITHUB_(?:ENV|PATH|OUTPUT|STATE)"
+    # What serves to publish and nothing else. What also installs (NPM_TOKEN, PIP_INDEX_URL, UV_INDEX_*) stays.
+    r"|PYPI_(?:API_)?TOKEN|TWINE_.*|UV_PUBLISH_.*|POETRY_PYPI_TOKEN_.*|FLIT_PASSWORD|HATCH_INDEX_AUTH"
 )
+"""Variables that the project's code does not get. It is the pull request's code, and this is what neontest's own work,
+or the CI service, brings along. Everything else is the project's: a workflow that sets AWS_SECRET_ACCESS_KEY or
+MY_TOKEN meant its tests to have it; one that wants them to have GitHub's token gives that another name."""
 _MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE", "PGCHANNELBINDING", "PGOPTIONS")
 """libpq's variables that would lead elsewhere than the branch's URL does, or contradict it."""
 _ENV_LINE = re.compile(r"""^\s*(?:export\s+)?(\w+)\s*=\s*["']?([^"'\s]+)""", re.MULTILINE)
@@ -91,8 +103,8 @@ class UrlForms:
 
 
 def stripped(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what only neontest may use: keys of Neon and tokens of GitHub."""
-    return {name: value for name, value in environ.items() if not _SECRET.fullmatch(name)}
+    """The environment without Neon's key, and the tokens of GitHub, of CI services and for publishing."""
+    return {name: value for name, value in environ.items() if not _OURS.fullmatch(name)}
 
 
 def named_driver(url: str | None) -> str | None:
