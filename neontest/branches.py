@@ -166,6 +166,7 @@ class Branches:
             loaded=loaded, before=before, schema=schema,
             load_changes=load_changes(before, schema, tables, version_tables(connection)),
             start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
+            remedy=ground.local.missing_extension if ground.local else no_remedy,
         )  # fmt: skip
         self._trials.append(trial)
         return trial
@@ -283,6 +284,11 @@ def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: 
         if sorted(one) != sorted(other)
     )
     return (*(each.line() for each in diff(before, after)), *moved)
+
+
+def no_remedy(extension: str) -> str | None:
+    """Neon lists what it has: https://neon.com/docs/extensions/pg-extensions (2026-11)."""
+    return f"Neon may not have {extension}, or not for this version of Postgres: see its list of extensions"
 
 
 def user() -> str:

@@ -4,6 +4,7 @@ NeontestError                       exit code
 ├── UsageError                      2   an argument, a setting or the project's files are wrong
 │   └── ConfigError                 2   an unknown key or a bad value in `[tool.neontest]`
 ├── CouldNotTest                    3   nothing is known about the migrations
+│   ├── Defect                      3   an exception that neontest did not foresee
 │   ├── DatabaseError               3   a database that neontest itself uses did not answer as it should
 │   ├── DeadlineExceeded            3   the run, a visit or a wait took too long
 │   ├── UnknownRevision             3   the parent is at a revision that no file here has
@@ -58,6 +59,13 @@ class ConfigError(UsageError):
 
 class CouldNotTest(NeontestError):
     exit_code = 3
+
+
+class Defect(CouldNotTest):
+    """Nobody foresaw it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="please report it, with the traceback; your migrations may be fine")
 
 
 class DatabaseError(CouldNotTest):

@@ -85,6 +85,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
     sql: str | None = None
     sqlstate: str | None = None
+    hint: str | None = None
+    """What to do, where the place where it ran is the reason."""
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import msgspec
 from neontest import checks
 from neontest.acting import Acting
 from neontest.config import Settings
-from neontest.errors import BranchLeftBehind, NeontestError, Stopped
+from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, ground, known, parent_start, planned_start
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
@@ -69,6 +70,9 @@ def run(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Tal
             work(job, settings, environ, stop, talk)
         except NeontestError as error:
             job.problems.append(error)
+        except Exception as error:  # noqa: BLE001 -- told like everything else, once the branches are given back
+            talk.show(job.redactor.text(traceback.format_exc()))
+            job.problems.append(Defect(f"a defect in neontest: {type(error).__name__}: {error}"))
     return concluded(job, settings.fail_on)
 
 

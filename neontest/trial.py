@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -14,8 +16,12 @@ from neontest.postgres.connect import Connection
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader
-from neontest.record import Direction, Visit
+from neontest.record import Direction, Failure, Visit
 from neontest.stop import Deadline
+
+CREATE_EXTENSION: Final = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)', re.IGNORECASE)
+EXTENSION_MISSING: Final = ("0A000", "58P01")
+"""feature_not_supported, undefined_file: what Postgres answers for an extension that is not installed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +44,8 @@ class Trial:
     """What loading the project changed in the schema and in the version tables, a line each."""
     visit_seconds: float
     deadline: Deadline
+    remedy: Callable[[str], str | None]
+    """What to do about an extension that the branch's server does not have."""
 
     def visit(self, direction: Direction, to: str) -> Visit:
         """Run env.py anew, with a new connection, and read the schema afterwards."""
@@ -51,11 +59,20 @@ class Trial:
 
     def seen(self, visit: Visit) -> Visit:
         """The visit with what it did to the schema, which is read again."""
+        if visit.error is not None:
+            visit = msgspec.structs.replace(visit, error=self.advised(visit.error))
         before, self.schema = self.schema, self.reader.snapshot()
         if before is self.schema:
             return visit
         changes = tuple(each.line() for each in diff(before, self.schema))
         return msgspec.structs.replace(visit, schema_changes=changes)
+
+    def advised(self, failure: Failure) -> Failure:
+        """The failure with a hint, where an extension is missing."""
+        wanted = CREATE_EXTENSION.search(failure.sql or "")
+        if wanted is None or failure.sqlstate not in EXTENSION_MISSING:
+            return failure
+        return msgspec.structs.replace(failure, hint=self.remedy(wanted[1]))
 
     def close(self) -> None:
         """End the worker and the connection; the lease is given back elsewhere."""

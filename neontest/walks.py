@@ -66,8 +66,14 @@ def failure_finding(
     details = [failure.message] if failure.message else []
     if failure.sql:
         details.append(f"in: {' '.join(failure.sql.split())[:300]}")
-    return make(message=message.format(name=f"revision {at}" if at else name(record, walk)), revision=at, file=file,
-                line=line, details=tuple(details))  # fmt: skip
+    return make(
+        message=message.format(name=f"revision {at}" if at else name(record, walk)),
+        revision=at,
+        file=file,
+        line=line,
+        details=tuple(details),
+        hint=failure.hint,
+    )
 
 
 def once(findings: Iterable[Finding]) -> Iterator[Finding]:

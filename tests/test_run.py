@@ -365,3 +365,12 @@ def test_kill_leaves_nothing_after_the_next_commands_sweep(
         assert not list((folder).glob("ledger/*.json"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_missing_extension_comes_with_its_remedy(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--no-tests", cwd=project(('CREATE EXTENSION "no-such-thing"', "pass")))
+    assert ran.checks == ["upgrade-fails"]
+    hint = ran.report.findings[0].hint
+    assert hint is not None
+    assert "has no extension no-such-thing" in hint
+    assert hint in ran.out

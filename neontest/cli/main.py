@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import traceback
 from typing import Any, Final
 
 import click
 
 import neontest
 import neontest.cli
-from neontest.errors import NeontestError, Stopped
+from neontest.errors import Defect, NeontestError, Stopped
 
 NOT_COMMANDS: Final = frozenset({"main", "options", "signals", "progress"})
 ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "explain", "config")
@@ -74,6 +75,12 @@ def run(args: list[str] | None = None) -> int:
         # The reader of our output went away, such as `| head`: nothing is left to tell it.
         sys.stdout = None
         return 141
+    except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
+        from neontest.redact import Redactor
+
+        click.echo(Redactor().text(traceback.format_exc()), err=True)
+        complain(Defect(f"a defect in neontest: {type(error).__name__}"))
+        return 3
     return result if isinstance(result, int) else 0
 
 

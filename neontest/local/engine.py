@@ -20,6 +20,7 @@ from neontest.local import identity
 from neontest.local.app import App
 from neontest.local.binaries import Binaries
 from neontest.local.cluster import Clusters
+from neontest.local.extensions import missing_extension_hint
 from neontest.local.held import Held
 from neontest.local.listener import Listener
 from neontest.local.moments import now
@@ -106,6 +107,10 @@ class LocalNeon:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ends.close()
+
+    def missing_extension(self, name: str) -> str:
+        """What to do about an extension that this Postgres does not have, in one sentence."""
+        return missing_extension_hint(self._binaries, name)
 
     def keep(self, branch_id: str, expires_at: datetime, url: str) -> Path:
         """Let a branch's server run on after our end, until a sweep after `expires_at`.
