@@ -87,21 +87,19 @@ def build(pair: Pair, folder: Path) -> Path:
     with (folder / f"{pair}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
-            _make(place, find(pair.python), folder / "seeds")
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--retries", "1"]
-            _run([*pip, "--no-compile", "--prefer-binary", *pair.requirements])
+            seeds = {"VIRTUALENV_OVERRIDE_APP_DATA": str(folder / "seeds")}  # an option would still touch the home
+            make = [sys.executable, "-m", "virtualenv", "--quiet", "--clear", "--python", str(find(pair.python))]
+            make += ["--no-periodic-update", "--symlink-app-data", "--no-setuptools", "--no-wheel", str(place)]
+            _run(make, seeds)
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--retries", "2"]
+            # SQLAlchemy 1.3 has no wheels for today's Python; its C extensions, which do not matter, want a compiler.
+            _run([*pip, "--no-compile", "--prefer-binary", *pair.requirements], {"DISABLE_SQLALCHEMY_CEXT": "1"})
             finished.touch()
     return python
 
 
-def _make(place: Path, base: Path, seeds: Path) -> None:
-    words = [sys.executable, "-m", "virtualenv", "--quiet", "--python", str(base), "--app-data", str(seeds)]
-    _run([*words, "--clear", "--no-periodic-update", "--symlink-app-data", "--no-setuptools", "--no-wheel", str(place)])
-
-
-def _run(words: list[str]) -> None:
-    # SQLAlchemy 1.3 has no wheels for today's Python: its C extensions, which do not matter here, need a compiler.
-    settings = {"DISABLE_SQLALCHEMY_CEXT": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+def _run(words: list[str], settings: dict[str, str]) -> None:
+    settings = settings | {"PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     try:
         done = subprocess.run(
