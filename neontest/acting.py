@@ -18,7 +18,7 @@ from neontest.postgres.diff import diff
 from neontest.record import History, SuiteResult, Walk
 from neontest.redact import Redactor
 from neontest.trial import Trial, failed
-from neontest.walking import Stairway, whole
+from neontest.walking import THREE, Stairway, whole
 
 
 class Acting:
@@ -130,7 +130,9 @@ class Acting:
 
     def _stairway(self, branches: Branches, trial: Trial | None) -> Stairway:
         """Walk each pending revision; the record has the walks even if it ends early."""
-        stairway = Stairway(self._fresh, talk=self.context.talk)
+        # What only works in the connection of its upgrade is found by a whole walk down, else step by step.
+        isolate = not any(walk.kind == "whole" and len(walk.visits) == len(THREE) for walk in self._walks)
+        stairway = Stairway(self._fresh, isolate=isolate, talk=self.context.talk)
         if trial is not None:
             stairway.trial, stairway.fit = trial, True
         with self._timed("stairway"):

@@ -224,7 +224,8 @@ class Branches:
         for trial in self._trials:
             with suppress(Exception):
                 trial.connection.close()
-        self._context.talk.say("giving the branch back")
+        with suppress(Exception):
+            self._context.talk.say("giving the branch back")
         given = self._leases.give_back_all(STOPPED_BUDGET if stopped else BUDGET)
         for each in given:
             self._ended(each)

@@ -73,7 +73,14 @@ def run(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Tal
         except Exception as error:  # noqa: BLE001 -- told like everything else, once the branches are given back
             talk.show(job.redactor.text(traceback.format_exc()))
             job.problems.append(Defect(f"a defect in neontest: {type(error).__name__}: {error}"))
-    return concluded(job, settings.fail_on)
+    with stop.shield():
+        return concluded(job, settings.fail_on)
+
+
+def cut_short(settings: Settings, error: Stopped) -> Report:
+    """The report of a run that was stopped before it took anything, or after it gave everything back."""
+    record = Record(engine=settings.engine, engine_why=settings.engine_why, project_id=settings.project_id or "")
+    return concluded(Job(record, problems=[error]), settings.fail_on)
 
 
 def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:

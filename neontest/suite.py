@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import deque
@@ -17,6 +19,8 @@ from neontest.stop import Deadline, Stop
 
 TAIL_LINES: Final = 60
 FAILURES_NAMED: Final = 50
+JUNIT_LIMIT: Final = 256 << 20
+"""Bytes."""
 
 
 def command(tests: str | Sequence[str] | None, python: Path) -> tuple[str, ...]:
@@ -111,11 +115,21 @@ def run_to_end(
     return "\n".join(tail), status, in_time
 
 
+def content(junit: Path) -> bytes:
+    """The file, which the tests could have replaced by anything: a link, a pipe that never ends."""
+    file = os.open(junit, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, "rb") as opened:
+        facts = os.fstat(opened.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > JUNIT_LIMIT:
+            raise ValueError("not a JUnit file")
+        return opened.read(JUNIT_LIMIT)
+
+
 def counts(junit: Path) -> dict[str, Any]:
     """The counts of a JUnit file as fields of SuiteResult; empty if there is no such file."""
     try:
-        root = ElementTree.parse(junit).getroot()  # noqa: S314 -- Python's expat bounds entity expansion
-    except (OSError, ElementTree.ParseError):
+        root = ElementTree.fromstring(content(junit))  # noqa: S314 -- Python's expat bounds entity expansion
+    except (OSError, ElementTree.ParseError, ValueError):
         return {}
     cases = list(root.iter("testcase"))
     kinds = [next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "") for case in cases]

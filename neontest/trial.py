@@ -52,10 +52,12 @@ class Trial:
         limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
         return self.seen(self.session.visit(direction, to, deadline=limit))
 
-    def stairway(self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool]) -> None:
-        """Drive the steps through one run of env.py; `after` gets each visit, and says whether to go on."""
+    def stairway(
+        self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool], *, isolate: bool
+    ) -> None:
+        """Drive the steps through one run of env.py, or one each; `after` gets each visit, says whether to go on."""
         limit = min(self.visit_seconds, max(0.1, self.deadline.left()))
-        self.session.stairway(steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)))
+        self.session.stairway(steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)), isolate=isolate)
 
     def seen(self, visit: Visit) -> Visit:
         """The visit with what it did to the schema, which is read again."""

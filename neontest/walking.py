@@ -78,12 +78,16 @@ def whole(trial: Trial, *, target: str, start: str, talk: Talk) -> tuple[Walk, b
 class Stairway:
     """Up, down and up again for each revision, on as many branches as it takes.
 
+    With `isolate`, each step has a run of env.py and a connection of its own, as a rollback would have; that takes its
+    time, and is for where no whole walk has shown that.
+
     A revision that leaves its branch unfit costs a fresh sibling, brought to that revision by upgrades only: so one bad
     revision never hides the next.
     """
 
-    def __init__(self, fresh: Callable[[Trial | None], Trial], *, talk: Talk) -> None:
+    def __init__(self, fresh: Callable[[Trial | None], Trial], *, isolate: bool, talk: Talk) -> None:
         self._fresh = fresh
+        self._isolate = isolate
         self._talk = talk
         self.walks: list[Walk] = []
         self.trial: Trial | None = None
@@ -135,7 +139,9 @@ class Stairway:
                 pace = Pace(trial, remaining[0])
             return self.fit
 
-        trial.stairway([(direction, revision) for revision, direction in product(revisions, THREE)], after)
+        trial.stairway(
+            [(direction, revision) for revision, direction in product(revisions, THREE)], after, isolate=self._isolate
+        )
         if (pace.visits and len(pace.visits) < 3) or (pace.visits and failed(pace.visits[-1])):
             self._stumbled(pace, remaining)
         return len(revisions) - len(remaining)

@@ -83,7 +83,7 @@ def once(findings: Iterable[Finding]) -> Iterator[Finding]:
     for finding in findings:
         if finding.revision in told_revisions:
             continue
-        if finding.revision is None and finding.details and told_details.issuperset(finding.details):
+        if finding.revision is None and told_revisions and told_details.issuperset(finding.details):
             continue
         if finding.revision is not None:
             told_revisions.add(finding.revision)

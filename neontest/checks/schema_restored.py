@@ -7,7 +7,7 @@ named, with the line that would mend it where that is known.
 A column that was dropped comes back as the last one: "column order only" is its own, lesser class (info), since no
 statement that names its columns can see it.
 
-What it cannot see: rows. A schema can come back with its values gone.
+What it cannot see: rows, since a schema can come back with its values gone; and roles, which belong to the cluster.
 """
 
 from __future__ import annotations

@@ -12,10 +12,14 @@ import click
 
 import neontest
 import neontest.cli
+from neontest.cli import output
 from neontest.errors import Defect, NeontestError, Stopped
 
-NOT_COMMANDS: Final = frozenset({"main", "options", "signals", "progress"})
+NOT_COMMANDS: Final = frozenset({"main", "options", "output", "progress", "secrecy", "signals"})
 ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "explain", "config")
+
+READER_GONE: Final = 141
+"""As shells count SIGPIPE: nobody reads the output, such as after `| head`."""
 
 
 class Commands(click.Group):
@@ -49,6 +53,7 @@ def neontest_group() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code; see the README for what each code means."""
+    output.forgive_encodings()
     sys.exit(run(args))
 
 
@@ -72,9 +77,8 @@ def run(args: list[str] | None = None) -> int:
         complain(error)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output went away, such as `| head`: nothing is left to tell it.
-        sys.stdout = None
-        return 141
+        output.silence(sys.stdout.fileno())
+        return READER_GONE
     except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
         from neontest.redact import Redactor
 

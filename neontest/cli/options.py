@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[F], F]
 
 
-def option(*names: str, env: str | None = None, **attributes: Any) -> Any:
+def option(*names: str, env: str | None = None, **attributes: Any) -> Callable[[F], F]:
     """A click option with its environment variable named in the help: NEONTEST_ and its name, unless given."""
     long = next(each for each in names if each.startswith("--")).split("/")[0]
     return click.option(
@@ -80,7 +80,7 @@ walk_options: Final = both(
         help="Walk all pending revisions at once, one by one, or both.  [default: both]",
     ),
     option("--heads", type=click.Choice(["one", "many"]), help="Are several heads meant?  [default: one]"),
-    click.option("--isolate", is_flag=True, default=None, help="One run of env.py for each step of the stairway."),
+    option("--isolate", is_flag=True, default=None, help="One run of env.py for each step of the stairway."),
     option("--from-revision", metavar="REV", help="Local: where the parent starts; `base` is empty."),
     option("--base", metavar="REF", help="Base branch: local parents start at its head.  [default: GITHUB_BASE_REF]"),
     option("--prepare", metavar="SQL|COMMAND", help="Local: a .sql file or command for the empty parent."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -10,11 +11,18 @@ from rich.status import Status
 from rich.text import Text
 
 
+class Quiet(Console):
+    """A console that falls silent when nobody reads it any more, such as after `| head`: the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Progress:
     """A `neontest.talk.Talk` on stderr."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console = Quiet(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._quiet = quiet
         self._verbose = verbose
         self._status: Status | None = None
@@ -41,7 +49,9 @@ class Progress:
 
     def show(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(Text(text))
+            # A full disk behind stderr is no reason to stop either.
+            with suppress(OSError, ValueError):
+                self._console.print(Text(text))
 
     def detail(self, text: str) -> None:
         if self._verbose:

@@ -167,8 +167,11 @@ class Session:
         *,
         step_seconds: float,
         after: Callable[[Visit], bool],
+        isolate: bool = False,
     ) -> None:
         """Walk `steps`, the revision to upgrade or to downgrade each, in one run of env.py with a commit after each.
+
+        With `isolate`, in a run of env.py and with a new connection each.
 
         `after` gets each visit when it is committed, while the worker waits; False ends the stairway, and so does a
         failed step, after which the rest may be walked by another call if the session is still `alive`.
@@ -181,7 +184,7 @@ class Session:
                 if not after(self._command(direction, to, Deadline(step_seconds, what=what))) or not self.alive:
                     return
             return
-        self._told("stairway", steps=[list(step) for step in steps], isolate=self._isolate)
+        self._told("stairway", steps=[list(step) for step in steps], isolate=isolate or self._isolate)
         for direction, name in steps:
             deadline = Deadline(step_seconds, what=f"{direction} {name}")
             visit = self._visited(direction, name, deadline, below=below)

@@ -57,13 +57,16 @@ class Walker:
         os.environ.update(environ)
         self._environ = environ
         self._guard = (guard[0] & 0xFFFFFFFF, guard[1] & 0xFFFFFFFF) if guard else None
-        from alembic.script import ScriptDirectory
-
         # Applications ask how they were started, to leave their upgrade to the command that does it.
         sys.argv = ["flask", "db", "current"] if self._project["kind"] == "flask" else ["alembic", "current"]
         if self._project["kind"] == "flask":
             self._app = loading.flask_app()
         self.config = loading.config(self._project, urls, self._app)
+        self._read_scripts()
+
+    def _read_scripts(self) -> None:
+        from alembic.script import ScriptDirectory
+
         self.script = ScriptDirectory.from_config(self.config)
 
     # -- one run of env.py
@@ -271,6 +274,8 @@ class Walker:
             return [to]
 
     def visit(self, direction: str, to: str) -> None:
+        # Read anew, as another `alembic` would: what an upgrade left in its module's variables, its rollback has not.
+        self._read_scripts()
         self.step = None
         began = time.perf_counter()
         unfinished = []

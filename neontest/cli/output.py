@@ -1,0 +1,38 @@
+"""Standard output that may be a closed pipe, a full disk, or unable to say everything."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def forgive_encodings() -> None:
+    """Let a terminal or a log that knows fewer characters show what it can."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def tell(text: str, *, err: bool = False) -> bool:
+    """Write the text; False if it could not be written. A reader who went away, such as `head`, has seen enough."""
+    stream = sys.stderr if err else sys.stdout
+    try:
+        click.echo(text, nl=False, file=stream, color=True)
+        stream.flush()
+    except BrokenPipeError:
+        silence(stream.fileno())
+    except OSError as error:
+        silence(stream.fileno())
+        if not err:
+            click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
+        return False
+    return True
+
+
+def silence(descriptor: int) -> None:
+    """Let what Python still flushes at its end go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
