@@ -162,7 +162,10 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         # A foreign key to a partitioned table is kept once more for each partition.
         " AND NOT (x.contype = 'f' AND x.conparentid <> 0"
         " AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = x.conparentid AND p.conrelid = x.conrelid))",
-        "x.conname",
+        # PostgreSQL 18 names a NOT NULL for its column; after a rename, an equal schema would have another name.
+        "CASE WHEN x.contype = 'n' AND x.conname ~ '_not_null[0-9]*$' THEN 'not null '"
+        " || (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = x.conrelid AND a.attnum = x.conkey[1])"
+        " ELSE x.conname END",
         {
             "definition": "pg_get_constraintdef(x.oid)",
             "inherited": flag("x.coninhcount > 0"),

@@ -56,6 +56,15 @@ def test_a_column_that_goes_and_comes_back_last_is_no_difference(database: Any) 
     assert database.reader.snapshot() == first
 
 
+def test_a_not_null_that_goes_and_comes_back_after_a_rename_is_no_difference(database: Any) -> None:
+    database.run("CREATE TABLE t (a integer NOT NULL); ALTER TABLE t RENAME a TO b")
+    first = database.reader.snapshot()
+    database.run("ALTER TABLE t ALTER b DROP NOT NULL")
+    assert lines(first, database.reader.snapshot()) == ["column t.b: no longer not null"]
+    database.run("ALTER TABLE t ALTER b SET NOT NULL")
+    assert lines(first, database.reader.snapshot()) == []
+
+
 def test_the_renaming_of_a_role_is_seen(database: Any, server: Any) -> None:
     server.run("CREATE ROLE early")
     try:
