@@ -31,7 +31,7 @@ from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
-from neontest.trial import Trial, result
+from neontest.trial import Trial, guarding, result
 
 KEPT: Final = timedelta(hours=24)
 STOPPED_BUDGET: Final = 5.5
@@ -73,6 +73,7 @@ class Sessions:
             x_arguments=settings.x,
             isolate=settings.isolate,
             commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
+            other_databases=settings.other_databases,
             stop=self._context.stop,
             log=lambda line: self._context.talk.detail(self._redactor.text(line)),
         )
@@ -153,7 +154,8 @@ class Branches:
         context.talk.say("loading the project")
         limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
         try:
-            loaded = session.open(url, environ, guard=guard, deadline=limit)
+            with guarding(connection):
+                loaded = session.open(url, environ, guard=guard, deadline=limit)
         except NeontestError:
             with suppress(NeontestError):
                 self._note(load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection)))

@@ -59,6 +59,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     env: dict[str, str] = {}
     files: dict[str, str] = {}
     commands: Commands | None = None
+    other_databases: Literal["refuse", "allow"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,8 @@ class Settings:
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     commands: Commands | None = None
+    other_databases: Literal["refuse", "allow"] = "refuse"
+    """What to do when the project connects to a Postgres that is not the branch while it is loaded or migrated."""
     sources: Mapping[str, Source] = field(default_factory=dict, compare=False)
     """Where each value came from, by the field's name."""
 

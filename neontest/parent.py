@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from neontest.branches import Sessions
@@ -12,7 +13,7 @@ from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
 from neontest.suite import run_to_end
-from neontest.trial import failed
+from neontest.trial import failed, guarding
 
 
 def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> None:
@@ -38,8 +39,7 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
 def upgrade_parent(
     context: Context, session: Session, url: str, environ: dict[str, str], start: tuple[str, ...]
 ) -> None:
-    connection = connect_when_ready(url, context.deadline, context.stop)
-    try:
+    with closing(connect_when_ready(url, context.deadline, context.stop)) as connection, guarding(connection):
         limit = context.deadline.sooner(context.settings.visit_timeout, what="preparing the parent")
         session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
         for revision in start:
@@ -51,8 +51,6 @@ def upgrade_parent(
                     f"the local parent could not be upgraded to {revision}: {why}",
                     hint="start lower with --from-revision, or prepare the empty parent with --prepare",
                 )
-    finally:
-        connection.close()
 
 
 def fill(context: Context, what: str, how: str, environment: Mapping[str, str], url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import selectors
 import shutil
 import signal
@@ -26,6 +27,8 @@ _LINE: Final = 1 << 20
 GUARD: Final = 'exec 3<&0; ( (read _ <&3; kill -KILL 0) & ); exec "$@" 3<&- </dev/null'
 """Starts a command beside a watchman: when the pipe that is their standard input ends, since its owner closed it or
 died, the whole process group is killed. The command itself has no standard input, and no watchman for a child."""
+MARK: Final = "NEONTEST_MARK"
+"""The variable by which a process that left its group is known as a child's."""
 FIRST_FREE: Final = 10
 """The lowest descriptor that a child may inherit: the shell uses those below."""
 
@@ -34,7 +37,7 @@ class Child:
     """One process and its process group, which end with this process; every line that it prints goes to `log`.
 
     A session of its own leaves it no terminal to ask questions on. What it forked may outlive it and hold its pipes:
-    the end is the process's exit, and then the whole group is killed.
+    the end is the process's exit, and then the whole group is killed; on Linux also what had left the group.
 
     Raises:
         FileNotFoundError, PermissionError: there is no such program.
@@ -53,13 +56,14 @@ class Child:
         assert all(number >= FIRST_FREE for number in pass_fds)
         check_program(command[0], cwd=cwd, environ=environ)
         self._stop, self._log = stop, log
+        self._mark = secrets.token_hex(16)
         leash, self._leash = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         try:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", GUARD, "neontest-guard", *command],
                 cwd=cwd,
-                env=dict(environ),
+                env={**environ, MARK: environ.get(MARK, "") + self._mark},  # a neontest's in a neontest: both
                 stdin=leash,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -103,6 +107,7 @@ class Child:
             status = self._process.wait()
             if not self._ended:
                 self._ended = True
+                end_marked(self._mark.encode())
                 with contextlib.suppress(BrokenPipeError):
                     os.write(self._wake_write, b"!")
                 self._drain.join(2)
@@ -160,6 +165,29 @@ class Child:
     def _say(self, line: bytes) -> None:
         if line:
             self._log(line.decode("utf-8", "replace").rstrip("\r"))
+
+
+def end_marked(mark: bytes) -> None:
+    """Kill this user's processes that were started with `mark` in their environment; nothing where there is no /proc.
+
+    A process that was started with an environment of its own, or has become another user's, is not found.
+    """
+    end = time.monotonic() + 2
+    while (found := marked(mark)) and time.monotonic() < end:
+        for number in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def marked(mark: bytes) -> list[int]:
+    """The ids of such processes, dead ones left out."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.geteuid() and mark in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
 
 
 def check_program(program: str, *, cwd: Path, environ: Mapping[str, str]) -> None:

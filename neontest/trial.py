@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
+from neontest.errors import DatabaseError, WrongDatabase
 from neontest.lease.lease import Lease
 from neontest.migrate.session import Loaded, Session
-from neontest.postgres.connect import Connection
+from neontest.postgres.connect import Connection, alive
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader
@@ -50,14 +52,18 @@ class Trial:
     def visit(self, direction: Direction, to: str) -> Visit:
         """Run env.py anew, with a new connection, and read the schema afterwards."""
         limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
-        return self.seen(self.session.visit(direction, to, deadline=limit))
+        with guarding(self.connection):
+            return self.seen(self.session.visit(direction, to, deadline=limit))
 
     def stairway(
         self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool], *, isolate: bool
     ) -> None:
         """Drive the steps through one run of env.py, or one each; `after` gets each visit, says whether to go on."""
         limit = min(self.visit_seconds, max(0.1, self.deadline.left()))
-        self.session.stairway(steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)), isolate=isolate)
+        with guarding(self.connection):
+            self.session.stairway(
+                steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)), isolate=isolate
+            )
 
     def seen(self, visit: Visit) -> Visit:
         """The visit with what it did to the schema, which is read again."""
@@ -80,6 +86,20 @@ class Trial:
         """End the worker and the connection; the lease is given back elsewhere."""
         self.session.close()
         self.connection.close()
+
+
+@contextmanager
+def guarding(connection: Connection) -> Iterator[None]:
+    """Say so where all that is wrong is that `connection`, whose lock the project has to see, has ended."""
+    try:
+        yield
+    except (WrongDatabase, DatabaseError) as error:
+        if alive(connection):
+            raise
+        raise DatabaseError(
+            "neontest's own connection to the branch was ended, by the migration or by the server",
+            hint="a migration that ends other connections has to spare those whose application_name is neontest",
+        ) from error
 
 
 def failed(visit: Visit) -> bool:

@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
 cli everything."""
 
 TOP = {"run", "acting", "branches", "ground", "parent", "trial", "walking", "cli", "__main__", "__init__"}
-WORKER = ("migrate/worker", "migrate/walker", "migrate/watch", "migrate/loading")
+WORKER = ("migrate/worker", "migrate/walker", "migrate/watch", "migrate/guard", "migrate/loading")
 """What runs in the project's interpreter: a program of its own."""
 
 

@@ -81,6 +81,11 @@ walk_options: Final = both(
     ),
     option("--heads", type=click.Choice(["one", "many"]), help="Are several heads meant?  [default: one]"),
     option("--isolate", is_flag=True, default=None, help="One run of env.py for each step of the stairway."),
+    option(
+        "--other-databases",
+        type=click.Choice(["refuse", "allow"]),
+        help="May migrations use another Postgres than the branch?  [default: refuse]",
+    ),
     option("--from-revision", metavar="REV", help="Local: where the parent starts; `base` is empty."),
     option("--base", metavar="REF", help="Base branch: local parents start at its head.  [default: GITHUB_BASE_REF]"),
     option("--prepare", metavar="SQL|COMMAND", help="Local: a .sql file or command for the empty parent."),

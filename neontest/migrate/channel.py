@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from neontest.errors import WorkerError
+from neontest.migrate import reports
 from neontest.process import FIRST_FREE, Child, how_it_ended
 from neontest.stop import Deadline, Stop
 
 _POLL: Final = 0.1
 """Seconds between two looks whether a silent worker still lives."""
+_LINE: Final = 32 << 20
+"""Bytes of the longest report: the history of a very large project has a few million."""
 
 
 class Ended(Exception):
@@ -52,8 +55,9 @@ class Channel:
         commands, self._commands = high_pipe()
         self._reports, reports = high_pipe()
         os.set_blocking(self._reports, False)
-        self._held = b""
+        self._held = bytearray()
         self._lines: list[bytes] = []
+        self._cancelled = False
         self.alive = True
         try:
             self._child = Child(
@@ -74,24 +78,28 @@ class Channel:
     def send(self, what: str, **facts: Any) -> None:
         """Give a command. One that nobody reads any more is found out at the next `receive`."""
         line = (json.dumps({**facts, "do": what}) + "\n").encode()
+        self._cancelled = self._cancelled or what == "cancel"
         with contextlib.suppress(OSError):
             while line and self.alive:
                 line = line[os.write(self._commands, line) :]
 
-    def receive(self, deadline: Deadline) -> dict[str, Any]:
+    def receive(self, deadline: Deadline) -> reports.Report:
         """The next report.
 
         Raises:
             Ended: there will be none.
             TimeUp: the deadline passed.
             Stopped: a signal asked to stop.
+            WorkerError: something else than the worker has written there; it is ended.
         """
         while True:
             while not self._lines:
                 self._wait(deadline)
-            with contextlib.suppress(ValueError):  # a line that an interrupt cut short
-                facts: dict[str, Any] = json.loads(self._lines.pop(0))
-                return facts
+            try:
+                return reports.read(self._lines.pop(0))
+            except ValueError as error:
+                if not self._cancelled:  # an interrupt cuts a line short
+                    raise self._foreign(str(error)) from None
 
     def _wait(self, deadline: Deadline) -> None:
         """Take what is there, or wait a little for it; what is there counts even when the deadline has passed."""
@@ -115,9 +123,22 @@ class Channel:
             data = os.read(self._reports, 1 << 20)
         except BlockingIOError:
             return False
-        *lines, self._held = (self._held + data).split(b"\n")
-        self._lines.extend(lines)
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._held) + lines[0]
+            self._held.clear()
+            self._lines.extend(lines)
+        self._held += rest
+        if len(self._held) > _LINE:
+            raise self._foreign(f"a line of more than {_LINE >> 20} MiB")
         return bool(data)
+
+    def _foreign(self, what: str) -> WorkerError:
+        self.kill()
+        return WorkerError(
+            f"the project wrote on neontest's own channel: {what}",
+            hint="it writes to, or closes, files that it did not open: look for os.write and os.closerange",
+        )
 
     def close(self) -> int:
         """Ask the worker to end, then make it; returns its exit status."""

@@ -1,15 +1,103 @@
-"""What a worker reports, as the record has it; secrets hidden."""
+"""What a worker reports, checked and as the record has it: its process is the project's, which may write there too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
-from neontest.errors import WorkerError, WrongDatabase
-from neontest.record import Failure, Revision, Statement
+import msgspec
 
-Facts = Mapping[str, Any]
+from neontest.errors import WorkerError
+from neontest.errors import WrongDatabase as WrongDatabaseError
+from neontest.record import Direction, Failure, Revision, Statement
+
 Hide = Callable[[str], str]
+Said = TypeVar("Said", Statement, Failure)
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Path = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]+\Z")]
+Heads = tuple[tuple[str, ...], ...]
+MOST: Final = 10_000
+"""Statements of a visit, and notes of a session, that are kept; the worker reports fewer."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="is", tag="hello"):
+    python: str
+    alembic: str
+    sqlalchemy: str
+    drivers: tuple[str, ...]
+
+
+class Loaded(msgspec.Struct, frozen=True, tag_field="is", tag="loaded"):
+    current: Heads
+    revisions: tuple[Revision, ...]
+    locations: tuple[Path, ...]
+
+
+class Step(msgspec.Struct, frozen=True, tag_field="is", tag="step"):
+    direction: Direction
+    revision: str
+
+
+class Ran(msgspec.Struct, frozen=True, tag_field="is", tag="statement"):
+    statement: Statement
+
+
+class Visited(msgspec.Struct, frozen=True, tag_field="is", tag="visited"):
+    direction: Direction
+    from_: tuple[str, ...] | None = msgspec.field(name="from")
+    to: tuple[str, ...] | None
+    seconds: Seconds
+    moved: bool
+    error: Failure | None
+
+
+class Current(msgspec.Struct, frozen=True, tag_field="is", tag="current"):
+    current: Heads
+
+
+class Running(msgspec.Struct, frozen=True, tag_field="is", tag="running"):
+    statement: Statement | None
+
+
+class Note(msgspec.Struct, frozen=True, tag_field="is", tag="note"):
+    text: str
+
+
+class WrongDatabase(msgspec.Struct, frozen=True, tag_field="is", tag="wrong-database"):
+    host: str | None
+    port: int | None
+    database: str | None
+    early: bool
+    """It was refused before its first statement."""
+
+
+class Unloadable(Failure, frozen=True, kw_only=True):
+    missing: str | None = None
+    """The module that the interpreter has not."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag_field="is", tag="failed"):
+    error: Unloadable
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="is", tag="done"):
+    pass
+
+
+Report = Hello | Loaded | Step | Ran | Visited | Current | Running | Note | WrongDatabase | Failed | Done
+_decoder: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
+
+
+def read(line: bytes) -> Report:
+    """One line of the worker's.
+
+    Raises:
+        ValueError: it is none, whatever it is.
+    """
+    try:
+        return _decoder.decode(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 class Trail:
@@ -33,44 +121,20 @@ class Trail:
         )
 
 
-def statement(facts: Facts, hide: Hide) -> Statement:
-    return Statement(sql=hide(facts["sql"]), seconds=facts["seconds"], file=facts["file"], line=facts["line"])
+def hidden(said: Said, hide: Hide) -> Said:
+    """The same with its secrets hidden."""
+    texts = {name: value for name, value in msgspec.structs.asdict(said).items() if isinstance(value, str)}
+    return msgspec.structs.replace(said, **{name: hide(value) for name, value in texts.items()})
 
 
-def failure(facts: Facts, hide: Hide) -> Failure:
-    return Failure(
-        message=hide(facts["message"]),
-        kind=facts["kind"],
-        revision=facts.get("revision"),
-        file=facts.get("file"),
-        line=facts.get("line"),
-        sql=hide(facts["sql"]) if facts.get("sql") else None,
-        sqlstate=facts.get("sqlstate"),
-    )
-
-
-def revision(facts: Facts) -> Revision:
-    return Revision(
-        id=facts["id"],
-        down=tuple(facts["down"]),
-        depends_on=tuple(facts["depends_on"]),
-        labels=tuple(facts["labels"]),
-        message=facts["message"],
-        file=facts["file"],
-        upgrade_line=facts["upgrade_line"],
-        downgrade_line=facts["downgrade_line"],
-    )
-
-
-def unloadable(facts: Facts, hide: Hide, python: object) -> WorkerError:
+def unloadable(facts: Unloadable, hide: Hide, python: object) -> WorkerError:
     """Why there can be no visits."""
-    missing = facts.get("missing")
-    if missing:
+    failed = hidden(facts, hide)
+    if facts.missing:
         return WorkerError(
-            f"{python} has no {missing}",
-            hint=f"install {missing} there, or name the project's interpreter with --python",
+            f"{python} has no {facts.missing}",
+            hint=f"install {facts.missing} there, or name the project's interpreter with --python",
         )
-    failed = failure(facts, hide)
     where = f" ({failed.file}:{failed.line})" if failed.file else ""
     return WorkerError(
         f"the project does not load: {failed.kind}: {failed.message}{where}",
@@ -78,9 +142,15 @@ def unloadable(facts: Facts, hide: Hide, python: object) -> WorkerError:
     )
 
 
-def wrong_database(facts: Facts) -> WrongDatabase:
-    where = f"{facts['host'] or 'a local socket'}/{facts['database'] or ''}"
-    return WrongDatabase(
-        f"the project connects to {where}, not to the branch; nothing was migrated",
-        hint='say where it reads its URL: [tool.neontest.env] with NAME = "{url}", or [tool.neontest.files]',
+def wrong_database(report: WrongDatabase) -> WrongDatabaseError:
+    where = f"{report.host or 'a local socket'}/{report.database or ''}"
+    if not report.early:
+        return WrongDatabaseError(
+            f"env.py migrates {where}, not the branch; nothing was migrated there, but statements may have run before",
+            hint='say where it reads its URL: [tool.neontest.env] with NAME = "{url}", or [tool.neontest.files]',
+        )
+    return WrongDatabaseError(
+        f"the project connects to {where}, not to the branch; that was refused, and nothing was run there",
+        hint='say where it reads its URL: [tool.neontest.env] with NAME = "{url}", or [tool.neontest.files];'
+        ' if it is meant to use another database: other-databases = "allow"',
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -34,6 +34,9 @@ LONGEST_LINE: Final = 4096
 """Characters of a line of output that are logged."""
 CANCEL_SECONDS: Final = 2.0
 """How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
+ON_THE_WAY: Final = (reports.Running, reports.Ran, reports.Step, reports.Note)
+
+Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Session:
         x_arguments: Sequence[str] = (),
         isolate: bool = False,
         commands: Commands | None = None,
+        other_databases: Literal["refuse", "allow"] = "refuse",
         stop: Stop,
         log: Callable[[str], None],
     ) -> None:
@@ -69,8 +73,7 @@ class Session:
         self._secrets: tuple[str, ...] = ()
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
-        self.backends: set[int] = set()
-        """Process ids of the server's side of the connections that env.py handed over, to end what a kill left."""
+        self._others = other_databases == "allow"
         self.notes: list[str] = []
         command = [str(python), "-u", str(WORKER)]
         self._channel = Channel(command, cwd=project.cwd, environ=environ, stop=stop, log=self._logged)
@@ -99,13 +102,13 @@ class Session:
             WorkerError: it does not start, or has no Alembic.
         """
         if self._interpreter is None:
-            found = self._answer(self._began, "hello")
+            found = self._answer(self._began, reports.Hello)
             self._interpreter = Interpreter(
                 python=self.python,
-                version=found["python"],
-                alembic=found["alembic"],
-                sqlalchemy=found["sqlalchemy"],
-                drivers=tuple(found["drivers"]),
+                version=found.python,
+                alembic=found.alembic,
+                sqlalchemy=found.sqlalchemy,
+                drivers=found.drivers,
             )
         return self._interpreter
 
@@ -117,7 +120,7 @@ class Session:
         Args:
             url: As Neon hands it out; `sqlalchemy.url` gets it with the driver that the project uses.
             guard: Key of the advisory lock that the caller holds on the branch, as pg_locks shows it (classid,
-                objid): a connection of env.py from which it is not to be seen is refused before any migration.
+                objid): a connection to Postgres from which it is not to be seen is refused before any statement.
 
         Raises:
             WorkerError: the project cannot be loaded, with the reason.
@@ -131,19 +134,19 @@ class Session:
         drivers = usable(interpreter)
         bare = "asyncpg" in drivers
         urls = {name: forms.url(name, bare=bare) for name in drivers} | {"": forms.url(default, bare=bare)}
-        self._told("open", environ=dict(environ), urls=urls, guard=guard)
+        self._told("open", environ=dict(environ), urls=urls, guard=guard, others=self._others)
         try:
-            found = self._answer(deadline, "loaded")
+            found = self._answer(deadline, reports.Loaded)
         except WorkerError as error:
             if self._commands is None:
                 raise
             self._loaded = Loaded(current=None, history=(), version_locations=(), notes=(str(error),))
             return self._loaded
         self._loaded = Loaded(
-            current=tuple(found["current"][0]) if found["current"] else (),
-            history=tuple(reports.revision(facts) for facts in found["revisions"]),
-            version_locations=tuple(Path(place) for place in found["locations"]),
-            notes=() if len(found["current"]) < 2 else (f"env.py migrates {len(found['current'])} databases",),
+            current=found.current[0] if found.current else (),
+            history=found.revisions,
+            version_locations=tuple(Path(place) for place in found.locations),
+            notes=() if len(found.current) < 2 else (f"env.py migrates {len(found.current)} databases",),
         )
         return self._loaded
 
@@ -201,8 +204,8 @@ class Session:
     def current(self, *, deadline: Deadline | None = None) -> tuple[str, ...]:
         """The revisions that the database is at, as the project's own env.py finds them."""
         self._told("current")
-        found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), "current")
-        return tuple(found["current"][0]) if found["current"] else ()
+        found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), reports.Current)
+        return found.current[0] if found.current else ()
 
     def close(self) -> None:
         """End the worker: ask it to, then make it."""
@@ -230,67 +233,66 @@ class Session:
         """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
         trail = Trail()
         began = time.monotonic()
+        visited: reports.Visited | None = None
         try:
-            while (report := self._channel.receive(deadline))["is"] != "visited":
+            while not isinstance(report := self._channel.receive(deadline), reports.Visited):
                 self._noted(report, trail, deadline)
-            error = report["error"] and reports.failure(report["error"], self._hidden)
+            visited, error = report, report.error and reports.hidden(report.error, self._hidden)
         except Ended as end:
-            report, error = {}, trail.failure("exit", str(end))
+            error = trail.failure("exit", str(end))
         except TimeUp:
-            report, error = {}, self._stopped(trail, deadline)
+            error = self._stopped(trail, deadline)
         if below is not None:
             lower = below.get(to)
             from_, to_ = (lower, to) if direction == "upgrade" else (to, lower)
         else:
-            from_, to_ = _joined(report.get("from")), _joined(report["to"]) if report else to
+            from_, to_ = (_joined(visited.from_), _joined(visited.to)) if visited else (None, to)
         return Visit(
             direction=direction,
             from_=from_,
             to=to_,
-            seconds=report.get("seconds", time.monotonic() - began),
+            seconds=visited.seconds if visited else time.monotonic() - began,
             statements=tuple(trail.statements),
             error=error,
-            moved=report.get("moved", False),
+            moved=visited is not None and visited.moved,
         )
 
-    def _noted(self, report: Mapping[str, Any], trail: Trail, deadline: Deadline) -> None:
+    def _noted(self, report: reports.Report, trail: Trail, deadline: Deadline) -> None:
         """Take a report that is not an answer: what was seen on the way."""
-        if report["is"] == "statement":
-            trail.statements.append(reports.statement(report, self._hidden))
-        elif report["is"] == "step":
-            trail.revision = report["revision"]
-        elif report["is"] == "running":
-            trail.running = report["statement"] and reports.statement(report["statement"], self._hidden)
-        elif report["is"] == "pid":
-            self.backends.add(report["pid"])
-        elif report["is"] == "note":
-            self.notes.append(self._hidden(report["text"]))
-        elif report["is"] == "wrong-database":
+        if isinstance(report, reports.Ran) and len(trail.statements) < reports.MOST:
+            trail.statements.append(reports.hidden(report.statement, self._hidden))
+        elif isinstance(report, reports.Step):
+            trail.revision = report.revision
+        elif isinstance(report, reports.Running):
+            trail.running = report.statement and reports.hidden(report.statement, self._hidden)
+        elif isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
+            self.notes.append(self._hidden(report.text))
+        elif isinstance(report, reports.WrongDatabase):
             self._finish(deadline)
             raise reports.wrong_database(report)
-        elif report["is"] == "failed":
+        elif isinstance(report, reports.Failed):
             self._finish(deadline)
-            raise reports.unloadable(report["error"], self._hidden, self.python)
+            raise reports.unloadable(report.error, self._hidden, self.python)
 
     def _stopped(self, trail: Trail, deadline: Deadline) -> Failure:
         """Cancel what runs, learn what it was, and end the worker: nobody knows what state it is in."""
         self._channel.send("cancel")
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
         try:
-            while (report := self._channel.receive(grace))["is"] in ("running", "statement", "step", "pid", "note"):
+            while isinstance(report := self._channel.receive(grace), ON_THE_WAY):
                 self._noted(report, trail, grace)
         except (Ended, TimeUp):
             pass
         self.kill()
         return trail.failure("timeout", f"{deadline.what} took longer than {deadline.seconds:g} s")
 
-    def _answer(self, deadline: Deadline, wanted: str) -> dict[str, Any]:
+    def _answer(self, deadline: Deadline, wanted: type[Answer]) -> Answer:
         """The report that answers a command without visits."""
         trail = Trail()
-        found: dict[str, Any] | None = None
+        found: Answer | None = None
         try:
-            while (report := self._channel.receive(deadline))["is"] != "done":
-                if report["is"] == wanted:
+            while not isinstance(report := self._channel.receive(deadline), reports.Done):
+                if isinstance(report, wanted):
                     found = report
                 else:
                     self._noted(report, trail, deadline)
@@ -301,14 +303,14 @@ class Session:
             doing = f" in {failure.sql!r}" if failure.sql else ""
             raise DeadlineExceeded(f"{failure.message}{doing}", hint="raise the limit, or find what hangs") from late
         if found is None:
-            raise WorkerError(f"the worker gave no answer to what should be {wanted}")
+            raise WorkerError(f"the worker gave no answer to what should be {wanted.__name__}")
         return found
 
     def _finish(self, deadline: Deadline) -> None:
         """Read on until the command is done; env.py may still do something after the last visit."""
         trail = Trail()
         try:
-            while (report := self._channel.receive(deadline))["is"] != "done":
+            while not isinstance(report := self._channel.receive(deadline), reports.Done):
                 self._noted(report, trail, deadline)
         except Ended as end:
             self.notes.append(f"after the last step, {end}")

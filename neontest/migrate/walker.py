@@ -13,16 +13,15 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
-    from neontest.migrate import loading, watch
+    from neontest.migrate import guard, loading, watch
 else:
-    import neontest_loading as loading  # put there by worker
+    import neontest_guard as guard  # put there by worker
+    import neontest_loading as loading
     import neontest_watch as watch
 
 Facts = Dict[str, Any]
-
-
-class Refused(BaseException):
-    """The project connected to something that is not the branch. No `except Exception` of an env.py holds it."""
+MARK = "NEONTEST_MARK"
+"""The variable by which neontest finds what this process leaves behind: it stays whatever else changes."""
 
 
 class Unloadable(Exception):
@@ -36,8 +35,7 @@ class Walker:
         self, send: Callable[..., None], go_on: Callable[[], bool], watching: watch.Watch, project: Facts
     ) -> None:
         self._send, self._go_on, self._watch, self._project = send, go_on, watching, project
-        self._guard: Optional[Tuple[int, int]] = None
-        self._guarded: Any = None
+        self.guard = guard.Guard(send)
         self._app: Any = None
         self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
@@ -47,16 +45,14 @@ class Walker:
         self.step: Optional[Facts] = None
         self.several = False
         """env.py asks for migrations more than once: several databases."""
-        self.refused = False
 
     # -- loading
 
-    def load(self, environ: Dict[str, str], urls: Dict[str, str], guard: Optional[List[int]]) -> None:
-        for name in set(os.environ) - set(environ):
+    def load(self, environ: Dict[str, str], urls: Dict[str, str]) -> None:
+        for name in set(os.environ) - set(environ) - {MARK}:
             del os.environ[name]
         os.environ.update(environ)
         self._environ = environ
-        self._guard = (guard[0] & 0xFFFFFFFF, guard[1] & 0xFFFFFFFF) if guard else None
         # Applications ask how they were started, to leave their upgrade to the command that does it.
         sys.argv = ["flask", "db", "current"] if self._project["kind"] == "flask" else ["alembic", "current"]
         if self._project["kind"] == "flask":
@@ -91,20 +87,18 @@ class Walker:
 
         context.configure = configured  # type: ignore[method-assign]
         self._as_begun(verb, to)
-        self.calls, self._guarded, failure = [], None, None
+        self.calls, failure = [], None
         self._watch.begin(on)
         try:
             with self._app.app_context() if self._app is not None else contextlib.nullcontext(), context:
                 self.script.run_env()
-        except Refused:
-            self.refused = True
         except BaseException as error:  # noqa: BLE001  # exit() and interrupts too: all end up in the report
             failure = self.explain(error)
         finally:
             self._watch.on = False
         self._watch.tidy(collect=not stepwise or failure is not None)
-        if self.refused:
-            raise Refused
+        if self.guard.refused:
+            raise guard.Refused
         return failure
 
     def _as_begun(self, verb: str, to: str) -> None:
@@ -123,29 +117,7 @@ class Walker:
         sys.argv += [to] if verb != "current" else []
 
     def _check(self, connection: Any) -> None:
-        """Refuse a connection from which the guard's lock is not to be seen: it leads elsewhere."""
-        if self._guard is None or connection is None or connection is self._guarded:
-            return
-        query = "SELECT pg_backend_pid(), count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        driver = watch.dbapi(connection)
-        status = getattr(getattr(driver, "info", None), "transaction_status", None)
-        idle = not connection.in_transaction() if status is None else status == 0
-        seen: Any = (0, 0)
-        if connection.dialect.name == "postgresql":
-            cursor = connection.connection.cursor()
-            cursor.execute(query + "AND classid = {} AND objid = {}".format(*self._guard))
-            seen = cursor.fetchone()
-            cursor.close()
-            if idle:
-                connection.connection.rollback()
-        if not seen[1]:
-            url = connection.engine.url
-            self._send("wrong-database", host=url.host, port=url.port, database=url.database)
-            self.refused = True
-            raise Refused
-        self._guarded = connection
-        self._watch.backend = seen[0]
-        self._send("pid", pid=seen[0])
+        self._watch.backend = self.guard.check(connection) or self._watch.backend
 
     def called(self, heads: Tuple[str, ...], context: Any) -> Facts:
         """Note that env.py asks for migrations on this connection, which has to be the branch's."""
@@ -193,7 +165,7 @@ class Walker:
             try:
                 migrate(**kwargs)
             except BaseException as error:
-                if self.step is not None and not isinstance(error, Refused):
+                if self.step is not None and not self.guard.refused:
                     self.step["error"] = self.explain(error)
                 raise
 
@@ -216,14 +188,17 @@ class Walker:
 
     def open(self, command: Facts) -> None:
         try:
-            self.load(command["environ"], command["urls"], command["guard"])
+            self.guard.begin(command["guard"], command["others"])
+            self.load(command["environ"], command["urls"])
             current = self.heads()
             self.several = len(current) > 1
             revisions = loading.revisions(self.script, self._watch.name)
             self._watch.scripts([script.path for script in self.script.walk_revisions()])
-        except (Refused, Unloadable):
-            raise
         except BaseException as error:
+            if self.guard.refused:
+                raise guard.Refused from error
+            if isinstance(error, Unloadable):
+                raise
             raise Unloadable(self.plain(error)) from error
         locations = [str(place) for place in self.script._version_locations]
         self._send("loaded", current=current, revisions=revisions, locations=locations)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import re
 import signal
 import sys
 import time
@@ -121,7 +122,7 @@ class Watch:
         sql, (file, line), _, began, connection = current[-1] if current else ("", (None, None), True, 0.0, None)
         shown = {"sql": text(sql), "file": file, "line": line, "seconds": time.perf_counter() - began}
         self._send("running", statement=shown if current else None)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):  # a refusal is none
             driver = dbapi(connection)
             if hasattr(driver, "cancel"):
                 driver.cancel()
@@ -167,7 +168,8 @@ class Watch:
         sql, (file, line), own, began, _ = ran
         self.count += not own
         if not own and self.count <= MOST:
-            self._send("statement", sql=text(sql), seconds=time.perf_counter() - began, file=file, line=line)
+            seconds = time.perf_counter() - began
+            self._send("statement", statement={"sql": text(sql), "seconds": seconds, "file": file, "line": line})
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context
@@ -196,8 +198,19 @@ def described(error: BaseException) -> Facts:
     kind = type(origin).__name__
     if isinstance(error, SystemExit):
         kind, message = "exit", "the process was asked to exit with status {!r}".format(error.code)
-    message = "{} ({})".format(message, detail) if detail else message
+    message = "{} ({})".format(message, without_values(str(detail))) if detail else message
     return {"kind": kind, "message": text(message or kind), "sqlstate": state if isinstance(state, str) else None}
+
+
+def without_values(detail: str) -> str:
+    """The database's detail without the values of rows, which are nobody's business who reads a report.
+
+    `Key (email)=(a@b.c) already exists.` becomes `Key (email)=(…) already exists.`
+    """
+    detail = re.sub(
+        r"(Key \(.*?\)=\().*?(\)(?= (?:already|is|conflicts|with))|\)?\Z)", r"\1…\2", detail, flags=re.DOTALL
+    )
+    return re.sub(r"(Failing row contains \().*(\)\.?\s*)\Z", r"\1…\2", detail, flags=re.DOTALL)
 
 
 def cancel_backend(engine: Any, backend: int) -> None:

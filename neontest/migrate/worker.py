@@ -6,7 +6,7 @@ descriptors. Commands come a JSON object a line, and so do reports; each command
 commands end, the process and its children do.
 
 Commands:  start, open, visit, stairway (answered step by step with go or stop), current, cancel, close
-Reports:   hello, loaded, step, statement, visited, current, running, pid, note, wrong-database, failed, done
+Reports:   hello, loaded, step, statement, visited, current, running, note, wrong-database, failed, done
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
@@ -36,9 +36,10 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from neontest.migrate import walker, watch
+    from neontest.migrate import guard, walker, watch
 else:
     watch = beside("watch")
+    guard = beside("guard")
     beside("loading")
     walker = beside("walker")
 
@@ -54,8 +55,17 @@ class Wire:
         self._commands, self._reports = commands, reports
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._ours = True
+        os.register_at_fork(after_in_child=self._forked)
         self.commands: "queue.SimpleQueue[Facts]" = queue.SimpleQueue()
         self.cancel: Callable[[], None] = lambda: None
+
+    def _forked(self) -> None:
+        """Close both in what the project forks; a fork of that may have other files by these numbers."""
+        if self._ours:
+            self._ours = False
+            os.close(self._commands)
+            os.close(self._reports)
 
     def go_on(self) -> bool:
         """Wait for the word between two steps of a stairway."""
@@ -64,14 +74,14 @@ class Wire:
     def send(self, what: str, **facts: Any) -> None:
         if os.getpid() != self._pid:
             return
-        line = (json.dumps(dict(facts, **{"is": what})) + "\n").encode()
+        line = (json.dumps(dict(facts, **{"is": what}), ensure_ascii=False) + "\n").encode("utf-8", "replace")
         with self._lock:
             while line:
                 line = line[os.write(self._reports, line) :]
 
     def listen(self) -> None:
         """Read commands for ever, in a thread of its own: `cancel` is obeyed at once, the rest waits its turn."""
-        with os.fdopen(self._commands, "rb") as lines:
+        with open(self._commands, "rb", closefd=False) as lines:
             for line in lines:
                 command = json.loads(line)
                 if command["do"] == "cancel":
@@ -114,6 +124,7 @@ def serve(wire: Wire) -> None:
         try:
             if command["do"] == "start":
                 hello(wire, project["kind"])
+                walk.guard.listen()
                 watching.listen()
             elif command["do"] == "open":
                 walk.open(command)
@@ -125,7 +136,7 @@ def serve(wire: Wire) -> None:
                 wire.send("current", current=walk.heads())
         except walker.Unloadable as error:
             wire.send("failed", error=error.args[0])
-        except walker.Refused:
+        except guard.Refused:
             pass  # said where it was seen
         wire.send("done")
         command = wire.commands.get()

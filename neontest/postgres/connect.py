@@ -113,6 +113,14 @@ def advisory_guard(conn: Connection) -> tuple[int, int]:
     return pair
 
 
+def alive(conn: Connection) -> bool:
+    """The server still answers on this connection."""
+    with suppress(psycopg2.Error), conn.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return True
+    return False
+
+
 def server_version(conn: Connection) -> int:
     """The server's version as a number: 180006 is 18.6."""
     return conn.server_version

@@ -14,8 +14,8 @@ import pytest
 import neontest.migrate
 
 FOLDER = Path(neontest.migrate.__file__).parent
-FILES = ("worker.py", "walker.py", "watch.py", "loading.py")
-ALLOWED = {"alembic", "sqlalchemy", "flask", "flask_migrate", "neontest_watch", "neontest_loading"}
+FILES = ("worker.py", "walker.py", "watch.py", "guard.py", "loading.py")
+ALLOWED = {"alembic", "sqlalchemy", "flask", "flask_migrate", "neontest_watch", "neontest_guard", "neontest_loading"}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -92,3 +92,23 @@ def test_a_worker_whose_commands_end_ends_itself_and_its_group():
     said, status = talk(START)
     assert said[-1]["is"] == "done"
     assert status == -9
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ("Key (email)=(a@b.c) already exists.", "Key (email)=(…) already exists."),
+        ("Key (a, lower(b))=(x) is y, z) is duplicated.", "Key (a, lower(b))=(…) is duplicated."),
+        ('Key (user_id)=(5) is not present in table "user".', 'Key (user_id)=(…) is not present in table "user".'),
+        (
+            "Key (d)=([1,5)) conflicts with existing key (d)=([2,3)).",
+            "Key (d)=(…) conflicts with existing key (d)=(…).",
+        ),
+        ("Failing row contains (1, null, Ada (x)).", "Failing row contains (…)."),
+        ("There are 3 of them.", "There are 3 of them."),
+    ],
+)
+def test_values_of_rows_are_in_no_message(detail: str, told: str) -> None:
+    from neontest.migrate.watch import without_values
+
+    assert without_values(detail) == told
