@@ -207,10 +207,10 @@ def without_values(detail: str) -> str:
 
     `Key (email)=(a@b.c) already exists.` becomes `Key (email)=(…) already exists.`
     """
-    detail = re.sub(
-        r"(Key \(.*?\)=\().*?(\)(?= (?:already|is|conflicts|with))|\)?\Z)", r"\1…\2", detail, flags=re.DOTALL
-    )
-    return re.sub(r"(Failing row contains \().*(\)\.?\s*)\Z", r"\1…\2", detail, flags=re.DOTALL)
+    between = " conflicts with existing key "
+    key = re.compile(r"(\)=\().*(\)(?: (?:already|is) .*|\.?\s*)?)\Z", re.DOTALL)
+    parts = [key.sub(r"\1…\2", part) for part in detail.split(between)]
+    return re.sub(r"(Failing row contains \().*(\)\.?\s*)\Z", r"\1…\2", between.join(parts), flags=re.DOTALL)
 
 
 def cancel_backend(engine: Any, backend: int) -> None:
