@@ -38,6 +38,15 @@ from __future__ import annotations
 import signal
 
 
+def one_line(text: str) -> str:
+    """What others wrote, fit for a terminal and a log: one line, printable, and no command to GitHub's runner.
+
+    Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11).
+    """
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return (": " + line[1:] if line.startswith("::") else line).replace("##[", "## [")
+
+
 class NeontestError(Exception):
     """Something that neontest foresaw: one sentence, and what to do now."""
 
@@ -99,13 +108,14 @@ class NoPostgres(LocalError):
 class NeonError(CouldNotTest):
     """The Neon API said no, or said nothing.
 
-    `request_id` is what Neon's support asks for; it is in the message too.
+    The message may quote what the API said, so it is made fit to print. `request_id` is what Neon's support asks for;
+    it is in the message too.
     """
 
     def __init__(
         self, message: str, *, hint: str | None = None, status: int | None = None, request_id: str | None = None
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(one_line(message), hint=hint)
         self.status = status
         self.request_id = request_id
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 from neontest.errors import AlreadyExists, DeadlineExceeded, NotFound, UnexpectedAnswer
+from neontest.neon.belief import is_new_branch, same
 from neontest.neon.connection import checked_uri, chosen_database, chosen_role
 from neontest.neon.models import (
     Annotation,
@@ -39,9 +41,10 @@ from neontest.neon.models import (
     Uri,
     annotated,
 )
+from neontest.neon.paths import branch_path, checked_id, project_path, stamp
 from neontest.neon.retry import Pace, persist
 from neontest.neon.waiting import follow, pauses
-from neontest.neon.wire import Wire, checked_id
+from neontest.neon.wire import Wire
 from neontest.stop import Deadline, Stop
 
 T = TypeVar("T")
@@ -116,14 +119,14 @@ class Neon:
         return self._get("/auth", Auth, deadline)
 
     def project(self, project_id: str, *, deadline: Deadline | None = None) -> Project:
-        return self._get(_project(project_id), OneProject, deadline).project
+        return self._get(project_path(project_id), OneProject, deadline).project
 
     def branches(
         self, project_id: str, search: str | None = None, *, deadline: Deadline | None = None
     ) -> tuple[Branch, ...]:
         """All branches of the project; with `search`, those whose name or id contains it."""
         deadline = self._deadline(deadline, "listing the branches")
-        path = _project(project_id) + "/branches"
+        path = project_path(project_id) + "/branches"
         params = {"limit": str(PAGE)} | ({"search": search} if search else {})
         found: dict[str, Branch] = {}
         cursors: set[str] = set()
@@ -154,24 +157,25 @@ class Neon:
         raise UnexpectedAnswer(f"project {project_id} has no default branch", hint="choose the parent branch by name")
 
     def branch(self, project_id: str, branch_id: str, *, deadline: Deadline | None = None) -> Branch:
-        return self._get(_branch(project_id, branch_id), OneBranch, deadline).annotated()
+        found = self._get(branch_path(project_id, branch_id), OneBranch, deadline).annotated()
+        return same(found, branch_id, "branch")
 
     def operation(self, project_id: str, operation_id: str, *, deadline: Deadline | None = None) -> Operation:
-        path = f"{_project(project_id)}/operations/{quote(operation_id, safe='')}"
-        return self._get(path, OneOperation, deadline).operation
+        path = f"{project_path(project_id)}/operations/{quote(operation_id, safe='')}"
+        return same(self._get(path, OneOperation, deadline).operation, operation_id, "operation")
 
     def endpoints(self, project_id: str, branch_id: str, *, deadline: Deadline | None = None) -> tuple[Endpoint, ...]:
-        return self._get(_branch(project_id, branch_id) + "/endpoints", Endpoints, deadline).endpoints
+        return self._get(branch_path(project_id, branch_id) + "/endpoints", Endpoints, deadline).endpoints
 
     def databases(self, project_id: str, branch_id: str, *, deadline: Deadline | None = None) -> tuple[Database, ...]:
-        return self._get(_branch(project_id, branch_id) + "/databases", Databases, deadline).databases
+        return self._get(branch_path(project_id, branch_id) + "/databases", Databases, deadline).databases
 
     def roles(self, project_id: str, branch_id: str, *, deadline: Deadline | None = None) -> tuple[Role, ...]:
-        return self._get(_branch(project_id, branch_id) + "/roles", Roles, deadline).roles
+        return self._get(branch_path(project_id, branch_id) + "/roles", Roles, deadline).roles
 
     def reveal_password(self, project_id: str, branch_id: str, role: str, *, deadline: Deadline | None = None) -> str:
         """The role's password on this branch; PasswordNotStored where the project keeps none."""
-        path = f"{_branch(project_id, branch_id)}/roles/{quote(role, safe='')}/reveal_password"
+        path = f"{branch_path(project_id, branch_id)}/roles/{quote(role, safe='')}/reveal_password"
         return self._get(path, Password, deadline).password
 
     def choose_database_and_role(
@@ -204,7 +208,7 @@ class Neon:
         """
         params = {"branch_id": branch_id, "database_name": database, "role_name": role, "pooled": "false"}
         own = tuple(endpoints) if endpoints is not None else self.endpoints(project_id, branch_id, deadline=deadline)
-        uri = self._get(_project(project_id) + "/connection_uri", Uri, deadline, params).uri
+        uri = self._get(project_path(project_id) + "/connection_uri", Uri, deadline, params).uri
         return checked_uri(uri, own, branch_id)
 
     # -- acting ------------------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ class Neon:
         Where the answer is lost, the branch is looked for by its name, and taken if its whole annotation is the one
         sent: so the annotation must hold something that only this call sends. AlreadyExists: the name is another's.
         """
-        path = _project(project_id) + "/branches"
+        path = project_path(project_id) + "/branches"
         branch = {"name": name, "expires_at": stamp(expires_at)}
         if parent_id is not None:
             branch["parent_id"] = parent_id
@@ -233,8 +237,13 @@ class Neon:
             branch["parent_lsn"] = parent_lsn
         body = {"branch": branch, "endpoints": [{"type": "read_write"}], "annotation_value": dict(annotation)}
 
+        asked = partial(is_new_branch, project_id=project_id, name=name, parent_id=parent_id)
+
         def attempt() -> CreatedBranch:
-            made = self._wire.send("POST", path, body=body, deadline=deadline).read(OneBranch)
+            answer = self._wire.send("POST", path, body=body, deadline=deadline)
+            made = answer.read(OneBranch)
+            if not asked(made.branch, made.endpoints):
+                raise answer.unexpected("it is about another branch than the one asked for")
             # The answer does not repeat the annotation.
             ours = annotated(made.branch, Annotation(value=dict(annotation)))
             return CreatedBranch(branch=ours, endpoints=made.endpoints, operations=made.operations)
@@ -243,8 +252,10 @@ class Neon:
             found = self.branch_named(project_id, name, deadline=deadline)
             if found is None or found.annotation != dict(annotation):
                 return None
-            operations = self._operations_of(project_id, found.id, deadline)
             endpoints = self.endpoints(project_id, found.id, deadline=deadline)
+            if not asked(found, endpoints):
+                raise UnexpectedAnswer(f"branch {found.id} has the name that was asked for, but is another's")
+            operations = self._operations_of(project_id, found.id, deadline)
             return CreatedBranch(branch=found, endpoints=endpoints, operations=operations, adopted=True)
 
         try:
@@ -267,14 +278,14 @@ class Neon:
         """Set the name, the expiry, or both; doing it twice does it once."""
         change = {"name": name, "expires_at": stamp(expires_at) if expires_at else None}
         body = {"branch": {key: value for key, value in change.items() if value is not None}}
-        return self._call("PATCH", _branch(project_id, branch_id), OneBranch, deadline, body=body).annotated()
+        return self._call("PATCH", branch_path(project_id, branch_id), OneBranch, deadline, body=body).annotated()
 
     def delete_branch(self, project_id: str, branch_id: str, deadline: Deadline) -> tuple[Operation, ...] | None:
         """Ask for the branch's deletion; None: it was already gone.
 
         Deleted is only what then answers 404 and whose operations are through.
         """
-        path = _branch(project_id, branch_id)
+        path = branch_path(project_id, branch_id)
 
         def attempt() -> tuple[Operation, ...] | None:
             answer = self._wire.send("DELETE", path, deadline=deadline)
@@ -328,14 +339,14 @@ class Neon:
             self._pace.pause(wait)
 
     def _operations_of(self, project_id: str, branch_id: str, deadline: Deadline) -> tuple[Operation, ...]:
-        path = _project(project_id) + "/operations"
+        path = project_path(project_id) + "/operations"
         latest = self._get(path, Operations, deadline, {"limit": "100"}).operations
         return tuple(operation for operation in latest if operation.branch_id == branch_id)
 
     def _endpoint_action(
         self, project_id: str, endpoint_id: str, action: str, deadline: Deadline | None
     ) -> tuple[Operation, ...]:
-        path = f"{_project(project_id)}/endpoints/{checked_id(endpoint_id, 'the endpoint')}/{action}"
+        path = f"{project_path(project_id)}/endpoints/{checked_id(endpoint_id, 'the endpoint')}/{action}"
         # Starting what runs, or suspending what is suspended, changes nothing: safe to repeat.
         return self._call("POST", path, Operations, deadline).operations
 
@@ -365,16 +376,3 @@ class Neon:
 
     def _deadline(self, deadline: Deadline | None, what: str) -> Deadline:
         return deadline or Deadline(PATIENCE, what=what, clock=self._pace.clock)
-
-
-def stamp(moment: datetime) -> str:
-    """RFC 3339 in UTC, whole seconds: what the API stores."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _project(project_id: str) -> str:
-    return f"/projects/{checked_id(project_id, 'the project')}"
-
-
-def _branch(project_id: str, branch_id: str) -> str:
-    return f"{_project(project_id)}/branches/{checked_id(branch_id, 'the branch')}"

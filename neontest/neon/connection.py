@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl
 
-from neontest.errors import UnexpectedAnswer, UsageError
+from neontest.errors import UnexpectedAnswer, UsageError, one_line
 from neontest.neon.models import Database, Endpoint, Role
 
 DEFAULT_DATABASE: Final = "neondb"
@@ -27,6 +28,11 @@ NEONS_ROLES: Final = frozenset(
         "web_access",
     }
 )
+_URI: Final = re.compile(
+    r"postgres(?:ql)?://[^@/?#\s]+@(?P<host>[\w.-]+)(?::(?P<port>\d+))?(?:/[^@/?#\s]*)?(?:\?(?P<query>[^#\s]*))?"
+)
+# What a query can say about the server, the database or the role, past all that stands before it.
+_ELSEWHERE: Final = frozenset({"host", "service", "servicefile", "dbname", "database", "user", "password"})
 
 
 def chosen_database(databases: Iterable[Database], wanted: str | None) -> Database:
@@ -48,7 +54,7 @@ def chosen_role(roles: Iterable[Role], wanted: str | None) -> str:
 
 
 def _chosen(what: str, names: tuple[str, ...], wanted: str | None, usual: str) -> str:
-    said = ", ".join(sorted(names)) or "none"
+    said = one_line(", ".join(sorted(names))) or "none"
     if wanted is not None:
         if wanted in names:
             return wanted
@@ -64,29 +70,33 @@ def checked_uri(uri: str, endpoints: Iterable[Endpoint], branch_id: str) -> str:
     """The connection string, once it is proved to lead straight to a compute of this branch.
 
     A pooled host would break session state that migrations rely on; a foreign host would run them somewhere else.
-    A server on this machine says its address as `host:port` in `endpoint.host`, or as `hostaddr` in the query.
+    libpq and Python split an odd URI at different places, so only a plain one is believed. `endpoint.host` of a server
+    on this machine is `host:port`.
     """
-    try:
-        parts = urlsplit(uri)
-        name, port = parts.hostname or "", parts.port
-    except ValueError:
-        parts, name, port = urlsplit(""), "", None
-    if parts.scheme not in ("postgresql", "postgres") or not name:
+    parts = _URI.fullmatch(uri)
+    if parts is None or not uri.isascii() or not uri.isprintable():
         raise UnexpectedAnswer(f"the connection string of branch {branch_id} is not one of Postgres")
+    name = parts["host"].lower()
     if name.partition(".")[0].endswith("-pooler"):
         raise UnexpectedAnswer(
             f"the connection string of branch {branch_id} is a pooled one, though the direct one was asked for",
             hint="migrations need a session of their own; report this",
         )
-    own = {endpoint.host.lower() for endpoint in endpoints if endpoint.branch_id == branch_id}
-    query = parse_qs(parts.query)
-    addresses = {name, f"{name}:{port}"}
-    for hostaddr in query.get("hostaddr", []):
-        addresses |= {hostaddr, f"{hostaddr}:{query.get('port', [str(port)])[0]}"}
-    if not addresses & own:
+    settings = parse_qsl(parts["query"] or "", keep_blank_values=True)
+    query = dict(settings)
+    if len(query) < len(settings) or not _ELSEWHERE.isdisjoint(query):
         raise UnexpectedAnswer(
-            f"the connection string of branch {branch_id} leads to {name}, which is none of the branch's computes "
-            f"({', '.join(sorted(own)) or 'it has none'})",
+            f"the connection string of branch {branch_id} says in its query where it leads",
+            hint="nothing was run there; report this",
+        )
+    own = {endpoint.host.lower() for endpoint in endpoints if endpoint.branch_id == branch_id}
+    # libpq connects to `hostaddr`, whatever the host is called.
+    address = query.get("hostaddr", name).lower()
+    port = query.get("port") or parts["port"] or "5432"
+    if f"{address}:{port}" not in own and not (address in own and port == "5432"):
+        raise UnexpectedAnswer(
+            f"the connection string of branch {branch_id} leads to {address}:{port}, which is none of "
+            f"the branch's computes ({', '.join(sorted(own)) or 'it has none'})",
             hint="nothing was run there; report this",
         )
     return uri

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
 LARGEST_ANSWER: Final = 64 * 1024 * 1024
-_ID = re.compile(r"[a-z0-9-]{1,60}")
 # The request was not sent when one of these is raised.
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -44,13 +42,16 @@ class Answer:
     def read(self, kind: type[T]) -> T:
         """The body as `kind`; Setback where it is something else."""
         if "json" not in self.content_type:
-            what = f"not JSON but {self.content_type or 'untyped'}: {excerpt(self.body)!r}"
-            raise unexpected(self.call, self.status, what, self.request_id)
+            raise self.unexpected(f"not JSON but {self.content_type or 'untyped'}: {excerpt(self.body)!r}")
         try:
             return decode(self.body, kind)
         except msgspec.DecodeError as error:
             # msgspec names the place and the types, never a value.
-            raise unexpected(self.call, self.status, f"unreadable: {error}", self.request_id) from None
+            raise self.unexpected(f"unreadable: {error}") from None
+
+    def unexpected(self, what: str) -> Setback:
+        """The setback of a call that may have been carried out, but whose answer cannot be believed."""
+        return unexpected(self.call, self.status, what, self.request_id)
 
 
 class Wire:
@@ -173,16 +174,6 @@ def checked_host(host: str) -> str:
     if parts.scheme == "http" and (parts.hostname == "neon.tech" or parts.hostname.endswith(".neon.tech")):
         raise UsageError("the Neon API is not spoken to without TLS: the key would be readable", hint="use https://")
     return host.rstrip("/")
-
-
-def checked_id(value: str, what: str) -> str:
-    """The id, as the API's contract writes ids; UsageError before any request otherwise."""
-    if not _ID.fullmatch(value):
-        raise UsageError(
-            f"{what} {value[:80]!r} is not an id of Neon's",
-            hint="ids consist of small letters, digits and hyphens, 60 at most; the console shows them",
-        )
-    return value
 
 
 def _checked_key(api_key: str) -> str:

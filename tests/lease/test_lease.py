@@ -430,3 +430,23 @@ def test_a_lease_gives_the_direct_url_and_keeps_it_out_of_its_repr(server: Any, 
     host = url.partition("@")[2].partition("/")[0]
     assert server.endpoints[host.partition(".")[0]]["branch_id"] == lease.branch.id
     assert "postgresql://" not in repr(lease)
+
+
+def test_a_branch_that_another_receipt_names_is_neither_used_nor_given_back(
+    server: Any, leases: Make, ledger: Ledger, soon: Any
+) -> None:
+    foreign = server.branch("staging")
+    body = json.dumps({"branch": foreign, "endpoints": [], "operations": []}).encode()
+    more = {"committed": True, "body": body, "content_type": "application/json"}
+    # Ours cannot be found at first either.
+    server.fault("POST", BRANCHES, **more)
+    server.fault("GET", BRANCHES, status=403)
+    run = leases()
+    with pytest.raises(NeonError, match="another branch"):
+        run.take(deadline=soon())
+    assert entries(ledger)[0]["branch_id"] is None
+    (given,) = run.give_back_all()
+    assert given.proved
+    assert given.branch_id != foreign["id"]
+    assert set(server.branches) == {server.main["id"], foreign["id"]}
+    assert entries(ledger) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -112,6 +113,59 @@ def test_a_branch_is_asked_for_with_a_compute_an_expiry_inside_and_an_annotation
     assert [operation.action for operation in made.operations] == ["create_branch", "start_compute"]
     assert made.branch.annotation == MARK
     assert not made.adopted
+
+
+@pytest.mark.parametrize("wrong", ["parent", "default", "protected", "name", "project", "compute"])
+def test_a_receipt_for_another_branch_is_not_believed(
+    server: Any, neon: Neon, project: str, time: Any, wrong: str
+) -> None:
+    foreign = server.branch("neontest/a" if wrong != "name" else "staging")
+    (compute,) = (each for each in server.endpoints.values() if each["branch_id"] == foreign["id"])
+    told = {"branch": foreign, "endpoints": [compute], "operations": []}
+    if wrong in ("default", "protected"):
+        told["branch"] = {**foreign, wrong: True}
+    elif wrong == "project":
+        told["branch"] = {**foreign, "project_id": "other-project"}
+    elif wrong == "compute":
+        told["endpoints"] = [{**compute, "branch_id": server.main["id"]}]
+    parent = foreign["id"] if wrong == "parent" else server.main["id"]
+    body = json.dumps(told).encode()
+    server.fault("POST", "", status=201, body=body, content_type="application/json", times=99)
+    with pytest.raises(UnexpectedAnswer, match="another branch"):
+        create(neon, project, time, parent_id=parent)
+
+
+def test_behind_a_receipt_for_another_branch_ours_is_found(server: Any, neon: Neon, project: str, time: Any) -> None:
+    body = json.dumps({"branch": server.main, "endpoints": [], "operations": []}).encode()
+    server.fault("POST", "", committed=True, body=body, content_type="application/json")
+    made = create(neon, project, time, parent_id=server.main["id"])
+    assert made.adopted
+    assert made.branch.id != server.main["id"]
+    assert made.branch.name == "neontest/a"
+
+
+@pytest.mark.parametrize("kind", ["default", "protected"])
+def test_a_default_or_protected_branch_is_not_adopted(
+    server: Any, neon: Neon, project: str, time: Any, kind: str
+) -> None:
+    server.branch("neontest/a", annotation=MARK, **{kind: True})
+    with pytest.raises(UnexpectedAnswer, match="another's"):
+        create(neon, project, time)
+
+
+def test_an_answer_about_another_branch_or_operation_is_refused(
+    server: Any, neon: Neon, project: str, time: Any
+) -> None:
+    made = create(neon, project, time)
+    other = json.dumps({"branch": server.main}).encode()
+    server.fault("GET", made.branch.id, body=other, content_type="application/json")
+    with pytest.raises(UnexpectedAnswer, match="another"):
+        neon.branch(project, made.branch.id)
+    done = {**next(iter(server.operations.values())), "id": "another", "status": "finished"}
+    other = json.dumps({"operation": done}).encode()
+    server.fault("GET", "/operations/", body=other, content_type="application/json")
+    with pytest.raises(UnexpectedAnswer, match="another"):
+        neon.wait_for(project, made.operations, time.deadline())
 
 
 def test_what_neon_adds_is_ignored(server: Any, neon: Neon, project: str) -> None:
@@ -282,6 +336,19 @@ def test_the_connection_string_is_the_direct_one_of_that_branch(server: Any, neo
         "postgresql:///db",
         "hush",
         "postgresql://u:hush@[/db",
+        "postgresql://u:hush@ep-a.stand-in.test/db?host=evil.test",
+        "postgresql://u:hush@ep-a.stand-in.test/db?ho%73t=evil.test",
+        "postgresql://u:hush@ep-a.stand-in.test/db?service=evil",
+        "postgresql://u:hush@ep-a.stand-in.test/db?dbname=other",
+        "postgresql://u:hush@ep-a.stand-in.test/db?hostaddr=6.6.6.6",
+        "postgresql://u:hush@ep-a.stand-in.test/db?port=5432&port=6666",
+        "postgresql://u:hush@ep-a.stand-in.test/db?port=6666",
+        "postgresql://u:hush@ep-a.stand-in.test:6666/db",
+        "postgresql://u:hush@evil.test,x@ep-a.stand-in.test/db",
+        "postgresql://u:hush@ep-a.stand-in.test,evil.test/db",
+        "postgresql://u:hush@ep-a.stand-in.test#,evil.test/db",
+        "postgresql://ep-a.stand-in.test?u:hush@evil.test/db",
+        "postgresql://u:hush@ep-a.stand-in.test\n/db",
     ],
 )
 def test_a_connection_string_that_leads_elsewhere_is_refused(server: Any, neon: Neon, project: str, bad: str) -> None:
@@ -304,9 +371,16 @@ def test_local_addresses_of_a_compute_are_its_own(server: Any, neon: Neon, proje
     for good in ("postgresql://u:p@127.0.0.1:5433/db", "postgresql://u:p@ep-a.x.test/db?hostaddr=127.0.0.1&port=5433"):
         server.uri = good
         assert uri(neon, project, server) == good
-    server.uri = "postgresql://u:p@127.0.0.1:5434/db"
-    with pytest.raises(UnexpectedAnswer):
-        uri(neon, project, server)
+    for bad in ("127.0.0.1:5434/db", "127.0.0.1/db", "127.0.0.1:5433/db?hostaddr=6.6.6.6", "127.0.0.1:5433/db?port=1"):
+        server.uri = f"postgresql://u:p@{bad}"
+        with pytest.raises(UnexpectedAnswer):
+            uri(neon, project, server)
+
+
+def test_the_usual_port_may_be_said(server: Any, neon: Neon, project: str) -> None:
+    (endpoint,) = neon.endpoints(project, server.main["id"])
+    server.uri = f"postgres://u:p@{endpoint.host.upper()}:5432/db?sslmode=require&channel_binding=require"
+    assert uri(neon, project, server) == server.uri
 
 
 def test_a_password_that_neon_does_not_store_is_an_error_that_says_what_to_do(

@@ -1,0 +1,31 @@
+"""Whether an answer is about what was asked for: migrations run on what it names, and deletions too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from neontest.errors import UnexpectedAnswer
+from neontest.neon.models import Branch, Endpoint, Operation
+
+T = TypeVar("T", Branch, Operation)
+
+
+def same(found: T, wanted: str, what: str) -> T:
+    """What was asked for by its id; UnexpectedAnswer where the answer is about another."""
+    if found.id != wanted:
+        raise UnexpectedAnswer(f"asked for {what} {wanted}, the API answered with another", hint="report this")
+    return found
+
+
+def is_new_branch(
+    found: Branch, endpoints: Iterable[Endpoint], *, project_id: str, name: str, parent_id: str | None
+) -> bool:
+    """Whether this can be the branch that was to be made, and none that was there before."""
+    return (
+        (found.name, found.project_id) == (name, project_id)
+        and found.id != parent_id
+        and not found.default
+        and not found.protected
+        and all(endpoint.branch_id == found.id for endpoint in endpoints)
+    )
