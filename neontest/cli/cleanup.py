@@ -77,14 +77,16 @@ class LocalFolders:
         self._removed: dict[Path, tuple[str, ...]] = {}
 
     def sweep(self, folder: Path) -> None:
-        from neontest.errors import LocalError
+        from neontest.errors import LocalError, UsageError
+        from neontest.local.state_folder import find_state
         from neontest.local.sweep import sweep
 
-        folder = folder.resolve()
-        if folder in self._removed or not all((folder / part).is_dir() for part in ("b", "lock", "new")):
-            return
         try:
-            self._removed[folder] = tuple(sweep(folder, self._now))
+            found = find_state(folder)
+            if found is not None and found not in self._removed:
+                self._removed[found] = tuple(sweep(found, self._now))
+        except UsageError as error:
+            raise LocalError(f"the local engine's folder cannot be swept: {error.message}", hint=error.hint) from error
         except OSError as error:
             raise LocalError(f"the local engine's folder {folder} cannot be swept: {error.strerror}") from error
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from neontest.errors import LocalError, UsageError
+from neontest.errors import LocalError
 from neontest.local.binaries import Binaries
 from neontest.local.once import once
 
@@ -65,7 +65,7 @@ class Account:
 def default_state(environ: Mapping[str, str], euid: int) -> Path:
     """The folder for clusters when none is named: one that the servers' account can reach."""
     if euid == 0:
-        return Path("/var/tmp/neontest-0")  # noqa: S108 (its owner and mode are checked by `prepare_state`)
+        return Path("/var/tmp/neontest-0")  # noqa: S108 (`state_folder` sees to it that it is ours)
     cache = environ.get("XDG_CACHE_HOME") or ""
     home = environ.get("HOME") or pwd.getpwuid(euid).pw_dir
     return (Path(cache) if cache.startswith("/") else Path(home) / ".cache") / "neontest" / "local"
@@ -94,36 +94,6 @@ def choose() -> Account:
         "Postgres refuses to run as root, and here root can neither become another user nor make a user namespace",
         hint="run neontest as an ordinary user",
     )
-
-
-def prepare_state(state: Path, account: Account) -> None:
-    """Make the state folder, reachable for the account and closed to everybody else's writing.
-
-    Raises:
-        UsageError: it belongs to somebody else, others can write in it, or the account cannot reach it.
-    """
-    try:
-        if not state.exists():
-            state.mkdir(parents=True, exist_ok=True)
-            state.chmod(0o711)
-        facts = state.stat()
-    except OSError as error:
-        raise UsageError(
-            f"the state folder {state} cannot be made: {error.strerror}", hint="name another one in NEONTEST_STATE"
-        ) from error
-    if facts.st_uid != os.geteuid():
-        raise UsageError(f"the state folder {state} belongs to another user", hint="name another one in NEONTEST_STATE")
-    group = 0o020 if account.switch or facts.st_gid != os.getegid() else 0  # one's own group is often oneself alone
-    if facts.st_mode & (0o002 | group):
-        raise UsageError(
-            f"others can write in the state folder {state}", hint=f"chmod go-w {state}, or name another one"
-        )
-    if account.switch and not account.can("test", "-x", str(state)):
-        name = pwd.getpwuid(account.uid).pw_name
-        raise UsageError(
-            f"the servers run as the user {name}, who cannot reach the state folder {state}",
-            hint="name one in NEONTEST_STATE that every user can reach, for example under /var/tmp",
-        )
 
 
 def runnable(binaries: Binaries, folder: Path, account: Account) -> Path:

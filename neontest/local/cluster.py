@@ -22,6 +22,7 @@ from neontest.local.binaries import Binaries
 from neontest.local.claim import Claim, Fate, claim
 from neontest.local.copy_tree import copy_tree
 from neontest.local.instance import Cluster
+from neontest.local.server import socket_folder
 from neontest.local.setup import prepare
 from neontest.local.sweep import sweep
 from neontest.local.template import template
@@ -89,6 +90,18 @@ class Clusters:
             raise
         self._keep_in_hand(cluster)
         return cluster
+
+    def discard(self, id: str) -> None:
+        """Remove what there is of a cluster that nobody wants any more, however little of it an earlier owner left."""
+        held = claim(self._lock_path(id))
+        gone = False
+        try:
+            folder = self._setup.folder(id)
+            remains.end_server(folder / "data")
+            remains.remove(folder, socket_folder(folder))
+            gone = True
+        finally:
+            held.release(forget=gone)
 
     def delete(self, cluster: Cluster) -> None:
         """End the server and remove all that the cluster was; copies of it under way are awaited."""

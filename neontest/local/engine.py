@@ -27,6 +27,7 @@ from neontest.local.moments import now
 from neontest.local.reaper import Reaper
 from neontest.local.resume import clear_unknown, first_branch, resume
 from neontest.local.site import Site
+from neontest.local.state_folder import find_state
 from neontest.local.store import Project, State, Store
 from neontest.local.work import Work
 
@@ -150,8 +151,14 @@ class LocalNeon:
 
 
 def kept_version(state: Path) -> int | None:
-    """The major version of the Postgres whose data a state holds; None where there is nothing yet."""
-    store = Store.load(state / FILE)
+    """The major version of the Postgres whose data a state holds; None where there is nothing yet.
+
+    Raises:
+        UsageError: the folder is not safely ours; see `state_folder`.
+        LocalError: what it holds cannot be read.
+    """
+    real = find_state(state)
+    store = Store.load(real / FILE) if real else None
     return store.state.project.pg_version if store else None
 
 

@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class)
 
 from neontest.errors import LocalError
-from neontest.local import remains, server
+from neontest.local import remains, roles, server
 from neontest.local.claim import Claim
 from neontest.local.guard import Guard
 from neontest.local.ports import is_taken, reserve
@@ -101,6 +101,9 @@ class Cluster:
                     self._move(None)
                 if self._try_start(time.monotonic() + seconds):
                     self.started_at = datetime.now(UTC)
+                    if self._setup.binaries.major <= roles.OPEN_MAJOR:
+                        with contextlib.closing(self.admin()) as admin:
+                            roles.close(admin)
                     return
                 if not is_taken(self.port):
                     break

@@ -51,11 +51,11 @@ def first_branch(site: Site) -> None:
 
 
 def clear_unknown(site: Site) -> None:
-    """Remove kept clusters that no branch has: a server was killed between the two."""
+    """Remove kept clusters, or what is left of them, that no branch has: a server was killed between the two."""
     known = {branch.cluster for branch in site.store.state.branches.values()}
     for folder in list((site.clusters.state / "kept").iterdir()):
-        if folder.name not in known:
-            site.clusters.delete(site.clusters.open(folder.name))
+        if folder.name not in known and folder.is_dir() and not folder.is_symlink():
+            site.clusters.discard(folder.name)
 
 
 def resume(site: Site) -> None:
@@ -65,18 +65,14 @@ def resume(site: Site) -> None:
         if operation.status in UNFINISHED:
             operation.status, operation.error, operation.updated_at = "failed", "the server was stopped", now()
     for branch in list(store.state.branches.values()):
-        try:
-            site.opened[branch.cluster] = site.clusters.open(branch.cluster)
-        except LocalError:
-            if branch.default or (branch.state == "ready" and not branch.going):
-                raise
         expired = branch.expires_at is not None and branch.expires_at <= now()
         # Half made, half deleted, or overdue: nobody can want it any more.
         if branch.state == "init" or branch.going or (expired and not store.children(branch.id)):
-            if cluster := site.opened.pop(branch.cluster, None):
-                site.clusters.delete(cluster)
+            site.clusters.discard(branch.cluster)
             store.remove(branch.id)
-        elif branch.state == "resetting":
+            continue
+        site.opened[branch.cluster] = site.clusters.open(branch.cluster)
+        if branch.state == "resetting":
             branch.state, branch.pending = "ready", None
     running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]
     with ThreadPoolExecutor(4) as threads:

@@ -22,6 +22,18 @@ ATTRIBUTES: Final = "INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION"
 
 ITERATIONS: Final = 4096
 
+OPEN_MAJOR: Final = 15
+"""Up to this version, CREATEROLE may grant every role that is no superuser, and so all of the system account's files.
+
+https://www.postgresql.org/docs/15/sql-createrole.html, and /docs/16/release-16.html for the end of it (2026-11-22).
+"""
+_SYSTEM: Final = "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')"
+CLOSE: Final = (
+    # Only a superuser may grant a superuser; nobody can log in as these, and members do not inherit the attribute.
+    f"UPDATE pg_authid SET rolsuper = true WHERE rolname IN {_SYSTEM} AND NOT rolsuper",  # noqa: S608 (constants)
+    f"DELETE FROM pg_auth_members WHERE roleid IN (SELECT oid FROM pg_authid WHERE rolname IN {_SYSTEM})",  # noqa: S608
+)
+
 
 def create_role(admin: Connection, name: str, password: str) -> None:
     """Create a role that can log in, as Neon's API does."""
@@ -89,4 +101,13 @@ def template_sql(major: int) -> tuple[tuple[str, str], ...]:
         ("postgres", f"CREATE DATABASE {DATABASE} OWNER {OWNER}"),
         ("postgres", f"GRANT ALL ON DATABASE {DATABASE} TO {GROUP}"),
     ]
+    if major <= OPEN_MAJOR:
+        statements += [("postgres", statement) for statement in CLOSE]
     return tuple(statements)
+
+
+def close(admin: Connection) -> None:
+    """Close what `OPEN_MAJOR` and older leave open, in a cluster that was made before its template did."""
+    with admin.cursor() as cursor:
+        for statement in CLOSE:
+            cursor.execute(statement)

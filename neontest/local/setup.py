@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from neontest.local.account import Account, choose, prepare_state, runnable
+from neontest.local.account import Account, choose, runnable
 from neontest.local.binaries import Binaries
 from neontest.local.extensions import extensions
+from neontest.local.state_folder import make_real_folder, prepare_state
 from neontest.local.tls import certificate
 
 FOLDERS: Final = {
@@ -53,15 +54,12 @@ def prepare(state: Path, binaries: Binaries, *, persistent: bool) -> Setup:
 
     Raises:
         LocalError: no account can run the servers.
-        UsageError: the account cannot reach the folder, or others can write in it.
+        UsageError: the folder is not safely ours; see `state_folder`.
     """
     account = choose()
-    prepare_state(state, account)
-    state = state.resolve()
+    state = prepare_state(state, account)
     for name, mode in FOLDERS.items():
-        folder = state / name
-        folder.mkdir(exist_ok=True)
-        folder.chmod(mode)
+        make_real_folder(state / name, mode)
     account.give(state / "b")  # guards, which are not root, remove folders in it
     account.give(state / "kept")
     usable = replace(binaries, bindir=runnable(binaries, state / "bin", account))

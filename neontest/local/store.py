@@ -137,6 +137,8 @@ class Store:
             data = file.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LocalError(f"{file} cannot be read: {error.strerror}") from error
         try:
             return cls(msgspec.json.decode(data, type=State), file=file)
         except msgspec.DecodeError as error:

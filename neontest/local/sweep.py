@@ -18,7 +18,8 @@ def sweep(state: Path, now: datetime | None = None) -> list[str]:
     cannot be removed now stays for the next sweep.
     """
     removed = []
-    ids = {path.name for folder in ("b", "kept", "lock", "new") for path in (state / folder).iterdir()}
+    folders = [state / name for name in ("b", "kept", "lock", "new")]
+    ids = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
     for id in sorted(ids):
         held = try_claim(state / "lock" / id, create=True)
         if held is None:

@@ -90,6 +90,20 @@ def test_an_entry_of_a_local_engine_whose_folder_is_gone_is_forgotten(
     assert on_neon("cleanup").out == "nothing to give back\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root only")
+def test_another_users_link_in_the_place_of_the_local_state_is_not_followed(on_neon: Any, tmp_path: Path) -> None:
+    left = tmp_path / "target" / "new" / "left"
+    for name in ("b", "kept", "lock", "new"):
+        (tmp_path / "target" / name).mkdir(parents=True)
+    left.mkdir()
+    (tmp_path / "local").symlink_to(tmp_path / "target")
+    os.chown(tmp_path / "local", 65534, 65534, follow_symlinks=False)
+    said = on_neon("cleanup")
+    assert said.code == 3
+    assert "another user's link" in said.err
+    assert left.is_dir()
+
+
 def test_a_stop_ends_the_cleanup_and_keeps_the_rest(on_neon: Any, fake_neon: Any, note: Any) -> None:
     left = fake_neon.branch("neontest/a", annotation=MARK)
     note(branch_id=left["id"]).release()

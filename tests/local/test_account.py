@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neontest.errors import UsageError
-from neontest.local.account import NAMESPACE, Account, choose, default_state, prepare_state
+from neontest.local.account import NAMESPACE, Account, choose, default_state
 from neontest.local.binaries import Binaries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,42 +35,6 @@ def test_root_becomes_an_ordinary_user_and_others_stay_themselves() -> None:
         assert account.switch or account.prefix == NAMESPACE
     else:
         assert account == Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
-
-
-def test_a_state_folder_that_others_can_write_in_is_refused(room: Path) -> None:
-    state = room / "state"
-    state.mkdir()
-    state.chmod(0o777)
-    with pytest.raises(UsageError, match="others can write"):
-        prepare_state(state, choose())
-
-
-@as_root
-def test_a_state_folder_of_somebody_else_is_refused(room: Path) -> None:
-    state = room / "state"
-    state.mkdir()
-    os.chown(state, 65534, 65534)
-    with pytest.raises(UsageError, match="belongs to another user"):
-        prepare_state(state, choose())
-
-
-@as_root
-def test_a_state_folder_that_the_account_cannot_reach_is_refused_and_no_mode_is_changed(room: Path) -> None:
-    account = choose()
-    if not account.switch:
-        pytest.skip("root cannot become another user here")
-    closed = room / "closed"
-    closed.mkdir(mode=0o700)
-    with pytest.raises(UsageError, match="cannot reach the state folder") as caught:
-        prepare_state(closed / "state", account)
-    assert "NEONTEST_STATE" in (caught.value.hint or "")
-    assert closed.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_state_folder_that_cannot_be_made_is_said(room: Path) -> None:
-    (room / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be made"):
-        prepare_state(room / "file" / "state", choose())
 
 
 AS_ROOT_WITHOUT_SETUID = """

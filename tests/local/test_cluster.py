@@ -57,6 +57,49 @@ def test_the_owner_is_what_it_is_on_neon_and_no_superuser(parent: Cluster, ask: 
         ask(parent, "COPY (SELECT 1) TO PROGRAM 'true'")
 
 
+@pytest.mark.parametrize("role", ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"])
+def test_the_owner_cannot_get_at_the_systems_files_and_programs(parent: Cluster, ask: Ask, role: str) -> None:
+    for statement in (
+        f"GRANT {role} TO neondb_owner",
+        f"GRANT {role} TO neon_superuser",
+        f"CREATE ROLE more IN ROLE {role}",
+        f"DROP ROLE {role}",
+        "ALTER ROLE neondb_owner SUPERUSER",
+        "CREATE ROLE more SUPERUSER",
+        "GRANT postgres TO neondb_owner",
+        f"SET ROLE {role}",
+        "SET ROLE postgres",
+        "ALTER SYSTEM SET log_statement = 'all'",
+        "UPDATE pg_authid SET rolsuper = true",
+        "SELECT pg_read_file('PG_VERSION')",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "COPY (SELECT 1) TO '/dev/null'",
+        "DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'true'); END $$",
+    ):
+        with pytest.raises(psycopg2.Error):
+            ask(parent, statement)
+    assert ask(parent, "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin") == [("postgres",)]
+    ask(parent, "CREATE ROLE helper LOGIN; GRANT pg_read_all_data TO helper; DROP ROLE helper")
+
+
+def test_a_cluster_from_before_this_was_closed_is_closed_at_its_start(
+    clusters: Clusters, parent: Cluster, ask: Ask, fresh_id: NewId
+) -> None:
+    if clusters.binaries.major > roles.OPEN_MAJOR:
+        pytest.skip("Postgres itself closed it")
+    with contextlib.closing(parent.admin()) as admin, admin.cursor() as cursor:
+        cursor.execute("UPDATE pg_authid SET rolsuper = false WHERE rolname = 'pg_execute_server_program'")
+    ask(parent, "GRANT pg_execute_server_program TO neondb_owner")
+    ask(parent, "COPY (SELECT 1) TO PROGRAM 'true'")
+    for cluster in (clusters.clone(fresh_id(), parent), parent):
+        cluster.stop()
+        cluster.start()
+        with pytest.raises(psycopg2.Error, match="must be superuser"):
+            ask(cluster, "COPY (SELECT 1) TO PROGRAM 'true'")
+        with pytest.raises(psycopg2.Error, match="must be superuser"):
+            ask(cluster, "GRANT pg_execute_server_program TO neondb_owner")
+
+
 def test_text_sorts_and_times_show_as_on_neon(parent: Cluster, ask: Ask) -> None:
     assert ask(parent, "SHOW timezone") == [("GMT",)]
     assert ask(parent, "SHOW server_encoding") == [("UTF8",)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,8 @@ from neontest.local.binaries import Binaries
 from neontest.local.claim import claim
 from neontest.local.cluster import Clusters
 from neontest.local.remains import works_in
+from neontest.local.setup import prepare
+from neontest.local.sweep import sweep
 
 NewId = Callable[[], str]
 Owners = Callable[..., Any]
@@ -224,6 +227,15 @@ def test_a_branch_that_is_not_there_cannot_be_opened(clusters: Clusters) -> None
     with pytest.raises(LocalError, match="there is no local branch br-none"):
         clusters.open("br-none")
     assert clusters.sweep() == []
+
+
+@pytest.mark.parametrize("missing", ["b", "kept", "lock", "new"])
+def test_a_state_folder_that_lacks_a_part_can_be_swept(room: Path, binaries: Binaries, missing: str) -> None:
+    state = prepare(room / "state", binaries, persistent=False).state
+    (state / "new" / "br-left").mkdir()
+    shutil.rmtree(state / missing)
+    assert sweep(state) == []
+    assert missing in ("new", "lock") or list((state / "new").iterdir()) == []
 
 
 DETACHED = """

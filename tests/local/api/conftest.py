@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ import pytest
 from neontest.local import binaries as found_binaries
 from neontest.local.binaries import Binaries
 from neontest.local.engine import LocalNeon
+from neontest.local.state_folder import MARKER
 
 PATIENCE = 60.0
 
@@ -55,10 +57,12 @@ def shared_state() -> Iterator[Path]:
 
 @pytest.fixture
 def own_state(shared_state: Path) -> Iterator[Path]:
-    """A state folder of the test's own; only the fresh clusters that all are copies of are shared."""
+    """A state folder of the test's own, with copies of the fresh clusters that were made before."""
     folder = make_folder()
-    (shared_state / "tmpl").mkdir(mode=0o711, exist_ok=True)
-    (folder / "tmpl").symlink_to(shared_state / "tmpl")
+    (folder / MARKER).touch()
+    for made in (each for each in shared_state.glob("tmpl/*") if each.suffix != ".new"):
+        (folder / "tmpl").mkdir(mode=0o711, exist_ok=True)
+        subprocess.run(["cp", "-a", str(made), str(folder / "tmpl")], check=True)
     yield folder
     shutil.rmtree(folder)
 

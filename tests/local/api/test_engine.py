@@ -151,6 +151,29 @@ def test_what_was_half_done_or_is_overdue_is_cleared_at_the_start(
         api.delete(ids["whole"])
 
 
+def test_what_a_killed_deletion_left_does_not_hinder_the_start(
+    own_state: Path, engine_binaries: Binaries, api_of: Any
+) -> None:
+    """Folders without data, of branches that are known and of others; and files that are no branch's."""
+    with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
+        api = api_of(neon.api_host, neon.api_key, neon.project_id)
+        going, making = (api.create(name, compute=False)["branch"]["id"] for name in ("going", "making"))
+    file, kept = own_state / "neon.json", own_state / "kept"
+    state = json.loads(file.read_text())
+    state["branches"][going]["pending"] = "storage_deleted"
+    state["branches"][making]["state"] = "init"
+    file.write_text(json.dumps(state))
+    shutil.rmtree(kept / going / "data")
+    shutil.rmtree(kept / making)
+    (kept / "br-unknown").mkdir()
+    (kept / "a file").touch()
+    for _ in range(2):
+        with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
+            api = api_of(neon.api_host, neon.api_key, neon.project_id)
+            assert [each["name"] for each in api.get("P/branches")["branches"]] == ["main"]
+            assert {each.name for each in kept.iterdir()} == {api.main()["id"], "a file"}
+
+
 def test_a_state_is_served_once_at_a_time(own_state: Path, engine_binaries: Binaries) -> None:
     with LocalNeon(own_state, engine_binaries, persistent=True):
         with pytest.raises(UsageError, match="another neontest serves the state"):

@@ -218,6 +218,22 @@ def test_a_port_in_use_is_a_sentence_and_exit_2(own_state: Path) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root only")
+def test_a_state_that_is_not_ours_is_a_sentence_and_exit_2(own_state: Path) -> None:
+    os.chown(own_state, 65534, 65534)
+    done = failed(own_state, "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: the state folder {own_state} belongs to another user\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_state_that_is_closed_to_us_is_a_sentence_and_exit_2(own_state: Path) -> None:
+    (own_state / "closed").mkdir(mode=0)
+    done = failed(own_state / "closed" / "state", "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: the state folder {own_state}/closed/state cannot be read: Permission")
+
+
 def test_only_loopback_unless_told_otherwise_and_then_with_a_warning(serve: Serve, api_of: Any) -> None:
     served = serve("--host", "0.0.0.0")
     assert served.exports["NEON_API_HOST"].startswith("http://127.0.0.1:")
