@@ -27,6 +27,7 @@ from neontest.errors import (
     Unauthorized,
     Unavailable,
     UnexpectedAnswer,
+    one_line,
 )
 from neontest.neon.models import Problem, decode
 from neontest.neon.retry import Effect, Setback
@@ -45,7 +46,7 @@ def excerpt(body: bytes) -> str:
     """The start of a body on one line, markup and secrets taken out."""
     text = _TAG.sub(" ", body[:4000].decode("utf-8", "replace"))
     text = _SECRET.sub(r"\1…", _URI.sub("postgresql://…", text))
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    text = one_line(text)
     return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
 
 
@@ -78,15 +79,17 @@ def unexpected(call: str, status: int, what: str, request_id: str) -> Setback:
     return Setback(error, Effect.UNKNOWN if 200 <= status < 300 else Effect.REFUSED)
 
 
-def refusal(call: str, status: int, content_type: str, body: bytes, wait: float, request_id: str) -> Setback:
-    """The error that an answer outside 2xx stands for."""
+def refusal(
+    call: str, status: int, content_type: str, body: bytes, wait: float, request_id: str, trouble: str
+) -> Setback:
+    """The error that an answer outside 2xx stands for; `trouble` is what to do when the API is at fault."""
     if 300 <= status < 400:
         return unexpected(call, status, "a redirect is not followed", request_id)
     problem = _problem(content_type, body)
     if problem is None and 400 <= status < 500 and status not in (*_BUSY, 408):
         return unexpected(call, status, f"not JSON: {excerpt(body)!r}", request_id)
     said = problem.message if problem else excerpt(body)
-    kind, hint, effect = _meaning(status, problem or Problem())
+    kind, hint, effect = _meaning(status, problem or Problem(), trouble)
     error = kind(
         f"{call}: {status} {said or 'without a word'} (request {request_id})",
         hint=hint,
@@ -108,10 +111,10 @@ def _problem(content_type: str, body: bytes) -> Problem | None:
     )
 
 
-_BUSY: Final = {
+_BUSY: Final[dict[int, tuple[type[NeonError], str | None]]] = {
     423: (Locked, "another operation on the project is still running; it ends by itself"),
     429: (RateLimited, "the account's limit of requests is used up; wait a minute, or run fewer jobs at once"),
-    503: (Unavailable, "see https://neonstatus.com"),
+    503: (Unavailable, None),
 }
 _REFUSED: Final[dict[int, tuple[type[NeonError], str | None]]] = {
     401: (Unauthorized, "check NEON_API_KEY: it is missing, mistyped, or revoked"),
@@ -125,12 +128,12 @@ _REFUSED: Final[dict[int, tuple[type[NeonError], str | None]]] = {
 }
 
 
-def _meaning(status: int, problem: Problem) -> tuple[type[NeonError], str | None, Effect]:
+def _meaning(status: int, problem: Problem, trouble: str) -> tuple[type[NeonError], str | None, Effect]:
     if status in _BUSY:
         kind, hint = _BUSY[status]
-        return kind, hint, Effect.BUSY
+        return kind, hint or trouble, Effect.BUSY
     if status >= 500 or status == 408:
-        return Unavailable, "see https://neonstatus.com", Effect.UNKNOWN
+        return Unavailable, trouble, Effect.UNKNOWN
     if problem.code.endswith("LIMIT_EXCEEDED") or (status == 422 and _LIMIT.search(problem.message)):
         hint = (
             "give back what nobody needs (`neontest sweep --dry-run` shows what neontest left, the Neon console shows "

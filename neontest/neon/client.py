@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Final, TypeVar
@@ -54,6 +54,8 @@ PATIENCE: Final = 60.0
 """Seconds for a call that was given no deadline of its own, all its attempts together."""
 PAGE: Final = 1000
 MOST_PAGES: Final = 1000
+SLACK: Final = timedelta(minutes=1)
+"""A branch may be dated a little later than the operation that makes it."""
 
 
 class Neon:
@@ -255,7 +257,7 @@ class Neon:
             endpoints = self.endpoints(project_id, found.id, deadline=deadline)
             if not asked(found, endpoints):
                 raise UnexpectedAnswer(f"branch {found.id} has the name that was asked for, but is another's")
-            operations = self._operations_of(project_id, found.id, deadline)
+            operations = self._operations_of(project_id, found, deadline)
             return CreatedBranch(branch=found, endpoints=endpoints, operations=operations, adopted=True)
 
         try:
@@ -324,6 +326,7 @@ class Neon:
                 pace=self._pace,
                 deadline=deadline,
                 teardown=teardown,
+                trouble=self._wire.trouble,
                 at_once=number > 0,
             )
 
@@ -338,10 +341,19 @@ class Neon:
                 raise DeadlineExceeded(f"branch {branch_id} was still there after {deadline.seconds:g} s")
             self._pace.pause(wait)
 
-    def _operations_of(self, project_id: str, branch_id: str, deadline: Deadline) -> tuple[Operation, ...]:
-        path = project_path(project_id) + "/operations"
-        latest = self._get(path, Operations, deadline, {"limit": "100"}).operations
-        return tuple(operation for operation in latest if operation.branch_id == branch_id)
+    def _operations_of(self, project_id: str, branch: Branch, deadline: Deadline) -> tuple[Operation, ...]:
+        """All operations of a branch, read back (the newest come first) to the time before it was made."""
+        path, params = project_path(project_id) + "/operations", {"limit": str(PAGE)}
+        found: dict[str, Operation] = {}
+        for _ in range(MOST_PAGES):
+            page = self._get(path, Operations, deadline, params)
+            found |= {each.id: each for each in page.operations if each.branch_id == branch.id}
+            times = [each.created_at for each in page.operations if each.created_at is not None]
+            cursor = page.pagination.cursor if page.pagination else None
+            if not cursor or cursor == params.get("cursor") or not times or max(times) < branch.created_at - SLACK:
+                break
+            params["cursor"] = cursor
+        return tuple(found.values())
 
     def _endpoint_action(
         self, project_id: str, endpoint_id: str, action: str, deadline: Deadline | None

@@ -53,6 +53,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     retry_at: Moment | None = None
     failures_count: int = 0
+    created_at: Moment | None = None
 
 
 class Database(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +126,7 @@ class Branches(msgspec.Struct, frozen=True, kw_only=True):
 
 class Operations(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...] = ()
+    pagination: Pagination | None = None
 
 
 class OneOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +178,10 @@ def annotated(branch: Branch, annotation: Annotation | None) -> Branch:
 
 def decode(body: bytes, kind: type[T]) -> T:
     """Read an answer's body; msgspec.DecodeError (or its ValidationError) where it is something else."""
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise msgspec.DecodeError(type(error).__name__) from None
 
 
 def encode(body: Any) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from neontest.errors import DeadlineExceeded, NotFound, OperationFailed
+from neontest.errors import DeadlineExceeded, NotFound, OperationFailed, one_line
+from neontest.neon.answers import excerpt
 from neontest.neon.models import Operation
 from neontest.neon.retry import Pace
 from neontest.stop import Deadline
@@ -39,10 +40,12 @@ def follow(
     pace: Pace,
     deadline: Deadline,
     teardown: bool,
+    trouble: str,
     at_once: bool = False,
 ) -> None:
     """Return when the operation is through; on teardown also when nobody knows it any more.
 
+    `trouble`: what to do when the API is at fault.
     `at_once`: what is known of it is old, so look before the first pause.
     """
     chances = SECOND_CHANCES
@@ -53,8 +56,8 @@ def follow(
             if operation.status != "failed" or operation.retry_at is None or not chances:
                 raise OperationFailed(
                     f"{_named(operation)} ended as {operation.status}"
-                    f"{': ' + operation.error if operation.error else ''} (operation {operation.id})",
-                    hint="see https://neonstatus.com, and run again",
+                    f"{': ' + excerpt(operation.error.encode()) if operation.error else ''} (operation {operation.id})",
+                    hint=f"{trouble}, and run again",
                 )
             chances -= 1
             wait = max(wait, 1.0)
@@ -64,8 +67,8 @@ def follow(
         if wait >= deadline.left():
             raise DeadlineExceeded(
                 f"{deadline.what} took longer than {deadline.seconds:g} s: {_named(operation)} is still "
-                f"{operation.status}",
-                hint="raise the limit, or see https://neonstatus.com",
+                f"{one_line(operation.status)}",
+                hint=f"raise the limit, or {trouble}",
             )
         pace.pause(wait)
         try:
@@ -77,4 +80,4 @@ def follow(
 
 
 def _named(operation: Operation) -> str:
-    return f"{operation.action} of branch {operation.branch_id or '(unknown)'}"
+    return one_line(f"{operation.action} of branch {operation.branch_id or '(unknown)'}")

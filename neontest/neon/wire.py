@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import msgspec
 from neontest import __version__
 from neontest.errors import Unreachable, UsageError
 from neontest.neon.answers import excerpt, refusal, retry_after, unexpected
+from neontest.neon.bounded import bind
 from neontest.neon.models import decode, encode
 from neontest.neon.retry import Effect, Setback
 from neontest.stop import Deadline
@@ -60,6 +62,10 @@ class Wire:
     def __init__(self, api_key: str, host: str) -> None:
         self.host = checked_host(host)
         self._api_key = _checked_key(api_key)
+        self._key = re.compile(re.escape(self._api_key.encode()), re.IGNORECASE)
+        local = _is_loopback(self.host)
+        self.trouble = "look at what the server there says" if local else "see https://neonstatus.com"
+        """What to do when the API is at fault."""
         self._client = httpx.Client(
             headers={
                 "Authorization": f"Bearer {self._api_key}",
@@ -68,10 +74,11 @@ class Wire:
             },
             follow_redirects=False,
             # A proxy of the environment cannot reach this machine's own loopback.
-            trust_env=not _is_loopback(self.host),
+            trust_env=not local,
             # Loading the certificates takes 50 ms, for nothing where there is no TLS (and redirects are not followed).
             verify=self.host.startswith("https:"),
         )
+        self._bound = bind(self._client)
 
     def __repr__(self) -> str:
         return f"Wire({self.host!r})"
@@ -101,25 +108,29 @@ class Wire:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            with self._client.stream(
-                method,
-                self.host + path,
-                params=params,
-                content=None if body is None else encode(body),
-                headers=headers,
-                timeout=httpx.Timeout(read, connect=min(CONNECT_SECONDS, left)),
-            ) as response:
-                content = self._drain(response, deadline, call, request_id)
+            with (
+                self._bound.by(deadline),
+                self._client.stream(
+                    method,
+                    self.host + path,
+                    params=params,
+                    content=None if body is None else encode(body),
+                    headers=headers,
+                    timeout=httpx.Timeout(read, connect=min(CONNECT_SECONDS, left)),
+                ) as response,
+            ):
+                content = self._redacted(self._drain(response, deadline, call, request_id))
         except httpx.TransportError as error:
             effect = Effect.NEVER_SENT if isinstance(error, _NEVER_SENT) else Effect.UNKNOWN
             raise Setback(self._unreachable(call, error, read, request_id), effect) from error
         except httpx.HTTPError as error:  # a body that cannot be decompressed
             raise unexpected(call, 200, f"unreadable: {type(error).__name__}", request_id) from error
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = excerpt(self._redacted(response.headers.get("content-type", "").encode()))
+        content_type = content_type.partition(";")[0].strip().lower()
         status = response.status_code
         if not 200 <= status < 300:
             wait = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-            raise refusal(call, status, content_type, self._redacted(content), wait, request_id)
+            raise refusal(call, status, content_type, content, wait, request_id, self.trouble)
         return Answer(call=call, request_id=request_id, status=status, content_type=content_type, body=content)
 
     def _drain(self, response: httpx.Response, deadline: Deadline, call: str, request_id: str) -> bytes:
@@ -150,7 +161,8 @@ class Wire:
         )
 
     def _redacted(self, content: bytes) -> bytes:
-        return content.replace(self._api_key.encode(), b"***")
+        """What the other side says, in case it says the key, in whatever case."""
+        return self._key.sub(b"***", content)
 
 
 def checked_host(host: str) -> str:

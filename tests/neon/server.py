@@ -56,6 +56,8 @@ class Fault:
     truncate: bool = False
     drip: bool = False
     """Never end the answer, and never pause for long."""
+    drip_headers: bool = False
+    """The same with its headers, one byte at a time."""
     until: threading.Event | None = None
     """Answer only when this is set."""
     call: Callable[[], None] | None = None
@@ -192,7 +194,7 @@ class FakeNeon:
         yield "GET", branch + "/databases", lambda q, b, i: (200, {"databases": self._databases(i)})
         yield "GET", branch + "/roles", lambda q, b, i: (200, {"roles": self._roles(i)})
         yield "GET", branch + "/roles/([^/]+)/reveal_password", lambda q, b, i, r: (200, {"password": SECRET})
-        yield "GET", project + "/operations", lambda q, b: (200, {"operations": list(self.operations.values())[::-1]})
+        yield "GET", project + "/operations", self._history
         yield "GET", project + "/operations/([^/]+)", self._operation
         yield "GET", project + "/connection_uri", self._uri
         yield "POST", project + "/endpoints/([^/]+)/(start|suspend)", self._turn
@@ -298,6 +300,15 @@ class FakeNeon:
         self.fates[operation["id"]] = deque(self.statuses)
         return dict(operation)
 
+    def _history(self, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        start = int(query.get("cursor", ["0"])[0])
+        end = start + min(self.page, int(query.get("limit", ["100"])[0]))
+        # As on Neon, the last page has a cursor too.
+        return 200, {
+            "operations": list(self.operations.values())[::-1][start:end],
+            "pagination": {"cursor": str(end)},
+        }
+
     def _operation(self, query: dict[str, list[str]], body: Any, operation_id: str) -> tuple[int, Any]:
         if operation_id not in self.operations:
             raise Refusal(404, "operation not found")
@@ -381,8 +392,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        if fault and fault.drip:
-            self._drip()
+        if fault and (fault.drip or fault.drip_headers):
+            self._drip(headers=fault.drip_headers)
             return
         content = b"" if answer is None else json.dumps(answer).encode()
         kind, more = "application/json", {}
@@ -407,14 +418,17 @@ class _Handler(BaseHTTPRequestHandler):
             return error.status, {"request_id": request_id, "code": error.code, "message": error.message}
         return status, answer
 
-    def _drip(self) -> None:
+    def _drip(self, *, headers: bool) -> None:
         self.close_connection = True
         try:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.end_headers()
+            if headers:
+                self.flush_headers()
+            else:
+                self.end_headers()
             for _ in range(1000):
-                self.wfile.write(b" ")
+                self.wfile.write(b"x" if headers else b" ")
                 self.wfile.flush()
                 time.sleep(0.02)
         except OSError:

@@ -11,6 +11,7 @@ import pytest
 
 from neontest.errors import (
     DeadlineExceeded,
+    NeonError,
     NotFound,
     OperationFailed,
     PasswordNotStored,
@@ -55,6 +56,19 @@ def test_the_key_is_in_no_repr_and_no_error(server: Any, connect: Callable[..., 
         neon.auth()
     for text in (repr(neon), repr(neon._wire), str(caught.value), repr(caught.value)):
         assert key not in text
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("where", ["body", "type", "json"])
+def test_a_key_that_is_said_back_is_not_told(server: Any, neon: Neon, key: str, status: int, where: str) -> None:
+    said = f"Bearer {key.upper()} Bearer {key}"
+    kind = {"body": "text/plain", "type": f"text/{said}", "json": "application/json"}[where]
+    body = json.dumps({"message": said, "account_id": [said]}) if where == "json" else said
+    server.fault("GET", "/auth", status=status, body=body.encode(), content_type=kind, times=99)
+    with pytest.raises(NeonError) as caught:
+        neon.auth()
+    assert key not in str(caught.value).lower()
+    assert "***" in str(caught.value) or where == "json"
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "napi_x\n", "näpi", "x\x00"])

@@ -22,6 +22,7 @@ from neontest.errors import (
     Locked,
     NeonError,
     NotFound,
+    OperationFailed,
     PasswordNotStored,
     RateLimited,
     Refused,
@@ -289,11 +290,92 @@ def test_a_slow_server_is_cut_off_at_the_deadline(server: Any, connect: Callable
         connect().auth(deadline=time.deadline(0.2))
 
 
-def test_an_answer_that_never_ends_is_cut_off_at_the_deadline(server: Any, connect: Callable[..., Neon]) -> None:
-    # Each piece comes in time; only their sum does not.
-    server.fault("GET", "/auth", drip=True, times=99)
+@pytest.mark.parametrize("what", ["drip", "drip_headers"])
+def test_an_answer_that_never_ends_is_cut_off_at_the_deadline(
+    server: Any, connect: Callable[..., Neon], what: str
+) -> None:
+    # Each piece comes in time; only their sum does not, which takes 20 s.
+    server.fault("GET", "/auth", times=99, **{what: True})
+    start = monotonic()
     with pytest.raises(Unreachable, match="no answer within"):
         connect(sleep=None, clock=monotonic).auth(deadline=Deadline(0.4, what="the test"))
+    assert monotonic() - start < 10
+
+
+def test_after_an_answer_that_was_cut_off_the_next_one_is_read_as_ever(
+    server: Any, connect: Callable[..., Neon]
+) -> None:
+    server.fault("GET", "/auth", drip_headers=True)
+    neon = connect(sleep=None, clock=monotonic)
+    with pytest.raises(Unreachable):
+        neon.auth(deadline=Deadline(0.2, what="the test"))
+    assert neon.auth().account_id
+
+
+def test_all_operations_of_a_found_branch_are_awaited_in_a_busy_project(
+    server: Any, neon: Neon, project: str, time: Any
+) -> None:
+    def busy() -> None:
+        for _ in range(7):
+            server._begin("start_compute", server.main["id"])
+
+    server.page = 3
+    server.fault("POST", BRANCHES, committed=True, drop=True)
+    server.fault("GET", "/endpoints$", call=busy)
+    made = create(neon, project, time)
+    assert sorted(each.action for each in made.operations) == ["create_branch", "start_compute"]
+
+
+def test_operations_from_before_a_branch_was_made_are_not_asked_for(
+    server: Any, neon: Neon, project: str, time: Any
+) -> None:
+    server.page = 5
+    for _ in range(50):
+        server.operations[server._begin("start_compute", server.main["id"])["id"]]["created_at"] = (
+            "2026-01-01T00:00:00Z"
+        )
+    server.fault("POST", BRANCHES, committed=True, drop=True)
+    assert len(create(neon, project, time).operations) == 2
+    assert len(server.sent("GET", "/operations$")) == 2
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", [b'{"a":' * 100_000, b'{"account_id": "\xff", "message": "\xff"}'])
+def test_json_that_cannot_be_read_is_an_error_of_ours(server: Any, neon: Neon, status: int, body: bytes) -> None:
+    server.fault("GET", "/auth", status=status, body=body, content_type="application/json", times=99)
+    with pytest.raises(UnexpectedAnswer if status == 200 else Unavailable):
+        neon.auth()
+
+
+def test_neons_status_page_is_named_for_neon_only(server: Any, neon: Neon, project: str, time: Any) -> None:
+    server.fault("GET", "/auth", status=503, times=99)
+    with pytest.raises(Unavailable) as unavailable:
+        neon.auth(deadline=time.deadline(1))
+    server.statuses = ["running"]
+    made = create(neon, project, time)
+    with pytest.raises(DeadlineExceeded) as late:
+        neon.wait_for(project, made.operations, time.deadline(1))
+    for error in (unavailable.value, late.value):
+        assert error.hint
+        assert "neonstatus" not in error.hint
+    with Neon("napi_x") as real:
+        assert "neonstatus.com" in real._wire.trouble
+
+
+def test_what_the_api_says_is_one_printable_line(server: Any, neon: Neon, project: str, time: Any) -> None:
+    odd = "\x1b[31m\r\n::error::gone\x07\u202e##[error]"
+    server.fault("GET", "/auth", status=400, message=odd)
+    with pytest.raises(Refused) as refused:
+        neon.auth()
+    server.statuses = ["failed"]
+    made = create(neon, project, time)
+    for operation in server.operations.values():
+        operation["error"] = odd
+    with pytest.raises(OperationFailed, match="gone") as failed:
+        neon.wait_for(project, made.operations, time.deadline())
+    for error in (refused.value, failed.value):
+        assert error.message.isprintable()
+        assert "##[" not in error.message
 
 
 # -- refusals
