@@ -260,6 +260,77 @@ def test_the_runs_own_deadline_means_could_not_test(neontest: Run, project: Proj
     assert all(branch.proved for branch in ran.report.branches)
 
 
+SESSION_BOUND = (
+    "op.execute('CREATE TEMP TABLE mem (x int); CREATE TABLE k1 (x int)')",
+    "op.execute('DROP TABLE mem; DROP TABLE k1')",
+)
+IRREVERSIBLE = ("CREATE TABLE k2 (x int)", "raise NotImplementedError('no way back')")
+
+
+@pytest.mark.parametrize(
+    ("revisions", "args"),
+    [
+        ((GOOD, SESSION_BOUND), ()),
+        ((GOOD, SESSION_BOUND), ("--mode", "stairway")),
+        ((GOOD, SESSION_BOUND, IRREVERSIBLE), ()),
+        ((GOOD, SESSION_BOUND, ("ALTER TABLE nowhere ADD x int", "pass")), ()),
+    ],
+    ids=["both walks", "stairway alone", "below an irreversible", "below one that does not apply"],
+)
+def test_a_rollback_that_needs_the_connection_of_its_upgrade_is_found_wherever_it_is(
+    neontest: Run, project: Project, revisions: tuple[tuple[str, str], ...], args: tuple[str, ...]
+) -> None:
+    ran = neontest("run", "--no-tests", *args, cwd=project(*revisions))
+    assert ran.code == 1
+    assert ("downgrade-fails", "r2") in {(each.check, each.revision) for each in ran.report.findings}
+
+
+def test_a_rollback_that_needs_the_variables_of_its_upgrade_is_found(neontest: Run, project: Project) -> None:
+    root = project(("CREATE TABLE k1 (x int); SELECT 1", "op.execute('DROP TABLE ' + saved.pop())"))
+    file = root / "migrations" / "versions" / "r1_it.py"
+    text = file.read_text().replace("def upgrade():\n", "saved = []\n\n\ndef upgrade():\n    saved.append('k1')\n")
+    file.write_text(text)
+    ran = neontest("run", "--no-tests", cwd=root)
+    assert (ran.code, ran.checks) == (1, ["downgrade-fails"])
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lines", [0, 1, 4])
+def test_a_reader_who_goes_away_changes_nothing(local_state: Path, project: Project, lines: int) -> None:
+    root = project(GOOD)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neontest", "run", "--local", "--no-tests", "--json", "report.json"],
+        cwd=root,
+        env=environment(local_state),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    report = json.loads((root / "report.json").read_text())
+    assert report["verdict"] == "passed"
+    assert all(branch["proved"] for branch in report["branches"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_report_that_cannot_be_written_is_no_pass(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--no-tests", "--json", "/dev/full", cwd=project(GOOD), json=False)
+    assert ran.code == 3
+    assert "Error: /dev/full was not written: No space left on device" in ran.err
+    assert ran.out.splitlines()[-1].startswith("passed")
+
+
+def test_a_log_that_knows_few_characters_gets_the_report_all_the_same(neontest: Run, project: Project) -> None:
+    ran = neontest("run", "--no-tests", cwd=project(GOOD), env={"PYTHONIOENCODING": "ascii"})
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1].startswith("passed: 1 revision")
+
+
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 

@@ -103,3 +103,9 @@ def test_commands(tests: str | list[str] | None, expected: tuple[str, ...]) -> N
 def test_commands_that_are_none(tests: str | list[str]) -> None:
     with pytest.raises(UsageError):
         suite.command(tests, PYTHON)
+
+
+@pytest.mark.parametrize("trick", ["mkfifo {}", "ln -s /dev/zero {}", "mkdir {}", "printf '<testsuite' > {}"])
+def test_a_junit_file_that_is_none_hangs_nobody(tmp_path: Path, trick: str) -> None:
+    result = run(tmp_path, "sh", "-c", trick.format("junit.xml"))
+    assert (result.exit_code, result.passed) == (0, None)

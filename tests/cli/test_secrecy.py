@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PR_GET_DUMPABLE = 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ and prctl")
+def test_the_memory_of_a_run_is_closed_and_that_of_its_children_is_not() -> None:
+    script = (
+        "import ctypes, subprocess, sys; from neontest.cli.secrecy import hide_memory; hide_memory()\n"
+        "ask = 'import ctypes; print(ctypes.CDLL(None).prctl(3))'\n"
+        "print(ctypes.CDLL(None).prctl(3), subprocess.check_output([sys.executable, '-c', ask], text=True).strip())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1"]
