@@ -27,6 +27,7 @@ def command(ctx: click.Context, /, **_: Any) -> None:
     ctx.obj = options.settings(ctx, engine="local")
     if ctx.invoked_subcommand is not None:
         return
+    from neontest.errors import one_line
     from neontest.lease.sweep import ours
 
     with stoppable() as stop, client(ctx.obj, stop) as neon:
@@ -34,7 +35,8 @@ def command(ctx: click.Context, /, **_: Any) -> None:
     if not found:
         click.echo("no branches of neontest")
         return
-    rows = [("NAME", "ID", "AGE", "EXPIRES", "RUN"), *(_row(branch, datetime.now(UTC)) for branch in found)]
+    rows = [["NAME", "ID", "AGE", "EXPIRES", "RUN"]]
+    rows += [[one_line(cell) for cell in _row(branch, datetime.now(UTC))] for branch in found]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -95,7 +97,7 @@ def create(
                 url = lease.url(*chosen, deadline=deadline)
             leases.keep(lease)
         finally:
-            leases.give_back_all(7.0 if stop else 60.0)
+            leases.give_back_all()
     click.echo(f"made {lease.name} ({lease.branch.id}) in {lease.ready_seconds:.1f} s", err=True)
     click.echo(f"it expires at {lease.expires_at:%Y-%m-%d %H:%MZ}", err=True)
     click.echo(f"reach it:  neonctl connection-string '{lease.name}' --project-id {project}", err=True)
@@ -108,7 +110,7 @@ def create(
 @click.pass_context
 def delete(ctx: click.Context, /, name: str) -> None:
     """Delete the branch of this name or id, if it is one of neontest's."""
-    from neontest.errors import UsageError
+    from neontest.errors import UsageError, one_line
     from neontest.lease.give_back import Claim, give_back, refusal
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
@@ -119,15 +121,16 @@ def delete(ctx: click.Context, /, name: str) -> None:
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)
         branch = _named(neon.branches(project), name)
+        said = one_line(branch.name)
         if (why := refusal(branch)) is not None:
-            raise UsageError(f"branch {branch.name} is not deleted: {why}", hint="use the Neon console, if it must go")
+            raise UsageError(f"branch {said} is not deleted: {why}", hint="use the Neon console, if it must go")
         if branch.annotation.get("lease") in owners(Ledger(settings.ledger or default_folder(os.environ))).alive:
-            raise UsageError(f"branch {branch.name} is in use by a run on this machine", hint="stop that run first")
+            raise UsageError(f"branch {said} is in use by a run on this machine", hint="stop that run first")
         claim = Claim(name=branch.name, annotation=branch.annotation, expires_at=branch.expires_at, branch_id=branch.id)
-        given = give_back(neon, project, claim, Deadline(60.0, what=f"deleting {branch.name}"))
+        given = give_back(neon, project, claim, Deadline(60.0, what=f"deleting {said}"))
     if error := left_behind([given], cure="try again later"):
         raise error
-    click.echo(f"{branch.name}: given back in {given.seconds:.1f} s")
+    click.echo(f"{said}: given back in {given.seconds:.1f} s")
 
 
 def _named(branches: tuple[Branch, ...], wanted: str) -> Branch:

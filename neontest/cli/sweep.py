@@ -28,6 +28,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
     Only branches with neontest's annotation are looked at: expired ones, and those whose run is known to be dead.
     Default, protected and parent branches are never touched.
     """
+    from neontest.errors import one_line
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.lease.sweep import owners, plan, sweep
@@ -39,7 +40,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
         planned = plan(neon, project, now=datetime.now(UTC), known=known)
         for each in planned:
             verb = ("would go" if dry_run else "goes") if each.goes else "stays"
-            click.echo(f"{each.branch.name} ({each.branch.id}) {verb}: {each.why}")
+            click.echo(one_line(f"{each.branch.name} ({each.branch.id}) {verb}: {each.why}"))
         if not any(each.goes for each in planned):
             click.echo("nothing to give back")
         if dry_run:
@@ -48,7 +49,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
         for done in sweep(neon, project, planned):
             given.append(done)
             said = f"given back in {done.seconds:.1f} s" if done.proved else f"still there: {done.why}"
-            click.echo(f"{done.name}: {said}")
+            click.echo(one_line(f"{done.name}: {said}"))
     if error := left_behind(given, cure="run `neontest sweep` again"):
         raise error
 

@@ -86,6 +86,8 @@ def give_back(
         raise
     except NeontestError as error:
         why = error.message
+    except Exception as error:  # noqa: BLE001 -- it must not keep the other branches from being given back
+        why = f"a defect in neontest: {type(error).__name__}"
     return GivenBack(
         branch_id=claim.branch_id,
         name=claim.name,

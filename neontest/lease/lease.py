@@ -29,7 +29,9 @@ from neontest.errors import (
     Stopped,
     Unauthorized,
     UsageError,
+    one_line,
 )
+from neontest.lease.budget import Budget
 from neontest.lease.give_back import Claim, GivenBack, give_back
 from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
@@ -41,6 +43,10 @@ LeaseRole = Literal["candidate", "sibling"]
 
 SETTLE: Final = 2.0
 """Seconds for which a branch is looked for after the answer to its creation was lost."""
+STOPPED: Final = 7.0
+"""Seconds for giving everything back after a stop: GitHub kills 10 s after the first signal."""
+ONE_STOPPED: Final = 2.0
+"""Seconds of these for a single branch that was being given back when the stop came."""
 _NAMES_TRIED: Final = 3
 _NOT_MADE: Final = (Unauthorized, Forbidden, NotFound, LimitExceeded, Refused)
 
@@ -165,7 +171,7 @@ class Leases:
     def _take(self, neon: Neon, role: LeaseRole, parent_lsn: str | None, deadline: Deadline) -> Lease:
         if self._parent.expires_at is not None:
             raise UsageError(
-                f"branch {self._parent.name} expires, and Neon makes no branches from a branch that expires",
+                f"branch {one_line(self._parent.name)} expires, and Neon makes no branches from a branch that expires",
                 hint="choose another parent, or take its expiry away",
             )
         start = self._clock()
@@ -259,11 +265,13 @@ class Leases:
     def give_back(self, lease: Lease, *, budget: float = 60.0) -> GivenBack:
         """Delete one branch and prove it, within `budget` seconds; doing it again changes nothing."""
         with self._stop.shield():
-            return self._give_back(self._of(lease), budget)[0]
+            # After a stop, what this does not reach is left to `give_back_all`.
+            return self._give_back(self._of(lease), budget, ONE_STOPPED)[0]
 
-    def give_back_all(self, budget: float = 60.0) -> tuple[GivenBack, ...]:
+    def give_back_all(self, budget: float = 60.0, stopped_budget: float = STOPPED) -> tuple[GivenBack, ...]:
         """Delete everything that was taken and not kept, all at once, within `budget` seconds.
 
+        Once a stop was requested, before or meanwhile, no more than `stopped_budget` seconds are left.
         Nothing interrupts it, not even a second signal. Nothing is raised for a branch that stays: see `left_behind`.
         """
         with self._stop.shield():
@@ -271,18 +279,20 @@ class Leases:
                 with self._soon.shield():
                     self._soon.request(signal.SIGTERM)
                 claims = tuple(claim for claim in self._claims if not claim.kept)
-            return self._give_back(claims, budget)
+            return self._give_back(claims, budget, stopped_budget)
 
     def _of(self, lease: Lease) -> tuple[_Claim, ...]:
         with self._lock:
             return tuple(claim for claim in self._claims if claim.branch_id == lease.branch.id)
 
-    def _give_back(self, claims: Sequence[_Claim], budget: float) -> tuple[GivenBack, ...]:
+    def _give_back(self, claims: Sequence[_Claim], budget: float, stopped_budget: float) -> tuple[GivenBack, ...]:
         """One thread a branch, so that none waits for another; shielded by the caller."""
-        deadline = Deadline(budget, what="giving the branches back", clock=self._clock)
+        deadline = Budget(
+            budget, stopped_seconds=stopped_budget, stop=self._stop, what="giving the branches back", clock=self._clock
+        )
         # Waits that no stop ends; and after a signal, connections that it cannot have hit.
         stopped = bool(self._stop)
-        neon = self._neon.under(Stop(), own_connections=stopped)
+        neon = self._neon.under(quiet := Stop(), own_connections=stopped, sleep=lambda each: self._doze(quiet, each))
         todo = [claim for claim in claims if claim.given is None or not claim.given.proved]
         threads = [
             threading.Thread(
@@ -294,14 +304,22 @@ class Leases:
             thread.start()
         for thread in threads:
             # The calls keep to the deadline by themselves; this is for a name lookup or a close that hangs.
-            thread.join(deadline.left() + 0.5)
+            # In short steps, as a stop shortens it.
+            while thread.is_alive() and deadline.left() > 0:
+                thread.join(min(0.1, deadline.left()))
+            thread.join(0.5)
         if stopped and not any(thread.is_alive() for thread in threads):
             neon.close()
         return tuple(
             given
             for claim in claims
-            if (given := claim.given or _unanswered(claim, budget)).branch_id or not given.proved
+            if (given := claim.given or _unanswered(claim, deadline.seconds)).branch_id or not given.proved
         )
+
+    def _doze(self, quiet: Stop, seconds: float) -> bool:
+        """Sleep; the stop wakes whoever sleeps when it comes, as little time is left from then on."""
+        (quiet if self._stop else self._stop).wait(seconds)
+        return False
 
     def _give_one(self, neon: Neon, claim: _Claim, deadline: Deadline) -> None:
         given = give_back(neon, self._project_id, claim, deadline, clock=self._clock)
@@ -323,7 +341,7 @@ def left_behind(results: Iterable[GivenBack], *, cure: str = "run `neontest clea
         + (f"; it expires {given.expires_at:%Y-%m-%d %H:%MZ}" if given.expires_at else "")
         for given in stay
     )
-    return BranchLeftBehind(said, hint=cure)
+    return BranchLeftBehind(one_line(said), hint=cure)
 
 
 def _unanswered(claim: _Claim, budget: float) -> GivenBack:

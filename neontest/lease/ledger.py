@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -69,7 +69,8 @@ class Hold:
 
     def remove(self) -> None:
         """Given back: forget it."""
-        with self._guard, suppress(FileNotFoundError):
+        # Where it cannot be removed, whoever cleans up finds that its branch is gone.
+        with self._guard, suppress(OSError):
             self.path.unlink()
         self.release()
 
@@ -97,12 +98,24 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def check(self) -> None:
+        """Make the folder and write to it, to know before anything is begun; UsageError where that cannot be."""
+        with self._writing():
+            draft = self.folder / f".check.json.{secrets.token_hex(4)}"
+            draft.write_bytes(b"{}")
+            draft.unlink()
+
     def write(self, entry: Entry) -> Hold:
         """Note a lease that is about to be asked for. UsageError where the folder cannot be written."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._writing():
             path = self.folder / f"{entry.created_at:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}.json"
             return Hold(path, _write(path, entry), entry)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            yield
         except OSError as error:
             raise UsageError(
                 f"the ledger {self.folder} cannot be written: {error.strerror}",

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from neontest.errors import UnexpectedAnswer
 from neontest.neon.models import Branch, Endpoint, Operation
+from neontest.neon.paths import is_id
 
 T = TypeVar("T", Branch, Operation)
 
@@ -25,6 +26,7 @@ def is_new_branch(
     return (
         (found.name, found.project_id) == (name, project_id)
         and found.id != parent_id
+        and is_id(found.id)
         and not found.default
         and not found.protected
         and all(endpoint.branch_id == found.id for endpoint in endpoints)

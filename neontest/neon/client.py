@@ -98,7 +98,7 @@ class Neon:
     def close(self) -> None:
         self._wire.close()
 
-    def under(self, stop: Stop, *, own_connections: bool = False) -> Neon:
+    def under(self, stop: Stop, *, own_connections: bool = False, sleep: Callable[[float], bool] | None = None) -> Neon:
         """The same account, but its waits end when that other `stop` is requested.
 
         `own_connections`: for use after a signal, which may have hit the connections of this one in the middle of
@@ -106,8 +106,8 @@ class Neon:
         """
         other = object.__new__(Neon)
         other._wire = self._wire.again() if own_connections else self._wire
-        other._sleep = self._sleep
-        other._pace = Pace(stop=stop, sleep=self._sleep or stop.wait, clock=self._pace.clock, jitter=self._pace.jitter)
+        other._sleep = self._sleep or sleep
+        other._pace = Pace(stop=stop, sleep=other._sleep or stop.wait, clock=self._pace.clock, jitter=self._pace.jitter)
         return other
 
     def pause(self, seconds: float) -> None:

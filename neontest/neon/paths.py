@@ -10,9 +10,13 @@ from neontest.errors import UsageError
 _ID = re.compile(r"[a-z0-9-]{1,60}")
 
 
+def is_id(value: str) -> bool:
+    return _ID.fullmatch(value) is not None
+
+
 def checked_id(value: str, what: str) -> str:
     """The id, as the API's contract writes ids; UsageError before any request otherwise."""
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise UsageError(
             f"{what} {value[:80]!r} is not an id of Neon's",
             hint="ids consist of small letters, digits and hyphens, 60 at most; the console shows them",

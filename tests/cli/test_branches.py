@@ -82,3 +82,16 @@ def test_other_branches_are_not_deleted(on_neon: Any, fake_neon: Any, kind: str)
     assert said.code == 2
     assert not fake_neon.sent("DELETE")
     assert on_neon("branches", "delete", "nobody").code == 2
+
+
+def test_names_are_one_printable_line(on_neon: Any, fake_neon: Any) -> None:
+    odd = "\n::error::a\x1b[31m\r::error::b\u202e"
+    facts = MARK | {"run": odd, "pid": odd, "until": "2026-01-01T00:00:00Z"}
+    fake_neon.branch(odd, annotation=facts, expires_at="2999-01-01T00:00:00Z")
+    fake_neon.branch(odd + "2", annotation=facts, protected=True)
+    fake_neon.fault("DELETE", "", status=403, message=odd, times=9)
+    for args in (("branches",), ("branches", "delete", odd), ("branches", "delete", odd + "2"), ("sweep",)):
+        said = on_neon(*args)
+        lines = (said.out + said.err).splitlines()
+        assert "error::a" in "".join(lines)
+        assert all(line.isprintable() and not line.strip().startswith("::") for line in lines), lines

@@ -24,6 +24,7 @@ from neontest.errors import (
 )
 from neontest.lease.lease import Leases, left_behind
 from neontest.lease.ledger import Ledger
+from neontest.lease.names import Owner
 from neontest.neon.client import Neon
 from neontest.stop import Stop
 
@@ -408,6 +409,38 @@ def test_a_stop_while_giving_back_waits_for_its_end(server: Any, leases: Make, s
     assert given.proved
     with pytest.raises(Stopped):
         stop.check()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_stop_while_giving_back_shortens_the_time_for_it(
+    server: Any, leases: Make, ledger: Ledger, soon: Any, stop: Stop, hangs: bool
+) -> None:
+    run = leases()
+    run.take(deadline=soon())
+    never = threading.Event() if hangs else None
+    server.fault("DELETE", "", status=423, times=999, until=never, call=lambda: stop.request(signal.SIGINT))
+    began = monotonic()
+    (given,) = run.give_back_all(300, 0.5)
+    assert monotonic() - began < 60
+    assert not given.proved
+    assert len(entries(ledger)) == 1
+
+
+def test_what_nobody_foresaw_is_told_for_the_branch_that_it_befell(
+    server: Any, key: str, project: str, ledger: Ledger, soon: Any
+) -> None:
+    dice = [0.05]
+    with Neon(key, host=server.url, jitter=lambda: dice[0]) as neon:
+        parent = neon.branch(project, server.main["id"])
+        owner = Owner(stem=STEM, annotation={"neontest": "1"})
+        expires_at = datetime.now(UTC) + timedelta(hours=1)
+        run = Leases(neon, ledger, project_id=project, parent=parent, owner=owner, expires_at=expires_at, stop=Stop())
+        lease = run.take(deadline=soon())
+        dice.clear()
+        (given,) = run.give_back_all()
+    assert (given.branch_id, given.proved) == (lease.branch.id, False)
+    assert given.why == "a defect in neontest: IndexError"
+    assert len(entries(ledger)) == 1
 
 
 def test_an_api_that_hangs_holds_nobody_longer_than_the_budget(

@@ -158,6 +158,14 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         Ledger(tmp_path / "file" / "ledger").write(entry())
 
 
+def test_whether_a_folder_can_be_written_is_known_beforehand(ledger: Ledger) -> None:
+    ledger.check()
+    assert list(ledger.folder.iterdir()) == []
+    with pytest.raises(UsageError, match="/dev/null/x") as caught:
+        Ledger(Path("/dev/null/x")).check()
+    assert caught.value.exit_code == 2
+
+
 def test_the_usual_folder_is_the_users_state() -> None:
     assert default_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/neontest/ledger")
     assert default_folder({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/neontest/ledger")
