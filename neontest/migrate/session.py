@@ -268,7 +268,7 @@ class Session:
         elif isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
             self.notes.append(self._hidden(report.text))
         elif isinstance(report, reports.WrongDatabase):
-            self._finish(deadline)
+            self.kill()  # it may have gone on all the same
             raise reports.wrong_database(report)
         elif isinstance(report, reports.Failed):
             self._finish(deadline)

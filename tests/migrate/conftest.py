@@ -33,17 +33,32 @@ MINUTE = 60.0
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def clusters() -> Iterator[Clusters]:
     state = Path(tempfile.mkdtemp(prefix="neontest-migrate-"))
     state.chmod(0o711)  # the account that runs Postgres passes through
     try:
         with Clusters(state / "state", find_binaries(environ=os.environ)) as clusters:
-            cluster = clusters.create("br-migrate")
-            with contextlib.closing(cluster.admin()) as admin:
-                set_password(admin, OWNER, PASSWORD)
-            yield cluster
+            yield clusters
     finally:
         rmtree(state, ignore_errors=True)
+
+
+def created(clusters: Clusters, id: str) -> Cluster:
+    cluster = clusters.create(id)
+    with contextlib.closing(cluster.admin()) as admin:
+        set_password(admin, OWNER, PASSWORD)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(clusters: Clusters) -> Cluster:
+    return created(clusters, "br-migrate")
+
+
+@pytest.fixture(scope="session")
+def parent(clusters: Clusters) -> Cluster:
+    """Another server, as the branch's parent is."""
+    return created(clusters, "br-parent")
 
 
 @dataclass
@@ -96,9 +111,9 @@ def database(cluster: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture
-def other_database(cluster: Cluster) -> Iterator[Database]:
-    """Another database of the same server."""
-    with made(cluster) as database:
+def elsewhere(parent: Cluster) -> Iterator[Database]:
+    """A database of another server."""
+    with made(parent) as database:
         yield database
 
 
