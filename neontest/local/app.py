@@ -64,12 +64,13 @@ class App:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
-        request.max_content_length = LARGEST_BODY
+        request.max_content_length = LARGEST_BODY + 1
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
         try:
+            body = _body(request)  # not yet counted as being answered: a slow sender keeps nobody from stopping
             with self._open():
-                answer = self._answer(request)
+                answer = self._answer(request, body)
         except Problem as problem:
             response = _refusal(problem, request_id)
         else:
@@ -90,14 +91,7 @@ class App:
                 self._answering -= 1
                 self._turn.notify_all()
 
-    def _answer(self, request: Request) -> Answer:
-        try:
-            # Read in any case: what is left of a body would be taken for the connection's next request.
-            body = request.get_data(cache=False)
-        except RequestEntityTooLarge:
-            raise Problem(413, f"the request body is larger than {LARGEST_BODY} bytes") from None
-        except (HTTPException, OSError):
-            raise Problem(400, "the request body cannot be read") from None
+    def _answer(self, request: Request, body: bytes) -> Answer:
         if not self._may(request):
             raise Problem(401, WRONG_KEY)
         try:
@@ -136,6 +130,24 @@ class App:
         offered += [request.cookies[name] for name in COOKIES if name in request.cookies]
         right = [hmac.compare_digest(each.encode("utf-8", "replace"), self._api_key) for each in offered]
         return any(right)
+
+
+def _body(request: Request) -> bytes:
+    """The body, read in any case: a client that is still sending does not see a refusal."""
+    length = request.headers.get("Content-Length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise Problem(400, "the Content-Length is not a number")
+    try:
+        if len(length) > 12:  # more digits than are ever read as a number
+            raise RequestEntityTooLarge
+        body = request.get_data(cache=False)
+        if len(body) > LARGEST_BODY:  # of unknown length: werkzeug ends reading there
+            raise RequestEntityTooLarge
+    except RequestEntityTooLarge:
+        raise Problem(413, f"the request body is larger than {LARGEST_BODY} bytes") from None
+    except (HTTPException, OSError):
+        raise Problem(400, "the request body cannot be read") from None
+    return body
 
 
 def _path(request: Request) -> str:

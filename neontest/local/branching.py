@@ -24,6 +24,9 @@ from neontest.local.work import Act
 
 ENDPOINTS_LIMIT: Final = "ENDPOINTS_LIMIT_EXCEEDED"
 
+RESTORED: Final = ("parent_id", "roles", "databases", "last_reset_at", "expires_at")
+"""What a restore changes of a branch's facts, beside its state."""
+
 
 def create(site: Site, asked: CreateBranch) -> tuple[Json, Begin]:
     """A new branch of the named parent (else of the default branch), with a compute if one is asked for."""
@@ -157,6 +160,7 @@ def restore(site: Site, branch_id: str, asked: RestoreBranch) -> tuple[Json, Beg
         if source.expires_at is not None:
             raise Problem(422, "an expiring branch cannot be the parent of another one")
         at = now()
+        old_cluster, old_facts = branch.cluster, {name: getattr(branch, name) for name in RESTORED}
         branch.state, branch.pending, branch.state_changed_at = "resetting", "ready", at
         branch.parent_id = source.id
         branch.last_reset_at = branch.updated_at = at
@@ -172,7 +176,15 @@ def restore(site: Site, branch_id: str, asked: RestoreBranch) -> tuple[Json, Beg
         if endpoint is not None and runs:
             endpoint.pending = "active"
             steps.append(("start_compute", partial(_start, site, branch, endpoint)))
-        shown, begin = site.begin(branch, endpoint, steps, failed=lambda: _rest(branch, endpoint))
+
+        def failed() -> None:
+            if branch.cluster == old_cluster:  # its data are what they were
+                for name, value in old_facts.items():
+                    setattr(branch, name, value)
+            branch.state, branch.state_changed_at = "ready", now()
+            _rest(branch, endpoint)
+
+        shown, begin = site.begin(branch, endpoint, steps, failed=failed)
         return {"branch": shapes.branch(branch, site.project), "operations": shown}, begin
 
 

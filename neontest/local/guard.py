@@ -20,7 +20,8 @@ from neontest.local.held import Held
 # Descriptor 3 is the write end of a pipe to the owner. The server holds it for as long as it or a child of it lives: so
 # the owner sees its death without asking for pids. Descriptor 4 is the claim, which thus lasts until all is cleared.
 # A shell starts background commands with SIGINT and SIGQUIT ignored, until Postgres has set its own handlers: before
-# its pid file is there, only SIGKILL is heard.
+# its pid file is there, only SIGKILL is heard. A killed server's pid file stays, and names its shared memory; if not
+# yet, the folder is left to the next sweep, which knows where to look.
 SCRIPT: Final = """
 exec 4>&2 2>/dev/null
 trap "" INT TERM HUP
@@ -36,7 +37,13 @@ seen=; f=$d/data/postmaster.pid
 kill -$how $pm
 wait $pm
 [ "$order" = stop ] && exit 0
-[ -f "$f" ] && [ "$seen" = "$pm" ] && set -- $(sed -n 7p "$f") && [ -n "$2" ] && ipcrm -m "$2"
+seen=
+[ -f "$f" ] && read seen <"$f"
+if [ "$seen" = "$pm" ]; then
+    set -- $(sed -n 7p "$f")
+    [ -n "$2" ] || exit 0
+    ipcrm -m "$2"
+fi
 [ "$fate" = remove ] && rm -rf "$d" && [ "$s" != "$d" ] && rm -rf "$s"
 exit 0
 """

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from neontest.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-IDLE: Final = 300.0
-"""Seconds after which a connection on which nobody says anything is closed."""
+PATIENCE: Final = 15.0
+"""Seconds in which a request has to be sent, its body included, and in which each part of an answer has to be taken."""
+CONNECTIONS: Final = 128
+"""At once; further ones wait to be taken."""
 POLL: Final = 0.05
 """Seconds between two looks at the order to stop."""
 
@@ -26,7 +30,7 @@ class Listener:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
-        self._server: BaseWSGIServer | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -56,9 +60,7 @@ class Listener:
 
     def serve(self, app: WSGIApplication) -> None:
         assert self._socket is not None
-        self._server = make_server(
-            self._host, self._port, app, threaded=True, request_handler=Handler, fd=self._socket.fileno()
-        )
+        self._server = Server(self._host, self._port, app, fd=self._socket.fileno())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL,), name="neontest-local-http", daemon=True
         )
@@ -71,13 +73,68 @@ class Listener:
             self._thread.join()
 
 
+class Server(ThreadedWSGIServer):
+    """A thread for each connection, but not for any number of them."""
+
+    def __init__(self, host: str, port: int, app: WSGIApplication, *, fd: int) -> None:
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._ending = threading.Event()
+        super().__init__(host, port, app, Handler, fd=fd)
+
+    def shutdown(self) -> None:
+        self._ending.set()
+        super().shutdown()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        while not self._places.acquire(timeout=POLL):
+            if self._ending.is_set():
+                self.shutdown_request(request)
+                return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was started
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+
 class Handler(WSGIRequestHandler):
     """Says nothing of requests: they carry keys."""
 
     protocol_version = "HTTP/1.1"
-    timeout = IDLE
+    timeout = PATIENCE
     # An answer is written in two pieces; with Nagle's algorithm the second waits 40 ms for the first to be confirmed.
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        # One request a connection: werkzeug closes it after the answer.
+        self.rfile = io.BufferedReader(_Hurried(self.connection, time.monotonic() + PATIENCE))
+
     def log(self, type: str, message: str, *args: Any) -> None:
         pass
+
+
+class _Hurried(io.RawIOBase):
+    """What comes from a socket until a moment; a client that sends byte by byte gains no time."""
+
+    def __init__(self, connection: socket.socket, end: float) -> None:
+        self._connection, self._end = connection, end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(PATIENCE)

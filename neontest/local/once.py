@@ -11,10 +11,11 @@ from pathlib import Path
 from neontest.local.held import Held
 
 
-def once(done: Path, build: Callable[[Path], None]) -> Path:
+def once(done: Path, build: Callable[[Path], None], before_clearing: Callable[[Path], None] | None = None) -> Path:
     """The folder `done`, built the first time in a folder of its own and then renamed, so that it is whole or absent.
 
-    A lock beside it keeps others waiting meanwhile. What a killed builder left is cleared by the next one.
+    A lock beside it keeps others waiting meanwhile. What a killed builder left is cleared by the next one, after
+    `before_clearing`, which ends what still works in it.
     """
     if done.is_dir():
         return done
@@ -23,7 +24,8 @@ def once(done: Path, build: Callable[[Path], None]) -> Path:
         fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
         if not done.is_dir():
             fresh = done.with_name(f"{done.name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
+            if fresh.exists():
+                _clear(fresh, before_clearing)
             fresh.mkdir(mode=0o700)
             try:
                 build(fresh)
@@ -34,3 +36,24 @@ def once(done: Path, build: Callable[[Path], None]) -> Path:
     finally:
         lock.close()
     return done
+
+
+def clear_unfinished(folder: Path, before_clearing: Callable[[Path], None]) -> None:
+    """Clear what killed builders left in `folder`, unless somebody builds there now."""
+    if not any(folder.glob("*.new")):
+        return
+    lock = Held(os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    try:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for fresh in folder.glob("*.new"):
+            _clear(fresh, before_clearing)
+    except BlockingIOError:
+        pass
+    finally:
+        lock.close()
+
+
+def _clear(fresh: Path, before_clearing: Callable[[Path], None] | None) -> None:
+    if before_clearing is not None:
+        before_clearing(fresh)
+    shutil.rmtree(fresh, ignore_errors=True)

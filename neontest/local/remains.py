@@ -26,6 +26,30 @@ def end_starting(data: Path) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
+def end_making(data: Path) -> None:
+    """End what still makes a data folder for a dead owner, and free its shared memory.
+
+    Linux; elsewhere it ends by itself. `initdb` names the folder in its command, its children in their environment.
+    """
+    end = time.monotonic() + 6.0
+    while True:
+        left = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0") + (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if {os.fsencode(data), b"PGDATA=" + os.fsencode(data)} & set(words):
+                left.append(int(entry.name))
+        if not left or time.monotonic() > end:
+            break
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+    end_server(data)
+
+
 def end_server(data: Path) -> None:
     """End whatever server runs on the data folder, and free its shared memory.
 
@@ -51,7 +75,7 @@ def end_server(data: Path) -> None:
     if works_in(pid, data):
         raise LocalError(f"the server with pid {pid} on {data} does not end", hint="end it by hand")
     if pid_file.exists():  # it was killed: nobody else will free its segment
-        _free_segment(lines)
+        _free_segment(data, lines)
         with contextlib.suppress(FileNotFoundError):
             pid_file.unlink()
 
@@ -80,32 +104,39 @@ def remove(folder: Path, sockets: Path) -> None:
             raise LocalError(f"{path} cannot be removed", hint="remove it by hand")
 
 
-def _free_segment(pid_file: list[str]) -> None:
-    """Free the System V segment on line 7 ("key id") if nobody uses it; its id may be another's since a reboot."""
+def _free_segment(data: Path, pid_file: list[str]) -> None:
+    """Free the System V segment of a killed server's data folder, if nobody uses it.
+
+    Line 7 of the pid file has its key and id; the id may be another's since a reboot. Before that line is written, the
+    key is the folder's inode number, unless that was taken: `PGSharedMemoryCreate` in src/backend/port/sysv_shmem.c.
+    """
     try:
         key, shmid = (int(word) for word in pid_file[6].split())
     except (IndexError, ValueError):
-        return
-    if sys.platform == "linux" and not _is_unused(key, shmid):
-        return
-    command = ["ipcrm", "-m", str(shmid)]
-    with contextlib.suppress(OSError):
-        subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+        key, shmid = data.stat().st_ino, None
+    if sys.platform == "linux":
+        shmid = _unused(key, shmid, data.stat().st_uid)
+    if shmid is not None:
+        with contextlib.suppress(OSError):
+            subprocess.run(["ipcrm", "-m", str(shmid)], check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
-def _is_unused(key: int, shmid: int) -> bool:
+def _unused(key: int, shmid: int | None, uid: int) -> int | None:
+    """The id of the segment with this key (and this id, if one is given) and owner, once nobody uses it."""
     end = time.monotonic() + 2
     while True:
         try:
             rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
         except OSError:
-            return True
-        # Columns: key shmid perms size cpid lpid nattch …; the key is a signed number there.
-        mine = [row for row in rows if int(row[0]) % 2**32 == key % 2**32 and int(row[1]) == shmid]
-        if not mine:
-            return False
-        if int(mine[0][6]) == 0:
-            return True
+            return shmid
+        for row in rows:
+            # Columns: key shmid perms size cpid lpid nattch uid …; the key is a signed number there.
+            if int(row[0]) % 2**32 == key % 2**32 and shmid in (None, int(row[1])) and int(row[7]) == uid:
+                if int(row[6]) == 0:
+                    return int(row[1])
+                break
+        else:
+            return None
         if time.monotonic() > end:
-            return False
+            return None
         time.sleep(0.01)  # children of a killed server leave it within milliseconds

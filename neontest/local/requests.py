@@ -10,7 +10,7 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -20,7 +20,14 @@ from neontest.local.problem import Problem
 
 T = TypeVar("T")
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+LONGEST_CURSOR: Final = 8192
+"""Characters; the longest name, of 256, becomes 4096 of them at most."""
+
+PRINTED: Final = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*\Z"
+"""No control characters, and nothing else that ends a line."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTED)]
+ComputeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTED)]
 Seconds = Annotated[int, Meta(ge=-1, le=604800)]
 ComputeUnit = Annotated[float, Meta(ge=0.25)]
 Annotation = Annotated[dict[str, str], Meta(max_length=50)]
@@ -40,7 +47,7 @@ class BranchSpec(msgspec.Struct, kw_only=True):
 class EndpointSpec(msgspec.Struct, kw_only=True):
     type: Literal["read_write", "read_only"]
     branch_id: str | None = None
-    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    name: ComputeName | None = None
     suspend_timeout_seconds: Seconds | None = None
     autoscaling_limit_min_cu: ComputeUnit | None = None
     autoscaling_limit_max_cu: ComputeUnit | None = None
@@ -75,7 +82,7 @@ class CreateEndpoint(msgspec.Struct, kw_only=True):
 
 
 class EndpointChange(msgspec.Struct, kw_only=True):
-    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    name: ComputeName | None = None
     suspend_timeout_seconds: Seconds | None = None
     autoscaling_limit_min_cu: ComputeUnit | None = None
     autoscaling_limit_max_cu: ComputeUnit | None = None
@@ -108,7 +115,7 @@ def body(data: bytes, form: type[T]) -> T:
     """The request's body; none at all is an empty object, as on Neon."""
     try:
         return msgspec.json.decode(data if data.strip() else b"{}", type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"the request body is not what this operation takes: {error}") from error
 
 
@@ -184,8 +191,10 @@ def cursor(position: list[str]) -> str:
 def position(token: str, length: int) -> list[str]:
     """The place that a token stands for."""
     try:
+        if len(token) > LONGEST_CURSOR:
+            raise ValueError("too long")
         found: Any = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (binascii.Error, UnicodeError, ValueError) as error:
+    except (binascii.Error, UnicodeError, ValueError, RecursionError) as error:
         raise Problem(400, "query parameter cursor is not one that was handed out here") from error
     if isinstance(found, list) and len(found) == length and all(isinstance(each, str) for each in found):
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from neontest.errors import LocalError
 from neontest.local import remains
 from neontest.local.claim import try_claim
+from neontest.local.once import clear_unfinished
 from neontest.local.server import socket_folder
 
 
@@ -36,6 +37,7 @@ def sweep(state: Path, now: datetime | None = None) -> list[str]:
             forget = False
         finally:
             held.release(forget=forget)
+    clear_unfinished(state / "tmpl", before_clearing=remains.end_making)
     return removed
 
 

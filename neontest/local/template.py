@@ -14,6 +14,7 @@ from neontest.errors import LocalError
 from neontest.local.account import Account
 from neontest.local.binaries import Binaries
 from neontest.local.once import once
+from neontest.local.remains import end_making
 from neontest.local.roles import template_sql
 
 VERSION: Final = 1
@@ -40,7 +41,7 @@ def template(folder: Path, binaries: Binaries, account: Account) -> Path:
         account.give(fresh)
         _make(fresh, binaries, options, account)
 
-    return once(done, build)
+    return once(done, build, before_clearing=end_making)
 
 
 def _options(major: int) -> list[str]:

@@ -290,6 +290,72 @@ def test_owners_killed_at_any_moment_leave_nothing_after_a_sweep(
         assert f"/b/{id}" not in done.stdout
 
 
+def kill_all_that_name(path: Path) -> set[int]:
+    """Kill, at one moment, whatever has the path in its command or its environment; their pids."""
+    killed = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(path) in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+                killed.add(int(entry.name))
+    return killed
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="Linux only")
+
+
+def segments_made_by(pids: set[int]) -> list[str]:
+    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if int(row[4]) in pids]
+
+
+@needs_proc
+def test_what_was_killed_while_the_fresh_cluster_was_made_leaves_nothing_after_a_sweep(
+    room: Path, owners: Owners, fresh_id: NewId
+) -> None:
+    """Initdb's own servers have shared memory too; killed at whatever moment they have it."""
+    state = room / "new"
+    process = owners(MANY, fresh_id(), state=state, report=False)
+    assert process.stdout.readline() == "ready\n"
+    until(lambda: any((fresh / "postmaster.pid").exists() for fresh in (state / "tmpl").glob("*.new")))
+    killed = kill_all_that_name(state)
+    assert process.pid in killed
+    process.wait(60)
+    until(lambda: sweep(state) == [] and not kill_all_that_name(state))
+    assert segments_made_by(killed) == []
+    assert not any((state / "tmpl").glob("*.new"))
+
+
+@needs_proc
+def test_a_builder_that_outlives_its_owner_is_ended_before_another_one_begins(
+    room: Path, owners: Owners, fresh_id: NewId
+) -> None:
+    state = room / "new"
+    process = owners(MANY, fresh_id(), state=state, report=False)
+    assert process.stdout.readline() == "ready\n"
+    until(lambda: any((fresh / "PG_VERSION").exists() for fresh in (state / "tmpl").glob("*.new")))
+    process.kill()
+    process.wait(60)
+    owner = owners(ONE_BRANCH, fresh_id(), state=state)
+    assert owner.end() == 0
+    assert not any((state / "tmpl").glob("*.new"))
+
+
+@needs_proc
+def test_the_segment_of_a_server_killed_before_its_pid_file_named_it_is_found(
+    clusters: Clusters, owners: Owners, fresh_id: NewId
+) -> None:
+    owner = owners(ONE_BRANCH, fresh_id())
+    guard = parent_of(owner.report["postmaster"])
+    for pid in (guard, owner.report["postmaster"], owner.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    owner.process.wait(60)
+    pid_file = clusters.state / "b" / owner.report["id"] / "data" / "postmaster.pid"
+    pid_file.write_text("".join(pid_file.read_text().splitlines(keepends=True)[:6]))
+    until(lambda: clusters.sweep() == [owner.report["id"]])
+    assert_nothing_is_left(clusters.state, owner.report)
+
+
 FROM_NOTHING = """
 with Clusters(state, find(bindir=bindir, environ={})) as clusters:
     clusters.sweep()

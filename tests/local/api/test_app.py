@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,14 @@ def test_a_method_that_is_not_meant_is_a_405(api: Any) -> None:
         json.dumps({"branch": {"name": "x" * 257}}).encode(),
         json.dumps({"annotation_value": {str(each): "" for each in range(51)}}).encode(),
         b'{"branch": {"name": "\\ud800"}}',
+        b'{"branch": {"name": "a\\u0000b"}}',
+        b'{"branch": {"name": "a\\nb"}}',
+        b'{"branch": {"name": "ab\\n"}}',
+        b'{"branch": {"name": "\\u001b[31m"}}',
+        b'{"branch": {"name": "\\u0085"}}',
+        b'{"branch": {"name": "\\u2028"}}',
+        b'{"x":' * 90_000,
+        b"[" * 90_000,
     ],
 )
 def test_a_body_that_cannot_be_read_is_a_400(api: Any, body: bytes) -> None:
@@ -125,7 +134,9 @@ def test_nulls_are_as_good_as_nothing(api: Any) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=x", "limit=10001", "sort_by=size", "sort_order=up", "cursor=x", "cursor=W10=", "limit=१"],
+    ["limit=0", "limit=x", "limit=10001", "sort_by=size", "sort_order=up", "cursor=x", "cursor=W10=", "limit=१"]
+    + [f"cursor={base64.urlsafe_b64encode(b'[' * length).decode()}" for length in (6_000, 40_000)],
+    ids=lambda query: query[:20],
 )
 def test_a_query_that_cannot_be_read_is_a_400(api: Any, query: str) -> None:
     api.refused(400, "GET", f"P/branches?{query}")
@@ -172,6 +183,13 @@ def test_a_deletion_is_accepted_then_done_then_past(api: Any) -> None:
     assert api.refused(404, "GET", f"P/branches/{id}") == "branch not found"
     assert api.call("DELETE", f"P/branches/{id}", status=204) is None
     assert api.call("DELETE", "P/branches/br-never-was-12345678", status=204) is None
+
+
+def test_a_branch_is_not_renamed_to_what_is_no_name(api: Any) -> None:
+    id = api.create("ordinary name ☃", compute=False)["branch"]["id"]
+    for name in ("", "a\0b", "a\nb", "\x7f"):
+        api.refused(400, "PATCH", f"P/branches/{id}", json={"branch": {"name": name}})
+    assert api.get(f"P/branches/{id}")["branch"]["name"] == "ordinary name ☃"
 
 
 def test_names_are_unique(api: Any) -> None:

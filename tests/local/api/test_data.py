@@ -293,6 +293,30 @@ def test_a_reset_brings_the_parents_data_to_the_same_address(api: Any) -> None:
     api.refused(400, "POST", f"P/branches/{id}/restore")
 
 
+def test_after_a_reset_that_failed_the_branch_is_what_it_was(api: Any, neon: LocalNeon) -> None:
+    main, source = api.main()["id"], api.create("source", compute=False)["branch"]["id"]
+    made = api.create("not reset")
+    id, uri = made["branch"]["id"], made["connection_uris"][0]["connection_uri"]
+    before = api.get(f"P/branches/{id}")["branch"]
+    ask(uri, "CREATE TABLE own AS SELECT 1 AS n")
+    # A tablespace, as it were: such a parent cannot be copied.
+    (neon.state / "b" / source / "data" / "pg_tblspc" / "16384").mkdir()
+    reset = api.call("POST", f"P/branches/{id}/restore", json={"source_branch_id": source})
+    with pytest.raises(AssertionError, match="failed"):
+        api.wait(reset)
+    assert "tablespaces" in api.get(f"P/operations/{reset['operations'][0]['id']}")["operation"]["error"]
+    now = api.get(f"P/branches/{id}")["branch"]
+    assert now["current_state"] == "ready"
+    assert "pending_state" not in now
+    assert {name: now.get(name) for name in ("parent_id", "last_reset_at")} == {
+        "parent_id": main,
+        "last_reset_at": None,
+    }
+    assert now.keys() == before.keys()
+    assert ask(uri, "SELECT n FROM own") == [(1,)]
+    api.wait(api.call("POST", f"P/branches/{id}/restore", json={"source_branch_id": main}))
+
+
 def test_another_branch_can_be_the_default(api: Any) -> None:
     main = api.main()["id"]
     id = api.create("heir")["branch"]["id"]
