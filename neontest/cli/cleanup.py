@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     from contextlib import nullcontext
 
     from neontest import scratch
-    from neontest.errors import LocalError
+    from neontest.errors import LocalError, one_line
     from neontest.lease.cleanup import cleanup
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
         with Neon(settings.api_key, host=settings.api_host, stop=stop) if settings.api_key else nullcontext() as neon:
             for done in cleanup(ledger, neon, now=lambda: datetime.now(UTC), sweep_local=local.sweep):
                 some = True
-                click.echo(f"{done.name}: {done.said}")
+                click.echo(one_line(f"{done.name}: {done.said}"))
                 if done.outcome == "left":
                     left.append(done.given())
         try:

@@ -28,11 +28,12 @@ from neontest.errors import (
     Refused,
     Stopped,
     Unauthorized,
+    UnexpectedAnswer,
     UsageError,
     one_line,
 )
 from neontest.lease.budget import Budget
-from neontest.lease.give_back import Claim, GivenBack, give_back
+from neontest.lease.give_back import Claim, GivenBack, give_back, refusal
 from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
 from neontest.neon.client import Neon
@@ -208,6 +209,8 @@ class Leases:
         if self._engine == "neon" and role == "candidate" and branch.parent_lsn is None:
             # Siblings are to be made at the same moment; the receipt need not say which that is.
             branch = neon.branch(self._project_id, branch.id, deadline=deadline)
+            if (why := refusal(branch)) is not None:
+                raise UnexpectedAnswer(f"branch {branch.id} is not for migrations to run on: {why}")
         return Lease(
             branch=branch,
             name=claim.name,

@@ -483,3 +483,13 @@ def test_a_branch_that_another_receipt_names_is_neither_used_nor_given_back(
     assert given.branch_id != foreign["id"]
     assert set(server.branches) == {server.main["id"], foreign["id"]}
     assert entries(ledger) == []
+
+
+def test_a_branch_that_became_the_default_one_is_not_used(server: Any, leases: Make, soon: Any) -> None:
+    def became() -> None:
+        for branch in server.branches.values():
+            branch["default"] = True
+
+    server.fault("GET", "/operations/", call=became)
+    with pytest.raises(NeonError, match="default branch"):
+        leases().take(deadline=soon())
