@@ -338,6 +338,7 @@ def test_a_builder_that_outlives_its_owner_is_ended_before_another_one_begins(
     process.wait(60)
     owner = owners(ONE_BRANCH, fresh_id(), state=state)
     assert owner.end() == 0
+    wait_until_cleared(state, owner.report["id"])
     assert not any((state / "tmpl").glob("*.new"))
 
 

@@ -230,6 +230,7 @@ def test_a_state_that_is_not_ours_is_a_sentence_and_exit_2(own_state: Path) -> N
 def test_a_state_that_is_closed_to_us_is_a_sentence_and_exit_2(own_state: Path) -> None:
     (own_state / "closed").mkdir(mode=0)
     done = failed(own_state / "closed" / "state", "--port", "0")
+    (own_state / "closed").chmod(0o700)
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: the state folder {own_state}/closed/state cannot be read: Permission")
 
