@@ -70,9 +70,11 @@ class Guard:
             record.info[BACKEND] = backend
             return
         info = getattr(getattr(driver, "driver_connection", driver), "info", None)
+        # libpq's drivers know the name that was dialled, as long as they are open.
+        host, port = getattr(info, "host", None) or host, getattr(info, "port", None) or port
         with contextlib.suppress(Exception):
             driver.close()
-        self._refuse(getattr(info, "host", None) or host, getattr(info, "port", None) or port, database, early=True)
+        self._refuse(host, port, database, early=True)
 
     def _look(self, driver: Any, in_transaction: bool) -> Any:
         """Backend (0: elsewhere), database, address and port; leaves no transaction where there was none."""

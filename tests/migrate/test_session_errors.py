@@ -22,7 +22,7 @@ def test_an_error_has_its_revision_its_line_its_sql_and_the_databases_words(file
     assert (error.file, error.line) == ("migrations/versions/b2.py", 10)
     assert error.sql == "INSERT INTO first VALUES (1), (1) -- \u00fcber"
     assert error.message == (
-        'duplicate key value violates unique constraint "first_pkey" (Key (id)=(1) already exists.)'
+        'duplicate key value violates unique constraint "first_pkey" (Key (id)=(…) already exists.)'
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from neontest.errors import WrongDatabase
 from tests.conftest import SCRUBBED, Ran
 from tests.migrate import pairs
 from tests.migrate.conftest import Database, Files, Walked
@@ -200,7 +201,7 @@ def check_failures(walk: Walked) -> None:
     error = walk.visit("upgrade", "head").error
     assert (error.revision, error.file, error.line) == ("e5", "migrations/versions/e5.py", 10)
     assert (error.sqlstate, error.sql) == ("23505", "INSERT INTO orders VALUES (7, 'new'), (7, 'paid')")
-    assert error.message.endswith('unique constraint "orders_pkey" (Key (id)=(7) already exists.)')
+    assert error.message.endswith('unique constraint "orders_pkey" (Key (id)=(…) already exists.)')
     assert walk.visit("upgrade", "d4").moved
     error = walk.visit("downgrade", "base").error
     assert (error.kind, error.message, error.revision) == ("NotImplementedError", "rows are gone", "d4")
@@ -216,3 +217,15 @@ def test_neontest_run(environment):
     assert [len(walk.visits) for walk in ran.report.walks] == [3, 3, 3, 3]
     assert ran.report.tests.exit_code == 0
     assert all(branch.proved for branch in ran.report.branches)
+
+
+def test_another_postgres_is_refused_before_anything_runs_there(environment, project, opened, elsewhere):
+    (driver,) = environment.pair.modules
+    url = elsewhere.url.replace("postgresql://", f"postgresql+{driver}://").partition("?")[0]
+    write = "with other.begin() as c:\n    c.execute(sa.text('CREATE SCHEMA written'))"
+    project.revision("a1").revision("b2", f"other = sa.create_engine({url!r})\n{write}")
+    walk = opened(python=environment.python)
+    assert walk.visit("upgrade", "a1").moved
+    with pytest.raises(WrongDatabase, match=elsewhere.name):
+        walk.visit("upgrade", "b2")
+    assert elsewhere.one("SELECT count(*) FROM pg_namespace WHERE nspname = 'written'") == 0
