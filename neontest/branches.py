@@ -222,13 +222,12 @@ class Branches:
 
     def close(self) -> BranchLeftBehind | None:
         """Give every branch back, and say which could not be; no signal interrupts it."""
-        stopped = bool(self._context.stop)
         for trial in self._trials:
             with suppress(Exception):
                 trial.connection.close()
         with suppress(Exception):
             self._context.talk.say("giving the branch back")
-        given = self._leases.give_back_all(STOPPED_BUDGET if stopped else BUDGET)
+        given = self._leases.give_back_all(BUDGET, STOPPED_BUDGET)
         for each in given:
             self._ended(each)
         return left_behind(given)

@@ -15,6 +15,7 @@ from neontest.acting import Acting
 from neontest.config import Settings
 from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, ground, known, parent_start, planned_start
+from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.migrate.project import Project
@@ -96,6 +97,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
         if at_fault(job.record):
             return
         context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
+        Ledger(settings.ledger or default_folder(environ)).check()
         start = planned_start(context, history)
         if start is not None and nothing_pending(job, history, start):
             return

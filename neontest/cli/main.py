@@ -54,7 +54,9 @@ def neontest_group() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code; see the README for what each code means."""
     output.forgive_encodings()
-    sys.exit(run(args))
+    code = run(args)
+    output.settle()
+    sys.exit(code)
 
 
 def run(args: list[str] | None = None) -> int:

@@ -31,6 +31,15 @@ def tell(text: str, *, err: bool = False) -> bool:
     return True
 
 
+def settle() -> None:
+    """Write out what is still held, or let it go: Python would make exit code 120 of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream.fileno())
+
+
 def silence(descriptor: int) -> None:
     """Let what Python still flushes at its end go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
