@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from neontest.errors import LocalError
+from neontest.local import dynamic
 
 
 def end_starting(data: Path) -> None:
@@ -115,7 +116,10 @@ def _free_segment(data: Path, pid_file: list[str]) -> None:
     except (IndexError, ValueError):
         key, shmid = data.stat().st_ino, None
     if sys.platform == "linux":
-        shmid = _unused(key, shmid, data.stat().st_uid)
+        owner = data.stat().st_uid
+        shmid = _unused(key, shmid, owner)
+        if shmid is not None:
+            dynamic.free(shmid, owner)
     if shmid is not None:
         with contextlib.suppress(OSError):
             subprocess.run(["ipcrm", "-m", str(shmid)], check=False, stdin=subprocess.DEVNULL, capture_output=True)

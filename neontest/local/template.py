@@ -46,6 +46,8 @@ def template(folder: Path, binaries: Binaries, account: Account) -> Path:
 
 def _options(major: int) -> list[str]:
     options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", "--wal-segsize=1", "--locale=C"]
+    if major >= 16:  # so that a killed initdb leaves nothing in /dev/shm
+        options += ["-c", "dynamic_shared_memory_type=mmap"]
     if major >= 17:  # the same order of text on every operating system
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return options
@@ -55,6 +57,7 @@ def _make(data: Path, binaries: Binaries, options: Sequence[str], account: Accou
     bindir = binaries.bindir
     _run("initdb", [str(bindir / "initdb"), "-D", str(data), *options], account)
     single = [str(bindir / "postgres"), "--single", "-j", "-F", "-D", str(data), "-c", "exit_on_error=on"]
+    single += ["-c", "dynamic_shared_memory_type=mmap"]
     for database, statements in groupby(template_sql(binaries.major), key=lambda pair: pair[0]):
         lines = "".join(f"{statement};\n\n" for _, statement in statements)
         _run("postgres --single", [*single, database], account, lines)
