@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
 from neontest.postgres.connect import Connection, connect
+from neontest.postgres.data import Filled
+from neontest.postgres.fill import Filler
 from neontest.postgres.snapshot import Reader
+from neontest.stop import Deadline
+from tests.conftest import away
 
 MAJORS: dict[int, Binaries] = {}
 for _found in find_all(environ=os.environ):
@@ -134,11 +137,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     binaries = MAJORS[request.param]
-    memory = Path("/dev/shm")
-    roomy = sys.platform == "linux" and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
-    # Not pytest's folder: as root the server runs as another user, who has to get there.
-    folder = Path(tempfile.mkdtemp(prefix="nt-", dir=memory if roomy else None))
-    folder.chmod(0o711)
+    folder = away("postgres")
     try:
         with Clusters(folder, binaries) as clusters:
             one = Server(clusters.create("one"), binaries)
@@ -177,3 +176,62 @@ def shared(server: Server, _shared: list[Database]) -> Iterator[Database]:
     if spoilt:
         _shared[0] = server.database()
         one.drop()
+
+
+class Filling:
+    """Rows invented in a database, as an ordinary owner of what is in it would have them."""
+
+    ROWS = 20
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def made(self, sql: str) -> None:
+        """Run the SQL as the owner of everything in it, who is no superuser."""
+        self._database.run(
+            f"GRANT CREATE ON DATABASE {self._database.name} TO neondb_owner;"
+            f"GRANT CREATE ON SCHEMA public TO neondb_owner; SET ROLE neondb_owner; {sql}; RESET ROLE"
+        )
+
+    def filler(self, *, rows: int = ROWS, seed: int = 0, seconds: float = 60, user: str = "neondb_owner") -> Filler:
+        reader = Reader(self._database.connect(user))
+        self.conn = reader._conn
+        return Filler(self.conn, rows=rows, seed=seed, deadline=Deadline(seconds, what="the test"))
+
+    def fill(self, sql: str = "", *, rows: int = ROWS, seed: int = 0, user: str = "neondb_owner") -> dict[str, Filled]:
+        self.made(sql)
+        filler = self.filler(rows=rows, seed=seed, user=user)
+        filled = {each.table: each for each in filler.fill_empty()}
+        assert self.conn.autocommit
+        assert self.conn.info.transaction_status == TRANSACTION_STATUS_IDLE
+        self.conn.close()
+        return filled
+
+    def whole(self, filled: dict[str, Filled], rows: int = ROWS) -> None:
+        """Every table got all its rows, they are there, and nothing was to be said about it."""
+        assert filled
+        assert {each.table: (each.rows, each.why) for each in filled.values()} == dict.fromkeys(filled, (rows, None))
+        for table in filled:
+            assert self.ask(f"SELECT count(*) FROM {quote(table)}") >= [(rows,)]
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._database.admin.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def column(self, sql: str) -> list[Any]:
+        return [row[0] for row in self.ask(sql)]
+
+
+def quote(table: str) -> str:
+    """A table's name as the report has it, for SQL: key words are quoted too."""
+    space, _, name = table.partition(".")
+    return f'{space}."{name}"' if '"' not in name else table
+
+
+@pytest.fixture
+def filling(database: Database) -> Iterator[Filling]:
+    one = Filling(database)
+    yield one
+    if hasattr(one, "conn"):
+        one.conn.close()

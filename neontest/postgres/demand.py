@@ -1,0 +1,115 @@
+"""What a statement can demand of the rows that are there. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neontest.postgres.tokens import Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A column that the same statement adds: its name, type and value as SQL."""
+
+    name: str
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Something that all rows of a table have to satisfy; `table` and all expressions are SQL as it was written."""
+
+    table: str
+    only: bool = False
+    """Not its children's rows."""
+    added: tuple[Added, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotNull(Demand):
+    column: str
+    value: str
+    """Of the column, in each row."""
+    type: str | None = None
+    """Of a column without a default of its own: a domain may have one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unique(Demand):
+    values: tuple[str, ...]
+    columns: tuple[str, ...]
+    where: str = "true"
+    nulls_distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKey(Demand):
+    columns: tuple[str, ...]
+    target: str
+    targets: tuple[str, ...] = ()
+    """None named: the target's primary key."""
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Demand):
+    condition: str
+    columns: tuple[str, ...]
+    """All names in it, columns or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion(Demand):
+    values: tuple[str, ...]
+    operators: tuple[str, ...]
+    columns: tuple[str, ...]
+    where: str = "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast(Demand):
+    """A value that has to be computed, and to fit a type (None: the column's own)."""
+
+    value: str
+    type: str | None
+    columns: tuple[str, ...]
+    where: str = "true"
+    plain: bool = False
+    """It is the column, cast to that type, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate(Demand):
+    constraint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach(Demand):
+    """Rows of `table` have to lie within a partition's bound; those of the default partition have to lie without."""
+
+    parent: str
+    how: Literal["list", "range", "hash", "default"]
+    bound: tuple[tuple[str, ...], ...] = ()
+    new: bool = False
+    """The partition is made by the statement, so that it has no rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain(Demand):
+    """`table` is the domain; the condition speaks of `VALUE`, "" is NOT NULL."""
+
+    condition: Words | None = None
+    constraint: str | None = None
+    """One that is there already, to be validated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write(Demand):
+    """Rows that are written, and break a constraint that is there already."""
+
+    verb: Literal["insert", "update", "delete"]
+    assigned: tuple[tuple[str, str | None], ...] = ()
+    """Column and value of an update; None where the text alone does not say the value."""
+    where: str = "true"

@@ -1,0 +1,125 @@
+# ruff: noqa: S608 - the SQL is put together from quoted identifiers and literals
+"""Rows invented to test migrations with: from the catalogs alone, and for the same seed always the same.
+
+Each table is a transaction of its own, each row tried in a savepoint where all of them together are refused. The
+project's own triggers run. What could not be filled is told with its reason and is never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import psycopg2
+
+from neontest.postgres import fill_catalog, fill_columns, fill_insert, fill_tied
+from neontest.postgres.connect import Connection
+from neontest.postgres.data import Filled
+from neontest.postgres.fill_model import Table
+from neontest.postgres.fill_order import Step, free, steps
+from neontest.postgres.fill_session import TIME_IS_UP, Done, Session, one, title
+from neontest.stop import Deadline
+
+
+class Filler:
+    """Fills the tables of one database, and remembers what it has seen of them."""
+
+    def __init__(self, conn: Connection, *, rows: int, seed: int = 0, deadline: Deadline) -> None:
+        """`conn` is in autocommit, as a `Reader` leaves it, and is left so, outside any transaction.
+
+        Raises:
+            DatabaseError: the catalogs could not be read.
+        """
+        self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
+        self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._look()
+
+    def fill_empty(self) -> tuple[Filled, ...]:
+        """Give every empty table rows, in the order of their foreign keys; those with rows are left alone.
+
+        Raises:
+            DatabaseError: the catalogs could not be read, or the connection is lost.
+        """
+        return self._insert(self._look())
+
+    def fill_new(self) -> tuple[Filled, ...]:
+        """Give rows to empty tables, and values to columns, that were not there at the last look.
+
+        Of the rows that are there only as many as are invented for a table get values, and only in new columns that
+        are null; where a trigger or rule might change more, none.
+
+        Raises:
+            DatabaseError: the catalogs could not be read, or the connection is lost.
+        """
+        seen, known = self._seen, {oid for oid, _ in self._seen}
+        tables = self._look()
+        filled = list(self._insert([table for table in tables if table.oid not in known]))
+        for table in tables if self._session.rows > 0 else ():
+            new = [column.number for column in table.columns if (table.oid, column.number) not in seen]
+            new = [number for number in new if not table.by_number[number].generated]
+            if table.oid in known and new and table.readable:
+                done = fill_columns.update(self._session, table, new)
+                filled.extend([done] if done is not None else [])
+        return tuple(filled)
+
+    def _look(self) -> tuple[Table, ...]:
+        """The tables as they are now, which is remembered."""
+        tables = fill_catalog.tables(self._session.conn)
+        # 0 stands for the table itself: it may have no columns.
+        self._seen = frozenset(
+            (table.oid, number) for table in tables for number in (0, *(column.number for column in table.columns))
+        )
+        return tables
+
+    def _insert(self, tables: Sequence[Table]) -> tuple[Filled, ...]:
+        done: dict[int, Done] = {}
+        afterwards: list[tuple[Table, list[int]]] = []
+        for step in steps(tables) if self._session.rows > 0 else ():
+            wanted = self._wanted(step, done)
+            if step.tied and len(wanted) == len(step.tables):
+                done |= fill_tied.insert(self._session, step)
+            else:
+                for table in wanted:
+                    done[table.oid] = fill_insert.insert(self._session, table, _names(table, step.later))
+            for table in wanted:
+                waiting = [key for key in table.foreign_keys if (table.oid, key.name) in step.later]
+                if waiting and done[table.oid].rows:
+                    afterwards.append((table, sorted({number for key in waiting for number in free(table, key)})))
+        for table, numbers in afterwards:
+            second = fill_columns.update(self._session, table, numbers, invented=True)
+            if second is not None and second.why and not done[table.oid].why:
+                done[table.oid].why = f"{', '.join(second.columns)} stays null: {second.why}"
+        by_oid = {table.oid: table for table in tables}
+        return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
+
+    def _wanted(self, step: Step, done: dict[int, Done]) -> list[Table]:
+        """The empty tables of the step; asked only now, for a trigger may have filled one meanwhile."""
+        wanted = []
+        for table in step.tables:
+            empty, why = self._empty(table)
+            if why is not None:
+                done[table.oid] = Done(why=why)
+            elif empty:
+                wanted.append(table)
+        return wanted
+
+    def _empty(self, table: Table) -> tuple[bool, str | None]:
+        """Whether the table has no rows, or why that cannot be said."""
+        if self._session.time_is_up:
+            return False, TIME_IS_UP
+        if not table.readable:
+            return False, f"permission denied: the role may not read {title(table)}"
+        question = f"SELECT NOT EXISTS (SELECT FROM {table.only})"
+        if table.guarded:
+            # A policy hides rows from the role; what lies on the disk it cannot hide.
+            size = "(SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree({0}) WHERE isleaf)"
+            size = size if table.partitioned else "pg_relation_size({0})"
+            question = f"SELECT COALESCE({size.format(f'{table.oid}::oid::regclass')}, 0) = 0"
+        try:
+            with self._session.transaction() as cursor:
+                return bool(one(cursor, question)), None
+        except psycopg2.Error as error:
+            return False, self._session.why(table, error)
+
+
+def _names(table: Table, keys: Iterable[tuple[int, str]]) -> list[str]:
+    return [name for oid, name in keys if oid == table.oid]

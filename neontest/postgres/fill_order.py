@@ -1,0 +1,87 @@
+"""The order in which tables can be given rows: what is referred to comes first. Pure.
+
+A circle of foreign keys is opened where a column may be null: it is filled afterwards. Where none may, the tables are
+filled together, a row of each in one statement, for which Postgres checks foreign keys at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from neontest.postgres.fill_model import ForeignKey, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Tables whose rows are inserted together: mostly one."""
+
+    tables: tuple[Table, ...]
+    later: frozenset[tuple[int, str]] = frozenset()
+    """Foreign keys, by table and name, that stay null until all tables have rows."""
+    tied: frozenset[tuple[int, str]] = frozenset()
+    """Foreign keys that refer to rows of this very step and cannot wait."""
+
+
+def free(table: Table, key: ForeignKey) -> tuple[int, ...]:
+    """The columns of a foreign key that may stay null for the time being; empty where none may."""
+    nullable = tuple(number for number in key.columns if table.by_number[number].nullable)
+    if key.full and len(nullable) < len(key.columns):
+        return ()
+    others = {number for other in table.foreign_keys if other is not key for number in other.columns}
+    return tuple(number for number in nullable if number not in others) or nullable
+
+
+def steps(tables: Iterable[Table]) -> tuple[Step, ...]:
+    """Every table once; foreign keys to tables that are not among them bind nothing."""
+    left = {table.oid: table for table in tables}
+    found: list[Step] = []
+    while left:
+        open_keys = {
+            oid: [key for key in table.foreign_keys if key.target in left and key.target != oid]
+            for oid, table in left.items()
+        }
+        chosen, waiting = _next(left, open_keys)
+        inside = {table.oid for table in chosen}
+        later: set[tuple[int, str]] = set()
+        tied: set[tuple[int, str]] = set()
+        for table in chosen:
+            for key in table.foreign_keys:
+                if key.target in inside or (key.target in waiting and key.target in left):
+                    (later if free(table, key) else tied).add((table.oid, key.name))
+        found.append(Step(tables=chosen, later=frozenset(later), tied=frozenset(tied)))
+        for oid in inside:
+            del left[oid]
+    return tuple(found)
+
+
+def _next(left: dict[int, Table], open_keys: dict[int, list[ForeignKey]]) -> tuple[tuple[Table, ...], set[int]]:
+    """The tables to fill next, and those that they must not wait for."""
+    for oid, table in left.items():
+        if not open_keys[oid]:
+            return (table,), set()
+    reach = {oid: _reach(oid, {each: {key.target for key in keys} for each, keys in open_keys.items()}) for oid in left}
+    circle = [oid for oid in left if oid in reach[oid]]
+    for oid in circle:
+        if all(free(left[oid], key) for key in open_keys[oid]):
+            return (left[oid],), {key.target for key in open_keys[oid]}
+    # Nothing in the circle can wait: those that need each other go together, first those that need nobody else.
+    hard = {
+        oid: {key.target for key in keys if not free(left[oid], key)} for oid, keys in open_keys.items()
+    }  # fmt: skip
+    needs = {oid: _reach(oid, hard) for oid in left}
+    oid = min(circle, key=lambda each: (len(needs[each] | {each}), list(left).index(each)))
+    group = needs[oid] | {oid}
+    return tuple(table for each, table in left.items() if each in group), set(left) - group
+
+
+def _reach(start: int, arrows: dict[int, set[int]]) -> set[int]:
+    """All that can be come to from `start`, itself only by a circle."""
+    seen: set[int] = set()
+    waiting = list(arrows.get(start, ()))
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            waiting.extend(arrows.get(one, ()))
+    return seen

@@ -1,0 +1,327 @@
+"""A fingerprint of the rows: what can be compared later, read on the server in one scan a table.
+
+Of each column 64 bits, seeded by the row's key, and the number of its values; of each row 64 bits more. They are summed
+up, so that the order of rows is nothing. Tables of up to 2,000 rows keep a sum a row, larger ones 1,024 sums: what a
+comparison counts is then exact, or "at least". What it cannot see: in a table of more rows that got new ones in all of
+its 1,024 groups, values of old rows that were changed and not emptied, and rows lost where more were added.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Literal
+
+import psycopg2
+
+from neontest.errors import DatabaseError
+from neontest.postgres.connect import Connection
+from neontest.postgres.data import Read
+from neontest.postgres.fingerprint_compare import compare
+from neontest.postgres.fingerprint_model import (
+    COARSE_MASK,
+    EXACT_MASK,
+    Hashed,
+    How,
+    Print,
+    SequenceValue,
+    State,
+    Table,
+    counterparts,
+    successor,
+    words,
+)
+from neontest.postgres.fingerprint_sql import (
+    FEW,
+    SAMPLED,
+    SETTINGS,
+    TOO_WIDE,
+    Reading,
+    as_text,
+    count_sql,
+    print_sql,
+    reading,
+)
+from neontest.postgres.fingerprint_tables import large_objects, listed, sequences
+from neontest.stop import Deadline
+
+__all__ = ["Print", "State", "Table", "compare", "oids", "read", "tables"]
+
+LARGE: Final = 100_000
+"""Rows from which on a sample is taken, where samples are asked for."""
+_DENSE: Final = 2 << 20
+"""Tables of which nobody counted the rows are tried with a group a row up to so many bytes."""
+_REREAD: Final = 16 << 20
+"""A table that turns out to have few rows is read once more for exact numbers if it is no larger."""
+_LEAST: Final = 0.05
+"""Seconds without which no table is begun."""
+
+_OVER: Final = "the time for reading rows was over"
+_WHY: Final = {
+    "57014": _OVER,
+    "42501": "this role may not read all of its rows",
+    "42P01": "it was dropped meanwhile",
+    "55P03": "it is locked by another session",
+}
+"""By SQLSTATE. The server's own words may quote values."""
+_UNCASTABLE: Final = ("22", "42846", "23514")
+"""How the codes begin that say: this value cannot be cast, there is no such cast, a domain would not have it."""
+_LOCKED: Final = 10_000
+"""Milliseconds to wait for a lock; a migration's forgotten transaction may hold it for ever."""
+_MOST: Final = 2_000_000
+"""Seconds; a setting takes no more than 2^31 milliseconds."""
+_NARROWEST: Final = 28
+"""Bytes that no row goes below."""
+_ATTEMPTS: Final = 3
+
+
+def tables(conn: Connection) -> tuple[Table, ...]:
+    """All tables of the project, by size, the smallest first: partitioned ones as one, Alembic's own not among them."""
+    return tuple(sorted((each.table for each in listed(conn) if each.root is None and each.table), key=_size))
+
+
+def oids(conn: Connection, names: Collection[str]) -> set[int]:
+    """The tables of these names, as a snapshot's keys have them; a part of a partitioned one counts, too."""
+    return {each.oid for each in listed(conn) if each.name in names}
+
+
+def read(
+    conn: Connection,
+    wanted: Collection[int] | None,
+    *,
+    how: Literal["full", "sample"],
+    deadline: Deadline,
+    like: State | None = None,
+) -> State:
+    """The fingerprints of these tables, by oid (None: of all), and where sequences stand.
+
+    `like` is an earlier state that this one is to be compared with: tables of it are found again under other oids,
+    and what changed its type, lost its key or was sampled is read as it was then. What cannot be read, or not in
+    time, is said in `State.reads`. The connection keeps its settings; it has to be in autocommit.
+
+    Raises:
+        DatabaseError: the catalogs could not be read, or the connection was lost.
+    """
+    if not conn.autocommit:
+        raise ValueError("a fingerprint needs autocommit: its settings last as long as a transaction")
+    again = [] if like is None else _selected(like, wanted)
+    oids = None if wanted is None else {*wanted, *(each.table.oid for each in again)}
+    found = listed(conn, oids, [each.table.name for each in again])
+    names = {each.oid: each.name for each in found}
+    earlier = {oid: each for each in again if (oid := successor(each.table, names)) is not None}
+    roots = {each.root for each in found if wanted is None or each.oid in wanted}
+    chosen = [
+        each.table
+        for each in found
+        if each.table is not None
+        and (
+            each.oid in earlier
+            # A part is read with the whole.
+            or (each.root is None and (wanted is None or each.oid in wanted or each.oid in roots))
+        )
+    ]
+    # First what is small: one table can take all the time that there is.
+    values, reads = _sequences(conn, deadline)
+    objects = large_objects(conn)
+    prints: dict[int, Print] = {}
+    for table in sorted(chosen, key=_size):
+        done = _Scan(conn, table, how, earlier.get(table.oid), deadline).read()
+        if isinstance(done, Print):
+            prints[table.oid] = done
+            done = Read(table=table.name, how=done.how, rows=done.rows, why=_reason(done))
+        reads.append(done)
+    return State(
+        known=tuple((each.oid, each.name, each.root) for each in found),
+        prints=prints,
+        sequences=values,
+        large_objects=objects,
+        reads=tuple(reads),
+    )
+
+
+class _Scan:
+    """The reading of one table."""
+
+    def __init__(
+        self, conn: Connection, table: Table, how: Literal["full", "sample"], was: Print | None, deadline: Deadline
+    ) -> None:
+        self._conn = conn
+        self._table = table
+        self._was = was
+        self._deadline = deadline
+        columns = {column.number: column for column in table.columns}
+        self._readings = {number: reading(column) for number, column in columns.items()}
+        self._by = table.key or tuple(columns)
+        self._keyed = bool(table.key)
+        if was is not None:
+            self._as_it_was(was)
+        self._how: How = _how(table, how, self._keyed, was)
+
+    def _as_it_was(self, was: Print) -> None:
+        """Hash what there was as it was hashed, and tell rows apart by what they were told apart by."""
+        same = counterparts(was.table, self._table)
+        old = {column.number: column for column in was.table.columns}
+        families = dict(was.by) | {each.column.number: each.family for each in was.columns}
+        for number, column in same.items():
+            self._readings[column.number] = reading(column, old[number], families.get(number))
+        by = tuple(same[number].number for number, _ in was.by if number in same)
+        if not was.keyed and was.how != "count":
+            self._by, self._keyed = by, False
+        elif was.keyed and len(by) == len(was.by) and not any(self._readings[number].note for number in by):
+            self._by, self._keyed = by, True
+
+    def read(self) -> Print | Read:
+        """The fingerprint, or why there is none."""
+        try:
+            if len(self._table.columns) > TOO_WIDE:
+                self._how = "count"
+            if self._how == "count":
+                return Print(table=self._table, rows=int(self._rows(count_sql(self._table))[0][0]), how="count")
+            return self._settled()
+        except psycopg2.Error as error:
+            if self._conn.closed or error.pgcode is None:
+                raise DatabaseError(f"the connection was lost while {self._table.name} was read") from error
+            why = _WHY.get(error.pgcode, f"the server refused ({error.pgcode})")
+        except TimeoutError:
+            why = _OVER
+        return Read(table=self._table.name, how="not", why=why)
+
+    def _settled(self) -> Print:
+        """The fingerprint with as many groups as the table's rows are worth: estimates may be wrong, both ways."""
+        if self._how == "sample":
+            return self._print(COARSE_MASK, SAMPLED)
+        few = self._table.bytes <= _DENSE if self._table.rows is None else self._table.rows <= FEW
+        if few and len((done := self._print(EXACT_MASK)).groups) <= FEW:
+            return done
+        coarse = self._print(COARSE_MASK)
+        if not few and coarse.rows <= FEW and self._table.bytes <= _REREAD:
+            exact = self._print(EXACT_MASK)
+            return exact if len(exact.groups) <= FEW else coarse
+        return coarse
+
+    def _print(self, mask: int, one_in: int = 1) -> Print:
+        try:
+            return self._printed(mask, one_in)
+        except psycopg2.Error as error:
+            if not (error.pgcode or "").startswith(_UNCASTABLE) or not self._drop_casts():
+                raise
+        return self._printed(mask, one_in)
+
+    def _drop_casts(self) -> bool:
+        """Find out which columns cannot be cast to what they were, and only count those; False if there is none."""
+        failed = False
+        for number, each in self._readings.items():
+            if each.cast is None:
+                continue
+            try:
+                self._rows(count_sql(self._table, each))
+            except psycopg2.Error as error:
+                if not (error.pgcode or "").startswith(_UNCASTABLE):
+                    raise
+                failed = True
+                if each.family == "jsonb" and each.column.type == "json":
+                    self._readings[number] = as_text(each.column)
+                    continue
+                note = f"its type changed to {each.column.type}, from which not every value can be cast back"
+                plain = reading(each.column)
+                self._readings[number] = Reading(column=each.column, family=plain.family, note=note)
+        if self._keyed and any(self._readings[number].note for number in self._by):
+            # The key itself: nothing of it compares.
+            for number in self._by:
+                self._readings[number] = reading(self._readings[number].column)
+        return failed
+
+    def _printed(self, mask: int, one_in: int) -> Print:
+        by = [self._readings[number] for number in self._by]
+        columns = [each for number, each in self._readings.items() if not (self._keyed and number in self._by)]
+        rows = self._rows(print_sql(self._table, columns, by=by, keyed=self._keyed, mask=mask, one_in=one_in))
+        read = [row for row in rows if row[0] is not None]
+        first = 4 if self._keyed else 3
+
+        def sums(index: int) -> array[int]:
+            return words([int(row[index] or 0) for row in read])
+
+        return Print(
+            table=self._table,
+            rows=sum(row[1] for row in rows),
+            how=self._how,
+            by=tuple((each.column.number, each.family) for each in by),
+            keyed=self._keyed,
+            mask=mask,
+            one_in=one_in,
+            groups=array("q", [row[0] for row in read]),
+            counts=sums(1),
+            keys=sums(2),
+            whole=sums(3) if self._keyed else (),
+            columns=tuple(
+                Hashed(
+                    column=each.column,
+                    family=each.family,
+                    note=each.note,
+                    sums=sums(first + 2 * index),
+                    filled=sums(first + 2 * index + 1),
+                )
+                for index, each in enumerate(columns)
+            ),
+        )
+
+    def _rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """The result of one query in a transaction of its own, with the settings that it needs and the time left."""
+        left = self._deadline.left()
+        if left < _LEAST:
+            raise TimeoutError
+        milliseconds = 0 if left > _MOST else int(left * 1000)
+        settings = SETTINGS | {
+            "statement_timeout": str(milliseconds),
+            "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
+        }
+        local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+        with self._conn.cursor() as cursor:
+            # One simple query is one transaction, and the settings end with it.
+            cursor.execute(f"SELECT {local}; {sql}")
+            return cursor.fetchall()
+
+
+def _selected(like: State, wanted: Collection[int] | None) -> list[Print]:
+    """The fingerprints among `like` that are of wanted tables, or have a part that is wanted."""
+    roots = {root for oid, _, root in like.known if wanted is not None and oid in wanted}
+    return [each for oid, each in like.prints.items() if wanted is None or oid in wanted or oid in roots]
+
+
+def _how(table: Table, how: Literal["full", "sample"], keyed: bool, was: Print | None) -> How:
+    if was is not None and (was.keyed == keyed or was.how == "count"):
+        return was.how
+    if how == "full" or (table.bytes // _NARROWEST if table.rows is None else table.rows) <= LARGE:
+        return "full"
+    return "sample" if keyed else "count"
+
+
+def _reason(done: Print) -> str | None:
+    """Why a table was not read in full."""
+    if done.how == "sample":
+        return f"it has more than {LARGE:,} rows: one in {done.one_in} was read"
+    if done.how == "count":
+        wide = len(done.table.columns) > TOO_WIDE
+        return f"it has more than {TOO_WIDE} columns" if wide else f"it has more than {LARGE:,} rows and no key"
+    return None
+
+
+def _sequences(conn: Connection, deadline: Deadline) -> tuple[tuple[SequenceValue, ...] | None, list[Read]]:
+    """Where they stand; None, with the reason, where that could not be found out."""
+    why = _OVER
+    for _ in range(_ATTEMPTS):
+        if deadline.left() < _LEAST:
+            break
+        try:
+            return sequences(conn), []
+        except DatabaseError as error:
+            if conn.closed:
+                raise
+            cause = error.__cause__
+            code = cause.pgcode if isinstance(cause, psycopg2.Error) else None
+            why = _WHY.get(code or "", f"the server refused ({code})")
+    return None, [Read(table="sequences", how="not", why=why)]
+
+
+def _size(table: Table) -> tuple[int, str]:
+    return table.bytes, table.name

@@ -1,0 +1,156 @@
+# ruff: noqa: S608 - the SQL is put together from constants only
+"""Which tables and sequences there are to read, from the catalogs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg2.errors
+
+from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.fingerprint_model import Column, SequenceValue, Table
+from neontest.postgres.fingerprint_sql import identifier
+from neontest.postgres.kind import PRELUDE
+
+_SIZE: Final = (
+    "sum(pg_relation_size(l.oid) + CASE WHEN l.reltoastrelid <> 0 THEN pg_relation_size(l.reltoastrelid) ELSE 0 END)"
+)
+_SIZE_WITHOUT_LOCK: Final = "sum(l.relpages::int8 * 8192)"
+"""As of the last VACUUM or ANALYZE."""
+
+_STAMPED: Final = r"""EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
+    WHERE g.tgrelid = r.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 19 = 19
+    AND (f.prosrc ~* ('\mnew\s*\.\s*"?' || regexp_replace(a.attname, '(\W)', '\\\1', 'g') || '"?\s*:=')
+      OR f.prosrc ~* ('(;|\m(begin|then|else))\s*new\s*\.\s*"?' || regexp_replace(a.attname, '(\W)', '\\\1', 'g')
+        || '"?\s*=')
+      OR a.attname::text = ANY (string_to_array(encode(g.tgargs, 'escape'), '\000'))))"""
+"""A trigger BEFORE UPDATE, for each row, assigns to the column (not only compares it), or was given its name."""
+
+_LEAVES: Final = """FROM pg_class l WHERE l.relkind IN ('r', 'm')
+  AND (l.oid = r.oid OR l.oid IN (SELECT p.oid FROM part p WHERE p.root = r.oid))"""
+
+_TABLES: Final = """WITH RECURSIVE {prelude},
+part(oid, root) AS (
+  SELECT h.inhrelid, h.inhparent FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhparent
+    WHERE c.relkind = 'p' AND NOT c.relispartition
+  UNION ALL
+  SELECT h.inhrelid, p.root FROM part p JOIN pg_inherits h ON h.inhparent = p.oid),
+base(oid, of) AS (
+  SELECT oid, typbasetype FROM pg_type WHERE typtype = 'd'
+  UNION ALL
+  SELECT b.oid, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.of WHERE t.typtype = 'd'),
+chosen AS MATERIALIZED (
+  SELECT r.oid, r.name, r.relkind, p.root,
+    %(oids)s::oid[] IS NULL OR r.oid = ANY (%(oids)s::oid[]) OR r.name = ANY (%(names)s::text[])
+    OR r.oid IN (SELECT w.root FROM part w WHERE w.oid = ANY (%(oids)s::oid[])) AS wanted
+  FROM rel r LEFT JOIN part p ON p.oid = r.oid WHERE r.relkind IN ('r', 'p'))
+SELECT r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
+FROM chosen r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+  SELECT coalesce(json_agg(json_build_array(a.attname, a.attnum, coalesce(b.of, a.atttypid)::int8,
+    format_type(a.atttypid, a.atttypmod), {stamped}) ORDER BY a.attnum), '[]') AS columns
+  FROM pg_attribute a LEFT JOIN base b ON b.oid = a.atttypid
+    AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = b.of AND t.typtype = 'd')
+  WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') d ON r.wanted
+LEFT JOIN LATERAL (
+  SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS columns FROM pg_index i
+  WHERE i.indrelid = r.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+    AND (i.indisprimary OR NOT EXISTS (
+      SELECT FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) u JOIN pg_attribute a
+        ON a.attrelid = r.oid AND a.attnum = u WHERE NOT a.attnotnull OR a.attgenerated = 'v'))
+  ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indkey::int2[] LIMIT 1) k ON r.wanted
+LEFT JOIN LATERAL (
+  SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {size}::int8 AS bytes {leaves}
+  ) s ON r.wanted
+"""
+"""A row a table; what comes after its name is NULL where it is not wanted."""
+
+_SEQUENCES: Final = f"""WITH {PRELUDE}
+SELECT r.oid, r.name, n.nspname, c.relname, s.seqincrement
+FROM rel r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_sequence s ON s.seqrelid = r.oid
+WHERE CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT') END
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A table that there is."""
+
+    oid: int
+    name: str
+    root: int | None
+    """Of which partitioned table it is a part, at whatever depth."""
+    table: Table | None
+    """Where it was asked for."""
+
+
+def listed(conn: Connection, oids: Collection[int] | None = None, names: Collection[str] = ()) -> tuple[Listed, ...]:
+    """Every table, with all about those of these oids (None: all) or names, and the roots of such partitions.
+
+    Raises:
+        DatabaseError: the catalogs could not be read.
+    """
+    given = {"oids": None if oids is None else list(oids), "names": list(names)}
+    with mapped("cannot list the tables"), conn.cursor() as cursor:
+        try:
+            cursor.execute(_TABLES.format(prelude=PRELUDE, size=_SIZE, stamped=_STAMPED, leaves=_LEAVES), given)
+        except psycopg2.errors.LockNotAvailable:
+            # Somebody keeps a table locked. Sizes only say where to begin.
+            cursor.execute(
+                _TABLES.format(prelude=PRELUDE, size=_SIZE_WITHOUT_LOCK, stamped=_STAMPED, leaves=_LEAVES), given
+            )
+        return tuple(_listed(row) for row in cursor.fetchall())
+
+
+def sequences(conn: Connection) -> tuple[SequenceValue, ...]:
+    """Where each sequence stands that this role may read.
+
+    Raises:
+        DatabaseError: the server's error is its cause; a sequence may have been dropped meanwhile.
+    """
+    with mapped("cannot read the sequences"), conn.cursor() as cursor:
+        cursor.execute(_SEQUENCES)
+        rows = cursor.fetchall()
+        if not rows:
+            return ()
+        about = {int(row[0]): row for row in rows}
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT {oid}::int8, last_value, is_called FROM {identifier(schema)}.{identifier(relation)}"
+                for oid, _, schema, relation, _ in rows
+            )
+        )
+        return tuple(
+            SequenceValue(oid=oid, name=about[oid][1], last=last, called=called, increment=about[oid][4])
+            for oid, last, called in sorted(cursor.fetchall())
+        )
+
+
+def large_objects(conn: Connection) -> int:
+    """How many there are."""
+    with mapped("cannot count the large objects"), conn.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_catalog.pg_largeobject_metadata")
+        (count,) = cursor.fetchone() or (0,)
+        return int(count)
+
+
+def _listed(row: tuple[Any, ...]) -> Listed:
+    oid, name, root, schema, relation, partitioned, columns, key, rows, size = row
+    table = None
+    if columns is not None:
+        table = Table(
+            oid=oid,
+            name=name,
+            schema=schema,
+            relation=relation,
+            partitioned=partitioned,
+            columns=tuple(Column(name=c[0], number=c[1], base=c[2], type=c[3], stamped=c[4]) for c in columns),
+            key=tuple(key or ()),
+            rows=rows,
+            bytes=size or 0,
+        )
+    return Listed(oid=oid, name=name, root=root, table=table)
