@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from neontest.stop import Stop
+from neontest.stop import Deadline, Stop
 
 GRACE: Final = ((signal.SIGINT, 0.8), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0))
 """Signals in the order in which a process that does not end gets them, and the seconds given to each."""
@@ -33,52 +33,74 @@ FIRST_FREE: Final = 10
 """The lowest descriptor that a child may inherit: the shell uses those below."""
 
 
+class Process(Protocol):
+    """What a Child asks of its process, as of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int | None:
+        """None as long as it has not begun."""
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+Start = Callable[[int, int, int, str], Process]
+"""Starts a process in a session of its own: its whole group is killed when the pipe that is the first argument ends;
+standard output and error are the second and the third; the fourth is its mark, to be seen in its environment."""
+
+
+def spawned(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], pass_fds: Sequence[int] = ()) -> Start:
+    """How to start a program of its own.
+
+    Raises:
+        FileNotFoundError, PermissionError: there is no such program.
+    """
+    assert all(number >= FIRST_FREE for number in pass_fds)
+    check_program(command[0], cwd=cwd, environ=environ)
+
+    def start(leash: int, out: int, err: int, mark: str) -> Process:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "neontest-guard", *command],
+            cwd=cwd,
+            env={**environ, MARK: environ.get(MARK, "") + mark},  # a neontest's in a neontest: both
+            stdin=leash,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+
+    return start
+
+
 class Child:
     """One process and its process group, which end with this process; every line that it prints goes to `log`.
 
     A session of its own leaves it no terminal to ask questions on. What it forked may outlive it and hold its pipes:
     the end is the process's exit, and then the whole group is killed; on Linux also what had left the group.
-
-    Raises:
-        FileNotFoundError, PermissionError: there is no such program.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        cwd: Path,
-        environ: Mapping[str, str],
-        stop: Stop,
-        log: Callable[[str], None],
-        pass_fds: Sequence[int] = (),
-    ) -> None:
-        assert all(number >= FIRST_FREE for number in pass_fds)
-        check_program(command[0], cwd=cwd, environ=environ)
+    def __init__(self, start: Start, *, stop: Stop, log: Callable[[str], None]) -> None:
         self._stop, self._log = stop, log
         self._mark = secrets.token_hex(16)
-        leash, self._leash = os.pipe()
-        self._wake_read, self._wake_write = os.pipe()
+        self._status: int | None = None
+        opened: list[int] = []
         try:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", GUARD, "neontest-guard", *command],
-                cwd=cwd,
-                env={**environ, MARK: environ.get(MARK, "") + self._mark},  # a neontest's in a neontest: both
-                stdin=leash,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                pass_fds=pass_fds,
+            for _ in range(4):
+                opened += os.pipe()
+            leash, self._leash, self._wake_read, self._wake_write, our_out, out, our_err, err = opened
+            self._process = start(leash, out, err, self._mark)
+            self._drain = threading.Thread(
+                target=self._drained, args=(our_out, our_err), name="output of a child", daemon=True
             )
+            self._drain.start()
         except BaseException:
-            for number in (self._leash, self._wake_read, self._wake_write):
+            for number in opened:
                 os.close(number)
             raise
-        finally:
-            os.close(leash)
-        self._ended = False
-        self._drain = threading.Thread(target=self._drained, name=f"output of {self._process.pid}", daemon=True)
-        self._drain.start()
+        for number in (leash, out, err):
+            os.close(number)
 
     def poll(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
@@ -98,37 +120,38 @@ class Child:
     def end(self) -> int:
         """Stop the process if it runs, then its group; return its exit status. Nothing interrupts this."""
         with self._stop.shield():
+            if self._status is not None:  # long ago, perhaps: its process group may be another's by now
+                return self._status
             for signum, seconds in GRACE:
-                if self._process.poll() is not None:
+                if self._process.poll() is not None or self._process.pid is None:
                     break
                 self._signal(signum)
                 self.wait(seconds)
             self._signal(signal.SIGKILL)
-            status = self._process.wait()
-            if not self._ended:
-                self._ended = True
-                end_marked(self._mark.encode())
-                with contextlib.suppress(BrokenPipeError):
-                    os.write(self._wake_write, b"!")
-                self._drain.join(2)
-                os.close(self._wake_write)
-                os.close(self._leash)
-        return status
+            os.close(self._leash)  # and if the signal did not reach it, this does
+            self._status = self._process.wait()
+            end_marked(self._mark.encode())
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._wake_write, b"!")
+            self._drain.join(2)
+            os.close(self._wake_write)
+        return self._status
 
     def _signal(self, signum: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signum)
+        pid = self._process.pid
+        if pid is not None and pid > 1:  # 0 would be our own group
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signum)
 
-    def _drained(self) -> None:
+    def _drained(self, *pipes: int) -> None:
         """Read both pipes until they end, or until the process has and nothing more is in them."""
         held: dict[int, bytes] = {}
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_read, selectors.EVENT_READ)
-            for pipe in (self._process.stdout, self._process.stderr):
-                assert pipe is not None
-                os.set_blocking(pipe.fileno(), False)
+            for pipe in pipes:
+                os.set_blocking(pipe, False)
                 selector.register(pipe, selectors.EVENT_READ)
-                held[pipe.fileno()] = b""
+                held[pipe] = b""
             ended = False
             while held and not ended:
                 ready = [key.fd for key, _ in selector.select()]
@@ -139,10 +162,8 @@ class Child:
                         self._say(held.pop(number))
         for rest in held.values():
             self._say(rest)
-        os.close(self._wake_read)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for number in (self._wake_read, *pipes):
+            os.close(number)
 
     def _read(self, number: int, held: dict[int, bytes], *, everything: bool) -> bool:
         """Take what is there and log its whole lines; False at the end of the pipe."""
@@ -167,17 +188,54 @@ class Child:
             self._log(line.decode("utf-8", "replace").rstrip("\r"))
 
 
+def run_child(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    stop: Stop,
+    log: Callable[[str], None],
+) -> tuple[int, bool]:
+    """The program's exit status, negative for a signal, and whether it ended in time. Nothing of its group is left.
+
+    Raises:
+        FileNotFoundError, PermissionError: there is no such program.
+    """
+    child = Child(spawned(words, cwd=cwd, environ=environ), stop=stop, log=log)
+    try:
+        in_time = child.wait(deadline.left())
+        stop.check()
+    finally:
+        status = child.end()
+    return status, in_time
+
+
 def end_marked(mark: bytes) -> None:
     """Kill this user's processes that were started with `mark` in their environment; nothing where there is no /proc.
 
-    A process that was started with an environment of its own, or has become another user's, is not found.
+    They are gone when this returns, at most 2 s later. A process that was started with an environment of its own, or
+    has become another user's, is not found.
     """
     end = time.monotonic() + 2
-    while (found := marked(mark)) and time.monotonic() < end:
+    killed: set[int] = set()
+    while time.monotonic() < end:
+        found = marked(mark)
         for number in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(number, signal.SIGKILL)
+        killed.update(found)
+        if not any(map(_alive, killed)):
+            break
         time.sleep(0.002)
+
+
+def _alive(number: int) -> bool:
+    """The process runs: one that dies gives its environment back before its files, and only then is dead."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 def marked(mark: bytes) -> list[int]:

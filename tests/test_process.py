@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neontest.process import MARK, Child, marked
+from neontest.process import MARK, Child, Process, marked, spawned
 from neontest.stop import Deadline, Stop
 from neontest.suite import run_to_end
 
@@ -53,9 +53,8 @@ def test_a_daemon_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
 @linux
 def test_only_the_childs_own_are_ended(tmp_path: Path) -> None:
     """Another child of the same run lives on, and so does what was started with a clean environment."""
-    quiet = {"cwd": tmp_path, "stop": Stop(), "log": print}
-    one = Child(["sleep", "600"], environ=dict(os.environ), **quiet)  # type: ignore[arg-type]
-    other = Child(["sleep", "600"], environ=dict(os.environ), **quiet)  # type: ignore[arg-type]
+    sleep = spawned(["sleep", "600"], cwd=tmp_path, environ=dict(os.environ))
+    one, other = (Child(sleep, stop=Stop(), log=print) for _ in range(2))
     with subprocess.Popen(["sleep", "600"], env={}) as bystander:
         try:
             one.end()
@@ -71,7 +70,8 @@ def test_a_neontest_in_a_neontest_is_found_by_both_marks(tmp_path: Path) -> None
     stop = Stop()
     heard: list[str] = []
     environ = {**os.environ, MARK: "outer-"}
-    child = Child(["sh", "-c", f"echo ${MARK}; sleep 600"], cwd=tmp_path, environ=environ, stop=stop, log=heard.append)
+    script = ["sh", "-c", f"echo ${MARK}; sleep 600"]
+    child = Child(spawned(script, cwd=tmp_path, environ=environ), stop=stop, log=heard.append)
     try:
         while not heard:
             child.wait(0.01)
@@ -80,3 +80,23 @@ def test_a_neontest_in_a_neontest_is_found_by_both_marks(tmp_path: Path) -> None
     finally:
         child.end()
     assert marked(heard[0].encode()) == []
+
+
+def test_a_second_end_signals_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of the process group may be another's by then."""
+    child = Child(spawned(["true"], cwd=tmp_path, environ=dict(os.environ)), stop=Stop(), log=print)
+    assert child.wait(10)
+    assert child.end() == 0
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, signum: signalled.append(group))
+    assert (child.end(), signalled) == (0, [])
+
+
+def test_a_start_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
+    def fails(*_: object) -> Process:
+        raise OSError("no")
+
+    before = sorted(Path("/dev/fd").iterdir())
+    with pytest.raises(OSError, match="no"):
+        Child(fails, stop=Stop(), log=print)
+    assert sorted(Path("/dev/fd").iterdir()) == before

@@ -7,13 +7,12 @@ import fcntl
 import json
 import os
 import select
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 from neontest.errors import WorkerError
 from neontest.migrate import reports
-from neontest.process import FIRST_FREE, Child, how_it_ended
+from neontest.process import FIRST_FREE, Child, Start, how_it_ended
 from neontest.stop import Deadline, Stop
 
 _POLL: Final = 0.1
@@ -46,11 +45,9 @@ def high_pipe() -> tuple[int, int]:
 
 
 class Channel:
-    """A worker's process with its two pipes. Not for several threads at once."""
+    """A worker's process with its two pipes, commands and reports. Not for several threads at once."""
 
-    def __init__(
-        self, command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stop: Stop, log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, worker: Callable[[int, int], Start], *, stop: Stop, log: Callable[[str], None]) -> None:
         self._stop = stop
         commands, self._commands = high_pipe()
         self._reports, reports = high_pipe()
@@ -60,17 +57,13 @@ class Channel:
         self._cancelled = False
         self.alive = True
         try:
-            self._child = Child(
-                [*command, str(commands), str(reports)],
-                cwd=cwd,
-                environ=environ,
-                stop=stop,
-                log=log,
-                pass_fds=(commands, reports),
-            )
+            self._child = Child(worker(commands, reports), stop=stop, log=log)
         except OSError as error:
             self._close()
-            raise WorkerError(f"{command[0]} does not start: {error.strerror}") from error
+            raise WorkerError(f"no worker can be started: {error.strerror}") from error
+        except BaseException:
+            self._close()
+            raise
         finally:
             os.close(commands)
             os.close(reports)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neontest.errors import WorkerError
-from neontest.process import Child, how_it_ended
+from neontest.process import how_it_ended, run_child
 from neontest.record import Direction, Failure
 from neontest.stop import Deadline, Stop
 
@@ -48,13 +48,9 @@ def run(
         log(line)
 
     try:
-        child = Child(words, cwd=cwd, environ=environ, stop=stop, log=logged)
+        status, ended = run_child(words, cwd=cwd, environ=environ, deadline=deadline, stop=stop, log=logged)
     except OSError as error:
         raise WorkerError(f"{words[0]} does not start: {error.strerror}") from error
-    try:
-        ended = child.wait(deadline.left())
-    finally:
-        status = child.end()
     seconds, name = time.monotonic() - began, " ".join(words)
     if not ended:
         late = f"{deadline.what} took longer than {deadline.seconds:g} s: {name}"

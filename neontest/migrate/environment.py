@@ -137,8 +137,12 @@ def driver_for(
         for name in ("asyncpg", "psycopg"):
             if name in drivers:
                 return name
-    default = "psycopg" if _version(interpreter.sqlalchemy) >= (2, 1) else "psycopg2"
-    return None if default in drivers or not drivers else drivers[0]
+    return None if plain_driver(interpreter) in drivers or not drivers else drivers[0]
+
+
+def plain_driver(interpreter: Interpreter) -> str:
+    """What SQLAlchemy takes a plain `postgresql://` to mean."""
+    return "psycopg" if _version(interpreter.sqlalchemy) >= (2, 1) else "psycopg2"
 
 
 def own_urls(project: Project) -> tuple[str, ...]:

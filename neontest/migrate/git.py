@@ -37,6 +37,16 @@ class _Repository:
             return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The base branch's revision files, (name, content) in Alembic's order, at two of its commits."""
+
+    left: tuple[tuple[str, bytes], ...]
+    """Where HEAD left it: the merge base."""
+    tip: tuple[tuple[str, bytes], ...]
+    """As it is now; the same object where it did not move on."""
+
+
 def heads_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The heads of the base branch, as its database's version table has them after `upgrade heads`.
 
@@ -64,7 +74,23 @@ def history_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> His
         UsageError: no git, no repository, no such ref, or too little history fetched to know.
     """
     repository = _repository(project.root, environ)
-    commit = _base(repository, ref)
+    return history.from_sources(_files(repository, project, _left(repository, ref)))
+
+
+def base(project: Project, ref: str, *, environ: Mapping[str, str]) -> Base:
+    """The revision files of the base branch, where HEAD left it and at its tip.
+
+    Raises:
+        UsageError: as `history_at`.
+    """
+    repository = _repository(project.root, environ)
+    left, tip = _left(repository, ref), _commit(repository, ref)
+    files = _files(repository, project, left)
+    return Base(left=files, tip=files if tip == left else _files(repository, project, tip))
+
+
+def _files(repository: _Repository, project: Project, commit: str) -> tuple[tuple[str, bytes], ...]:
+    """The revision files at a commit, each once, in all folders that the migrations are in now."""
     sources: list[tuple[str, bytes]] = []
     for location in project.version_locations:
         folder = _inside(repository, location)
@@ -72,7 +98,7 @@ def history_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> His
             sources.extend(history.read_sources(project, (location,)))
         else:
             sources.extend(_sources(repository, project, commit, location, folder))
-    return history.from_sources({name: (name, source) for name, source in sources}.values())
+    return tuple({name: (name, source) for name, source in sources}.values())
 
 
 def head_commit(project: Project, *, environ: Mapping[str, str]) -> str | None:
@@ -140,7 +166,7 @@ def _repository(root: Path, environ: Mapping[str, str]) -> _Repository:
     return _Repository(top=Path(top), environ=passed)
 
 
-def _base(repository: _Repository, ref: str) -> str:
+def _left(repository: _Repository, ref: str) -> str:
     """The commit where HEAD left `ref`."""
     tip = _commit(repository, ref)
     base = repository.ask("merge-base", tip, "HEAD")

@@ -9,7 +9,7 @@ import msgspec
 
 from neontest.errors import WorkerError
 from neontest.errors import WrongDatabase as WrongDatabaseError
-from neontest.record import Direction, Failure, Revision, Statement
+from neontest.record import Direction, Drift, Failure, Models, Revision, Statement
 
 Hide = Callable[[str], str]
 Said = TypeVar("Said", Statement, Failure)
@@ -38,8 +38,66 @@ class Step(msgspec.Struct, frozen=True, tag_field="is", tag="step"):
     revision: str
 
 
+class Began(msgspec.Struct, frozen=True, tag_field="is", tag="began"):
+    backend: int
+    autocommit: bool
+
+
 class Ran(msgspec.Struct, frozen=True, tag_field="is", tag="statement"):
     statement: Statement
+    began: float
+    """By the worker's clock, as `at` below."""
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """A relation that a transaction holds locks on."""
+
+    oid: int
+    schema: str
+    name: str
+    """Empty where it was dropped."""
+    kind: str
+    node: int
+    """The number of its file."""
+    modes: tuple[str, ...]
+    scans: int
+    """Since the look before."""
+    changed: bool
+
+
+class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):
+    transaction: int
+    statement: int | None
+    """The number of the statement that it came right after; None before a commit."""
+    at: float
+    seconds: Seconds
+    timeout: Seconds
+    wal: int
+    relations: tuple[Locked, ...]
+    """Those that are not as they were at the look before."""
+    gone: tuple[int, ...]
+
+
+class Ended(msgspec.Struct, frozen=True, tag_field="is", tag="ended"):
+    transaction: int
+    at: float
+    rolled_back: bool
+
+
+class Paused(msgspec.Struct, frozen=True, tag_field="is", tag="paused"):
+    """The worker waits before a statement."""
+
+    statement: Statement
+    backend: int
+    """The server's process where the statement is in autocommit; 0 in a transaction."""
+    search_path: str
+
+
+class Resumed(msgspec.Struct, frozen=True, tag_field="is", tag="resumed"):
+    """The statement that was let go is over; the worker waits again."""
+
+    ended: bool
+    """It came to its own end; False: an error ended it."""
 
 
 class Visited(msgspec.Struct, frozen=True, tag_field="is", tag="visited"):
@@ -53,6 +111,10 @@ class Visited(msgspec.Struct, frozen=True, tag_field="is", tag="visited"):
 
 class Current(msgspec.Struct, frozen=True, tag_field="is", tag="current"):
     current: Heads
+
+
+class Compared(msgspec.Struct, frozen=True, tag_field="is", tag="models"):
+    models: Models
 
 
 class Running(msgspec.Struct, frozen=True, tag_field="is", tag="running"):
@@ -84,7 +146,27 @@ class Done(msgspec.Struct, frozen=True, tag_field="is", tag="done"):
     pass
 
 
-Report = Hello | Loaded | Step | Ran | Visited | Current | Running | Note | WrongDatabase | Failed | Done
+Report = (
+    Hello
+    | Loaded
+    | Step
+    | Began
+    | Ran
+    | Looked
+    | Ended
+    | Paused
+    | Resumed
+    | Visited
+    | Current
+    | Compared
+    | Running
+    | Note
+    | WrongDatabase
+    | Failed
+    | Done
+)
+ON_THE_WAY: Final = (Running, Began, Ran, Looked, Ended, Step, Note)
+"""Those that answer nothing."""
 _decoder: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
 
 
@@ -100,31 +182,16 @@ def read(line: bytes) -> Report:
         raise ValueError("nested too deeply") from None
 
 
-class Trail:
-    """What a visit has shown so far."""
-
-    def __init__(self) -> None:
-        self.statements: list[Statement] = []
-        self.revision: str | None = None
-        self.running: Statement | None = None
-
-    def failure(self, kind: str, message: str) -> Failure:
-        """Of a visit that was cut short: named by the statement that ran, if any did."""
-        at = self.running
-        return Failure(
-            kind=kind,
-            message=message,
-            revision=self.revision,
-            file=at.file if at else None,
-            line=at.line if at else None,
-            sql=at.sql if at else None,
-        )
-
-
 def hidden(said: Said, hide: Hide) -> Said:
     """The same with its secrets hidden."""
     texts = {name: value for name, value in msgspec.structs.asdict(said).items() if isinstance(value, str)}
     return msgspec.structs.replace(said, **{name: hide(value) for name, value in texts.items()})
+
+
+def compared(models: Models, hide: Hide) -> Models:
+    """The same with its secrets hidden."""
+    drift = tuple(Drift(what=hide(each.what), line=each.line and hide(each.line)) for each in models.drift)
+    return msgspec.structs.replace(models, drift=drift, note=models.note and hide(models.note))
 
 
 def unloadable(facts: Unloadable, hide: Hide, python: object) -> WorkerError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import sys
+import tokenize
 from typing import Final, TypeAlias
 
-from neontest.record import Fault, Revision
+from neontest.record import Acceptance, Fault, Revision
 
 _Value: TypeAlias = "str | int | tuple[_Value, ...] | None"
 
@@ -18,6 +20,9 @@ PYTHON: Final = "{}.{}".format(*sys.version_info)
 
 # Alembic refuses these in ids: they mean something in `branch@head`, `-1` and `+1`.
 _REFUSED: Final = "@-+"
+
+
+_ACCEPT: Final = re.compile(r"#+\s*neontest:\s*accept\b([^:]*)(?::(.*))?$")
 
 
 class _UnreadableError(Exception):
@@ -45,12 +50,51 @@ def parse(source: bytes, name: str) -> Revision | Fault:
     except (ValueError, RecursionError, MemoryError) as error:
         return Fault(kind="unreadable", message=f"{name} is not Python {PYTHON}: {error}", file=name, line=1)
     try:
-        return _revision(tree, name)
+        return _revision(tree, name, source)
     except _UnreadableError as error:
         return Fault(kind="unreadable", message=f"{name}: {error}", file=name, line=error.line)
 
 
-def _revision(tree: ast.Module, name: str) -> Revision:
+def same(source: bytes, other: bytes) -> bool:
+    """Whether two files do the same: equal but for comments, docstrings and the way in which lines are broken."""
+    if source == other:
+        return True
+    try:
+        one, two = (ast.dump(_undocumented(ast.parse(each))) for each in (source, other))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return one == two
+
+
+def _undocumented(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            del node.body[0]
+    return tree
+
+
+def _accepts(source: bytes, id_: str, name: str) -> tuple[Acceptance, ...]:
+    """The comments `# neontest: accept CHECK: REASON`; what one leaves out is "", and for a check to judge."""
+    if b"neontest:" not in source:
+        return ()
+    found: list[Acceptance] = []
+    try:
+        for token in tokenize.tokenize(io.BytesIO(source).readline):
+            if token.type == tokenize.COMMENT and (match := _ACCEPT.match(token.string)):
+                check, reason = match[1].strip(), (match[2] or "").strip()
+                found.append(Acceptance(check=check, reason=reason, revision=id_, file=name, line=token.start[0]))
+    except (tokenize.TokenError, SyntaxError):
+        pass  # what Python itself could read has been read; this only looks for comments
+    return tuple(found)
+
+
+def _revision(tree: ast.Module, name: str, source: bytes) -> Revision:
     values, lines = _assigned(tree)
     filename = name.rpartition("/")[2]
     line = lines.get("revision", 1)
@@ -84,6 +128,7 @@ def _revision(tree: ast.Module, name: str) -> Revision:
         downgrade_raises=downgrade is not None
         and bool(_does(downgrade))
         and isinstance(_does(downgrade)[0], ast.Raise),
+        accepts=_accepts(source, id_, name),
     )
 
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -19,24 +20,26 @@ from neontest.migrate import commands, reports
 from neontest.migrate.channel import Channel, Ended, TimeUp
 from neontest.migrate.commands import Commands
 from neontest.migrate.environment import UrlForms, driver_for, is_asynchronous, secrets_of, usable
+from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import Interpreter
+from neontest.migrate.observer import Observer
+from neontest.migrate.pausing import Pausing, receive
 from neontest.migrate.project import Project
-from neontest.migrate.reports import Trail
-from neontest.record import Direction, Failure, Revision, Visit
+from neontest.migrate.traced import Trail
+from neontest.process import MARK
+from neontest.record import Direction, Failure, Models, Revision, Visit
 from neontest.stop import Deadline, Stop
 
 __all__ = ["Commands", "Interpreter", "Loaded", "Session"]
 
-WORKER: Final = Path(__file__).with_name("worker.py")
 START_SECONDS: Final = 60.0
 """For the imports of alembic, sqlalchemy and flask: no code of the project runs yet."""
 LONGEST_LINE: Final = 4096
 """Characters of a line of output that are logged."""
 CANCEL_SECONDS: Final = 2.0
 """How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
-ON_THE_WAY: Final = (reports.Running, reports.Ran, reports.Step, reports.Note)
 
-Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current)
+Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current, reports.Compared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,31 +55,34 @@ class Loaded:
 
 
 class Session:
-    """Starts the worker at once, so that it imports while the branch is being made."""
+    """Starts the worker at once, in the interpreter and the environment of the server."""
 
     def __init__(
         self,
         project: Project,
+        server: ForkServer,
         *,
-        python: Path,
-        environ: Mapping[str, str],
         x_arguments: Sequence[str] = (),
         isolate: bool = False,
         commands: Commands | None = None,
         other_databases: Literal["refuse", "allow"] = "refuse",
+        trace: bool = True,
         stop: Stop,
         log: Callable[[str], None],
     ) -> None:
-        self.project, self.python = project, python
-        self._environ: Mapping[str, str] = environ
+        self.project, self.python = project, server.python
+        self._environ: Mapping[str, str] = server.environ
         self._isolate, self._commands, self._stop, self._log = isolate, commands, stop, log
         self._secrets: tuple[str, ...] = ()
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
+        self._pausing: Pausing | None = None
         self._others = other_databases == "allow"
+        self._trace = trace
+        self.observer: Observer | None = None
+        """Sees the database from beside; without one the trace has only what the migration's connection shows."""
         self.notes: list[str] = []
-        command = [str(python), "-u", str(WORKER)]
-        self._channel = Channel(command, cwd=project.cwd, environ=environ, stop=stop, log=self._logged)
+        self._channel = Channel(partial(server.worker, cwd=project.cwd), stop=stop, log=self._logged)
         self._began = Deadline(START_SECONDS, what="starting the project's Python")
         self._channel.send(
             "start",
@@ -134,7 +140,8 @@ class Session:
         drivers = usable(interpreter)
         bare = "asyncpg" in drivers
         urls = {name: forms.url(name, bare=bare) for name in drivers} | {"": forms.url(default, bare=bare)}
-        self._told("open", environ=dict(environ), urls=urls, guard=guard, others=self._others)
+        theirs = {name: value for name, value in environ.items() if name != MARK}  # its own is there already
+        self._told("open", environ=theirs, urls=urls, guard=guard, others=self._others, trace=self._trace)
         try:
             found = self._answer(deadline, reports.Loaded)
         except WorkerError as error:
@@ -150,16 +157,20 @@ class Session:
         )
         return self._loaded
 
-    def visit(self, direction: Direction, to: str, *, deadline: Deadline) -> Visit:
+    def visit(self, direction: Direction, to: str, *, deadline: Deadline, pause: Pausing | None = None) -> Visit:
         """Walk to `to` in one run of the project's own env.py, with a new connection.
 
         Args:
             to: A revision id, `head`, `heads`, `base`, or several ids joined by `, `.
+            pause: At which statement the worker stops, and what is done about it; not seen where the project's own
+                command runs.
         """
         if self._commands is not None:
             return self._command(direction, to, deadline)
-        self._told("visit", direction=direction, to=to)
+        self._pausing = pause
+        self._told("visit", direction=direction, to=to, pause=pause and {"at": pause.at, "after": pause.after})
         visit = self._visited(direction, to, deadline)
+        self._pausing = None
         if self.alive:
             self._finish(deadline)
         return visit
@@ -207,6 +218,20 @@ class Session:
         found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), reports.Current)
         return found.current[0] if found.current else ()
 
+    def models(self, deadline: Deadline) -> Models:
+        """Compare the project's own metadata with the database, in one more run of env.py; its note says why not.
+
+        Raises:
+            WrongDatabase: the project connects to something that is not the branch.
+        """
+        if self._loaded is None or self._loaded.current is None:
+            return Models(note="the project is migrated by its own command, and does not load without it")
+        try:
+            self._told("models")
+            return reports.compared(self._answer(deadline, reports.Compared).models, self._hidden)
+        except (WorkerError, DeadlineExceeded) as error:
+            return Models(note=str(error))
+
     def close(self) -> None:
         """End the worker: ask it to, then make it."""
         self._channel.close()
@@ -225,17 +250,21 @@ class Session:
         """Give a command that begins something."""
         if not self.alive:
             raise WorkerError("the session with the project is over", hint="begin another one, on a fresh branch")
+        if self.observer is not None and self._trace and what in ("visit", "stairway"):
+            self.observer.begin()
         self._channel.send(what, **facts)
 
     def _visited(
         self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None
     ) -> Visit:
         """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
-        trail = Trail()
+        trail = Trail(self.observer)
         began = time.monotonic()
         visited: reports.Visited | None = None
         try:
-            while not isinstance(report := self._channel.receive(deadline), reports.Visited):
+            while not isinstance(
+                report := receive(self._channel, deadline, self._pausing, self._hidden), reports.Visited
+            ):
                 self._noted(report, trail, deadline)
             visited, error = report, report.error and reports.hidden(report.error, self._hidden)
         except Ended as end:
@@ -247,25 +276,25 @@ class Session:
             from_, to_ = (lower, to) if direction == "upgrade" else (to, lower)
         else:
             from_, to_ = (_joined(visited.from_), _joined(visited.to)) if visited else (None, to)
+        statements, written, sizes = trail.finish()
         return Visit(
             direction=direction,
             from_=from_,
             to=to_,
             seconds=visited.seconds if visited else time.monotonic() - began,
-            statements=tuple(trail.statements),
+            statements=statements,
             error=error,
             moved=visited is not None and visited.moved,
+            traced=self._trace,
+            wal_bytes=written,
+            sizes=sizes,
         )
 
     def _noted(self, report: reports.Report, trail: Trail, deadline: Deadline) -> None:
         """Take a report that is not an answer: what was seen on the way."""
-        if isinstance(report, reports.Ran) and len(trail.statements) < reports.MOST:
-            trail.statements.append(reports.hidden(report.statement, self._hidden))
-        elif isinstance(report, reports.Step):
-            trail.revision = report.revision
-        elif isinstance(report, reports.Running):
-            trail.running = report.statement and reports.hidden(report.statement, self._hidden)
-        elif isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
+        if trail.take(report, self._hidden):
+            return
+        if isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
             self.notes.append(self._hidden(report.text))
         elif isinstance(report, reports.WrongDatabase):
             self.kill()  # it may have gone on all the same
@@ -279,7 +308,7 @@ class Session:
         self._channel.send("cancel")
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
         try:
-            while isinstance(report := self._channel.receive(grace), ON_THE_WAY):
+            while isinstance(report := self._channel.receive(grace), reports.ON_THE_WAY):
                 self._noted(report, trail, grace)
         except (Ended, TimeUp):
             pass

@@ -13,10 +13,11 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
-    from neontest.migrate import guard, loading, watch
+    from neontest.migrate import guard, loading, pause, watch
 else:
     import neontest_guard as guard  # put there by worker
     import neontest_loading as loading
+    import neontest_pause as pause
     import neontest_watch as watch
 
 Facts = Dict[str, Any]
@@ -36,6 +37,7 @@ class Walker:
     ) -> None:
         self._send, self._go_on, self._watch, self._project = send, go_on, watching, project
         self.guard = guard.Guard(send)
+        self.pause = pause.Pause(watching, send, go_on)
         self._app: Any = None
         self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
@@ -124,6 +126,7 @@ class Walker:
         if context.connection is None:
             raise RuntimeError("env.py gave context.configure() no connection")
         self._check(context.connection)
+        self._watch.trace.spare(context.version_table_schema, context.version_table)
         external = bool(getattr(context, "_in_external_transaction", False))
         call = {"before": sorted(heads), "after": sorted(heads), "external": external}
         self.calls.append(call)
@@ -154,8 +157,9 @@ class Walker:
     def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
         self._send("step", direction=direction, revision=revision)
+        self._watch.revision = revision
         if stepwise:
-            self._watch.count = 0
+            self._watch.step()
 
     def watched(self, step: Any) -> Any:
         """The step, with its migration's own exception kept even where env.py swallows it."""
@@ -248,7 +252,7 @@ class Walker:
         except Exception:  # noqa: BLE001  # the run itself says what is wrong with it
             return [to]
 
-    def visit(self, direction: str, to: str) -> None:
+    def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
         # Read anew, as another `alembic` would: what an upgrade left in its module's variables, its rollback has not.
         self._read_scripts()
         self.step = None
@@ -263,7 +267,8 @@ class Walker:
                 yield self.watched(step)
             unfinished.pop()
 
-        failure = self.run(fn, verb=direction, to=to)
+        with self.pause(at):
+            failure = self.run(fn, verb=direction, to=to)
         seconds = time.perf_counter() - began
         if failure is None and unfinished:
             failure = self.explain(None)

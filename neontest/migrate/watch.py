@@ -15,7 +15,10 @@ import signal
 import sys
 import time
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from neontest.migrate import trace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDARD = os.path.dirname(os.path.abspath(os.__file__))
@@ -26,7 +29,7 @@ LONGEST = 20_000
 
 Place = Tuple[Optional[str], Optional[int]]
 Facts = Dict[str, Any]
-Ran = Tuple[str, Place, bool, float, Any]
+Ran = Tuple[str, Place, bool, float, Any, int]
 
 
 def text(value: object) -> str:
@@ -39,15 +42,18 @@ def text(value: object) -> str:
 class Watch:
     """Sees every statement and every database error of every engine, through SQLAlchemy's events."""
 
-    def __init__(self, send: Callable[..., None], root: str) -> None:
+    def __init__(self, send: Callable[..., None], root: str, tracing: trace.Trace) -> None:
         self._send, self._root = send, root
         self._scripts: Dict[str, str] = {}
         self._places: Dict[str, Optional[str]] = {}
         self._running: Dict[int, Ran] = {}
         self._connections: List[Any] = []
         self._engines: Any = weakref.WeakSet()
+        self.trace = tracing
         self.count = 0
         """Statements since the visit or its step began."""
+        self.revision: Optional[str] = None
+        """Whose step is running."""
         self.backend = 0
         """The server's process behind env.py's connection."""
         self.on = False
@@ -63,6 +69,7 @@ class Watch:
         event.listen(Engine, "after_cursor_execute", self._after)
         event.listen(Engine, "handle_error", self._failed)
         event.listen(Engine, "rollback_savepoint", self._rolled_back)
+        self.trace.listen()
 
     def name(self, path: str) -> str:
         """A file's name from the project's root, with `/`; absolute where it lies elsewhere."""
@@ -74,8 +81,14 @@ class Watch:
         self._places.clear()
 
     def begin(self, on: bool) -> None:
-        self.on, self.first, self.count = on, None, 0
+        self.on, self.first, self.revision = on, None, None
         self._connections.clear()
+        self.step()
+
+    def step(self) -> None:
+        """Count and trace from here on."""
+        self.count = 0
+        self.trace.begin(self.on)
 
     def place(self, file: str) -> Optional[str]:
         """The migration's name; "" for SQLAlchemy, Alembic and this file; None for other code."""
@@ -119,7 +132,8 @@ class Watch:
         """Say what is running, and stop it on the server where the driver can."""
         current: List[Any] = list(self._running.values())
         connection: Any
-        sql, (file, line), _, began, connection = current[-1] if current else ("", (None, None), True, 0.0, None)
+        nothing: Ran = ("", (None, None), True, 0.0, None, 0)
+        sql, (file, line), _, began, connection, _ = current[-1] if current else nothing
         shown = {"sql": text(sql), "file": file, "line": line, "seconds": time.perf_counter() - began}
         self._send("running", statement=shown if current else None)
         with contextlib.suppress(BaseException):  # a refusal is none
@@ -150,32 +164,45 @@ class Watch:
 
     def _connected(self, connection: Any, *_: Any) -> None:
         self._engines.add(connection.engine)
+        self.trace.connected(connection)
         self._connections.append(weakref.ref(connection))
 
     def _before(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if self.on:
             place, own = self.origin()
-            self._running[id(cursor)] = (statement, place, own, time.perf_counter(), connection)
+            transaction = 0
+            if not own:
+                with contextlib.suppress(Exception):  # none of ours may become the migration's
+                    transaction = self.trace.before(connection, statement)
+            self._running[id(cursor)] = (statement, place, own, time.perf_counter(), connection, transaction)
 
     def _after(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         ran = self._running.pop(id(cursor), None)
         if ran is not None:
-            self._tell(ran)
+            self._tell(ran, getattr(cursor, "rowcount", -1))
             if ran[2] or ran[1][0]:
                 self.first = None
+            if not ran[2]:
+                with contextlib.suppress(Exception):
+                    self.trace.after(connection, statement, self.count)
 
-    def _tell(self, ran: Ran) -> None:
-        sql, (file, line), own, began, _ = ran
+    def _tell(self, ran: Ran, rows: object = -1) -> None:
+        sql, (file, line), own, began, _, transaction = ran
         self.count += not own
+        if not own and self.count == MOST + 1:
+            self._send("note", text="more than {:,} statements in one visit: the rest was not looked at".format(MOST))
         if not own and self.count <= MOST:
-            seconds = time.perf_counter() - began
-            self._send("statement", statement={"sql": text(sql), "seconds": seconds, "file": file, "line": line})
+            facts = {"sql": text(sql), "seconds": time.perf_counter() - began, "file": file, "line": line}
+            facts.update(revision=self.revision, transaction=transaction)
+            facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
+            self._send("statement", held=True, statement=facts, began=began)
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context
         ran = self._running.pop(id(execution.cursor), None) if execution is not None else None
         if ran is not None:
             self._tell(ran)
+            self.trace.failed(ran[4])
         if self.first is None:
             file, line = ran[1] if ran is not None else self.origin()[0]
             sql = context.statement
@@ -198,19 +225,30 @@ def described(error: BaseException) -> Facts:
     kind = type(origin).__name__
     if isinstance(error, SystemExit):
         kind, message = "exit", "the process was asked to exit with status {!r}".format(error.code)
-    message = "{} ({})".format(message, without_values(str(detail))) if detail else message
+    if isinstance(state, str) and state.startswith("22"):
+        message, detail = VALUE.sub('"…"', str(message)), None
+    elif isinstance(state, str) and state.startswith("23") and detail:
+        detail = without_values(str(detail))
+    message = "{} ({})".format(message, detail) if detail else message
     return {"kind": kind, "message": text(message or kind), "sqlstate": state if isinstance(state, str) else None}
 
 
-def without_values(detail: str) -> str:
-    """The database's detail without the values of rows, which are nobody's business who reads a report.
+VALUE = re.compile(
+    r'(?<!column )(?<!relation )(?<!table )(?<!type )(?<!constraint )(?<!parameter )(?<!encoding )"(?:.|\n)*"'
+)
+"""What a data exception (class 22) quotes from a row: `invalid input syntax for type integer: "…"`."""
 
-    `Key (email)=(a@b.c) already exists.` becomes `Key (email)=(…) already exists.`
+
+def without_values(detail: str) -> Optional[str]:
+    """The detail of an integrity error (class 23) without values of rows, which are not for who reads a report.
+
+    `Key (email)=(a@b.c) already exists.` becomes `Key (email)=(…) already exists.`; None for one of no known shape.
     """
     between = " conflicts with existing key "
-    key = re.compile(r"(\)=\().*(\)(?: (?:already|is) .*|\.?\s*)?)\Z", re.DOTALL)
+    key = re.compile(r"(\)\s*=\s*\().*(\)(?: (?:already|is) .*|\.?\s*)?)\Z", re.DOTALL)
     parts = [key.sub(r"\1…\2", part) for part in detail.split(between)]
-    return re.sub(r"(Failing row contains \().*(\)\.?\s*)\Z", r"\1…\2", between.join(parts), flags=re.DOTALL)
+    told = re.sub(r"(Failing row contains \().*(\)\.?\s*)\Z", r"\1…\2", between.join(parts), flags=re.DOTALL)
+    return told if told != detail or detail.startswith("MATCH FULL") else None
 
 
 def cancel_backend(engine: Any, backend: int) -> None:

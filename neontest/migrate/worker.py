@@ -1,12 +1,15 @@
 """The project's side of a session: walks its migrations inside its own interpreter, and reports as JSON lines.
 
 Runs under Python 3.8 and later with the standard library, Alembic 1.8 to 1.20 and SQLAlchemy 1.3.24 to 2.1, and what
-the project itself has; never imports neontest. Started as `python -u worker.py COMMANDS REPORTS`, two inherited
-descriptors. Commands come a JSON object a line, and so do reports; each command ends with a report `done`. When the
-commands end, the process and its children do.
+the project itself has; never imports neontest. Started as `python -u worker.py SOCKET KIND`, where it forks a process
+for each session that is asked for on the socket, or as `worker.py alone COMMANDS REPORTS`, which is one. A session has
+two descriptors. Commands come a JSON object a line, and so do reports; each command ends with a report `done`. When
+the commands end, the process and its children do.
 
-Commands:  start, open, visit, stairway (answered step by step with go or stop), current, cancel, close
-Reports:   hello, loaded, step, statement, visited, current, running, note, wrong-database, failed, done
+Commands:  start, open, visit (its pause is answered with go or stop), stairway (step by step with go or stop),
+           current, models, cancel, close
+Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed, visited, current, models, running,
+           note, wrong-database, failed, done
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
@@ -21,9 +24,13 @@ import queue
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+SOON = 0.05
+"""Seconds that a report is held at most."""
 DRIVERS = ("psycopg2", "psycopg", "asyncpg", "pg8000")
 
 
@@ -36,12 +43,18 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from neontest.migrate import guard, walker, watch
+    from neontest.migrate import forks, guard, models, trace, walker, watch
 else:
+    forks = beside("forks")
+    trace = beside("trace")
     watch = beside("watch")
     guard = beside("guard")
     beside("loading")
+    beside("pause")
     walker = beside("walker")
+    beside("operations")
+    beside("unseen")
+    models = beside("models")
 
 Facts = Dict[str, Any]
 
@@ -55,6 +68,7 @@ class Wire:
         self._commands, self._reports = commands, reports
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._held = b""
         self._ours = True
         os.register_at_fork(after_in_child=self._forked)
         self.commands: "queue.SimpleQueue[Facts]" = queue.SimpleQueue()
@@ -72,12 +86,27 @@ class Wire:
         return bool(self.commands.get()["do"] == "go")
 
     def send(self, what: str, **facts: Any) -> None:
+        """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement."""
         if os.getpid() != self._pid:
             return
-        line = (json.dumps(dict(facts, **{"is": what}), ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        held = facts.pop("held", False)
+        line = (ENCODE(dict(facts, **{"is": what})) + "\n").encode("utf-8", "replace")
         with self._lock:
-            while line:
-                line = line[os.write(self._reports, line) :]
+            self._held += line
+            if not held:
+                self._write()
+
+    def _write(self) -> None:
+        line, self._held = self._held, b""
+        while line:
+            line = line[os.write(self._reports, line) :]
+
+    def flush(self) -> None:
+        """Write for ever, in a thread of its own, what is held: a statement may take its time."""
+        while True:
+            time.sleep(SOON)
+            with self._lock:
+                self._write()
 
     def listen(self) -> None:
         """Read commands for ever, in a thread of its own: `cancel` is obeyed at once, the rest waits its turn."""
@@ -96,7 +125,7 @@ class Wire:
 
 
 def hello(wire: Wire, kind: str) -> None:
-    """Import what needs no project and no database, while the branch is being made, and say what is here."""
+    """Say what is here, without the project and a database; the imports were done before the session was forked."""
     try:
         import alembic
         import alembic.command
@@ -109,14 +138,14 @@ def hello(wire: Wire, kind: str) -> None:
     except ImportError as error:
         raise walker.Unloadable(dict(watch.described(error), missing=getattr(error, "name", None))) from error
     drivers = [name for name in DRIVERS if importlib.util.find_spec(name) is not None]
-    versions = {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__}
+    versions: Facts = {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__}
     wire.send("hello", python="{}.{}.{}".format(*sys.version_info[:3]), drivers=drivers, **versions)
 
 
 def serve(wire: Wire) -> None:
     """Obey the commands one by one; whatever fails is a report, never a traceback."""
     project = wire.commands.get()
-    watching = watch.Watch(wire.send, project["root"])
+    watching = watch.Watch(wire.send, project["root"], trace.Trace(wire.send))
     wire.cancel = watching.cancel
     walk = walker.Walker(wire.send, wire.go_on, watching, project)
     command: Facts = {"do": "start"}
@@ -127,13 +156,16 @@ def serve(wire: Wire) -> None:
                 walk.guard.listen()
                 watching.listen()
             elif command["do"] == "open":
+                watching.trace.wanted = command["trace"]
                 walk.open(command)
             elif command["do"] == "visit":
-                walk.visit(command["direction"], command["to"])
+                walk.visit(command["direction"], command["to"], command.get("pause"))
             elif command["do"] == "stairway":
                 walk.stairway(command["steps"], command["isolate"])
             elif command["do"] == "current":
                 wire.send("current", current=walk.heads())
+            elif command["do"] == "models":
+                wire.send("models", models=models.compared(walk))
         except walker.Unloadable as error:
             wire.send("failed", error=error.args[0])
         except guard.Refused:
@@ -143,12 +175,19 @@ def serve(wire: Wire) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the server has nothing to say at its end
     if os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]  # this file's folder is no place for the project's imports
+    if sys.argv[1] == "alone":
+        commands, reports = int(sys.argv[2]), int(sys.argv[3])
+    else:
+        forks.imported(sys.argv[2])
+        commands, reports = forks.served(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.append(os.getcwd())
-    wire = Wire(int(sys.argv[1]), int(sys.argv[2]))
-    threading.Thread(target=wire.listen, name="neontest", daemon=True).start()
+    wire = Wire(commands, reports)
+    for forever in (wire.listen, wire.flush):
+        threading.Thread(target=forever, name="neontest", daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         serve(wire)
     with contextlib.suppress(BaseException):

@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +18,13 @@ from neontest.local.binaries import find as find_binaries
 from neontest.local.cluster import Cluster, Clusters
 from neontest.local.roles import OWNER, set_password
 from neontest.migrate.environment import render_environment, stripped
+from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.project import Project
 from neontest.migrate.project import find as find_project
 from neontest.migrate.session import Session
 from neontest.record import Direction, Visit
 from neontest.stop import Deadline, Stop
+from tests.conftest import away
 
 PASSWORD = "p%t@x/ü-" + secrets.token_hex(8)
 """Needs escaping in URLs and in ini files."""
@@ -34,8 +35,7 @@ MINUTE = 60.0
 
 @pytest.fixture(scope="session")
 def clusters() -> Iterator[Clusters]:
-    state = Path(tempfile.mkdtemp(prefix="neontest-migrate-"))
-    state.chmod(0o711)  # the account that runs Postgres passes through
+    state = away("migrate")
     try:
         with Clusters(state / "state", find_binaries(environ=os.environ)) as clusters:
             yield clusters
@@ -255,8 +255,27 @@ def stop() -> Stop:
     return Stop()
 
 
+Servers = Callable[[Path, Mapping[str, str]], ForkServer]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A fork server for each interpreter and environment, which the tests share as the sessions of a run do."""
+    made: dict[object, ForkServer] = {}
+
+    def server(python: Path, environ: Mapping[str, str]) -> ForkServer:
+        key = (python, tuple(sorted(environ.items())))
+        if key not in made:
+            made[key] = ForkServer(python, kind="alembic", cwd=Path("/"), environ=environ, stop=Stop(), log=print)
+        return made[key]
+
+    yield server
+    for each in made.values():
+        each.close()
+
+
 @pytest.fixture
-def opened(files: Files, database: Database, stop: Stop) -> Iterator[Callable[..., Walked]]:
+def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> Iterator[Callable[..., Walked]]:
     """Starts a session on the project and opens it on the database; keyword arguments go to Session or change it."""
     sessions: list[Session] = []
 
@@ -274,10 +293,10 @@ def opened(files: Files, database: Database, stop: Stop) -> Iterator[Callable[..
     ) -> Walked:
         printed: list[str] = []
         base = stripped({**os.environ, **(environ or {})})
+        base.pop("PYTEST_CURRENT_TEST", None)  # it would give each test a server of its own
         session = Session(
             files.project(**(find or {})),
-            python=python,
-            environ=base,
+            servers(python, base),
             stop=stop,
             log=printed.append,
             **options,  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 from neontest.errors import WorkerError
 from neontest.migrate import reports
 from neontest.migrate.channel import Channel
+from neontest.process import Start, spawned
 from neontest.stop import Deadline, Stop
 
 WIRE = "import gc\nwire = next(o for o in gc.get_objects() if type(o).__name__ == 'Wire')\n"
@@ -41,7 +42,13 @@ def test_what_is_no_report_ends_the_session_with_one_sentence(files, opened, lin
 
 def channel(body: str) -> Channel:
     script = f"import os, sys\nout = int(sys.argv[2])\n{body}"
-    return Channel([sys.executable, "-c", script], cwd=Path(), environ=dict(os.environ), stop=Stop(), log=print)
+    command = [sys.executable, "-c", script]
+
+    def worker(commands: int, reports: int) -> Start:
+        words = [*command, str(commands), str(reports)]
+        return spawned(words, cwd=Path(), environ=dict(os.environ), pass_fds=(commands, reports))
+
+    return Channel(worker, stop=Stop(), log=print)
 
 
 def test_a_line_without_end_is_not_held_without_end():

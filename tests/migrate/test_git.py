@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from neontest.errors import UsageError
-from neontest.migrate import git, history, project
+from neontest.migrate import base_branch, git, history, project
 from neontest.migrate.project import Project
+from neontest.record import History
 
 
 class Repository:
@@ -53,6 +54,9 @@ class Repository:
 
     def heads_at(self, ref: str) -> tuple[str, ...]:
         return git.heads_at(self.project, ref, environ=self.environ)
+
+    def compared(self, ref: str = "main") -> History:
+        return base_branch.compared(self.project, history.read(self.project), ref, environ=self.environ)
 
     def clone(self, to: Path, *options: str) -> Repository:
         subprocess.run(
@@ -254,3 +258,112 @@ def test_no_key_and_no_token_is_in_gits_environment(repository: Repository, tmp_
     git.heads_at(repository.project, "main", environ=repository.environ)
     assert "GIT_TERMINAL_PROMPT=0" in seen.read_text()
     assert "secret" not in seen.read_text()
+
+
+# -- the revisions here beside those of the base branch ---------------------------------------------------------------
+
+WRITTEN = """\
+'''the table of users'''
+revision = 'a'
+down_revision = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE a (id int)")
+"""
+
+
+def branched(repository: Repository) -> Repository:
+    """main at `a`, and a branch that has left it."""
+    repository.put("migrations/versions/a_x.py", WRITTEN)
+    repository.commit("a")
+    repository.git("switch", "-q", "-c", "feature")
+    return repository
+
+
+def test_what_the_base_branch_has_is_told_from_what_is_new(repository: Repository) -> None:
+    branched(repository).add("b", "a")
+    found = repository.compared()
+    assert (found.on_base, found.edited, found.merged_heads) == (("a",), (), ())
+    assert (found.heads, [each.id for each in found.revisions]) == (("b",), ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "edited"),
+    [
+        ("users", "people", False),
+        ("def upgrade", "# neontest: accept data-loss: there were no rows\ndef upgrade", False),
+        ("():\n", '():\n    """Make the table."""\n', False),
+        ("op.execute(", "op.execute(\n        ", False),
+        ("id int", "id bigint", True),
+        ("id int", "id  int", True),
+        ("None", "'z'", True),
+        ('")\n', '")\n    op.execute("SELECT 1")\n', True),
+    ],
+    ids=["docstring", "comment", "new docstring", "line break", "type", "sql", "down_revision", "statement"],
+)
+def test_a_file_is_edited_if_it_does_something_else(repository: Repository, old: str, new: str, edited: bool) -> None:
+    branched(repository)
+    assert WRITTEN.count(old) == 1
+    repository.put("migrations/versions/a_x.py", WRITTEN.replace(old, new))
+    assert repository.compared().edited == (("a",) if edited else ())
+
+
+def test_a_file_that_only_moved_is_not_edited(repository: Repository) -> None:
+    branched(repository)
+    repository.git("mv", "migrations/versions/a_x.py", "migrations/versions/a_y.py")
+    found = repository.compared()
+    assert (found.on_base, found.edited) == (("a",), ())
+
+
+def test_a_revision_that_came_to_the_base_branch_in_another_way_is_on_it(repository: Repository) -> None:
+    branched(repository).add("b", "a")
+    repository.commit("b")
+    repository.git("switch", "-q", "main")
+    repository.add("b", "a")
+    repository.commit("b, squashed")
+    repository.git("switch", "-q", "feature")
+    repository.add("c", "b")
+    found = repository.compared()
+    assert (set(found.on_base or ()), found.edited, found.merged_heads) == ({"a", "b"}, (), ("c",))
+
+
+def test_what_both_branches_changed_alike_is_not_edited(repository: Repository) -> None:
+    branched(repository)
+    changed = WRITTEN.replace("id int", "id bigint")
+    repository.put("migrations/versions/a_x.py", changed)
+    repository.commit("mended here")
+    repository.git("switch", "-q", "main")
+    repository.put("migrations/versions/a_x.py", changed)
+    repository.commit("mended there")
+    repository.git("switch", "-q", "feature")
+    assert repository.compared().edited == ()
+
+
+def test_the_heads_after_a_merge_are_those_of_both_branches(repository: Repository) -> None:
+    found = on_a_branch(repository).compared()
+    assert set(found.merged_heads) == {"b", "newer"}
+    assert (found.heads, set(found.on_base or ())) == (("b",), {"a", "newer"})
+    repository.git("merge", "-q", "-m", "main", "main")
+    repository.add("b", "newer")
+    assert repository.compared().merged_heads == ()
+
+
+def test_a_merge_takes_what_only_one_side_changed_or_removed(repository: Repository) -> None:
+    branched(repository)
+    repository.git("switch", "-q", "main")
+    repository.add("b", "a")
+    repository.commit("b")
+    repository.git("switch", "-q", "-C", "feature")
+    repository.git("switch", "-q", "main")
+    repository.git("rm", "-q", "migrations/versions/b_x.py")
+    repository.add("c", "a")
+    repository.commit("c in place of b")
+    repository.git("switch", "-q", "feature")
+    assert repository.compared().merged_heads == ("c",)
+
+
+def test_a_base_that_cannot_be_read_raises(repository: Repository, tmp_path: Path) -> None:
+    clone = on_a_branch(repository).clone(tmp_path / "clone", "-b", "feature", "--depth", "1")
+    with pytest.raises(UsageError, match="shallow"):
+        clone.compared()

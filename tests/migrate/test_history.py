@@ -403,3 +403,46 @@ def _parents_first(order: tuple[str, ...], alembic: RevisionMap) -> bool:
         for id_ in order
         for parent in alembic.get_revision(id_)._all_down_revisions  # type: ignore[union-attr]
     )
+
+
+# -- comments that accept findings ------------------------------------------------------------------------------------
+
+
+def test_acceptances_are_read_from_comments_wherever_they_stand(files: Files) -> None:
+    files.put(
+        "x.py",
+        '"""first"""\n# neontest: accept data-loss: nobody used the column\nrevision = "x"\ndown_revision = None\n'
+        "def upgrade():\n    op.drop_column('a', 'b')  #neontest:accept  table-rewrite :  small: 3 rows  \n",
+    )
+    (revision,) = files.read().revisions
+    assert [(each.check, each.reason, each.revision, each.file, each.line) for each in revision.accepts] == [
+        ("data-loss", "nobody used the column", "x", "migrations/versions/x.py", 2),
+        ("table-rewrite", "small: 3 rows", "x", "migrations/versions/x.py", 6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("# neontest: accept data-loss", [("data-loss", "")]),
+        ("# neontest: accept data-loss:", [("data-loss", "")]),
+        ("# neontest: accept data-loss as it is", [("data-loss as it is", "")]),
+        ("# neontest: accept: why not", [("", "why not")]),
+        ("# neontest: accept", [("", "")]),
+        ("# neontest: acceptance is another word", []),
+        ("# see neontest: accept data-loss: x", []),
+        ("text = '# neontest: accept data-loss: x'", []),
+    ],
+)
+def test_what_a_comment_leaves_out_is_empty_and_what_is_no_comment_is_none(
+    files: Files, comment: str, found: list[tuple[str, str]]
+) -> None:
+    files.put("x.py", f"revision = 'x'\ndown_revision = None\n{comment}\n")
+    (revision,) = files.read().revisions
+    assert [(each.check, each.reason) for each in revision.accepts] == found
+
+
+def test_acceptances_are_read_in_the_files_own_encoding(files: Files) -> None:
+    text = "# coding: latin-1\nrevision = 'x'\ndown_revision = None\n# neontest: accept data-loss: für später\n"
+    files.put("x.py", "").write_bytes(text.encode("latin-1"))
+    assert files.read().revisions[0].accepts[0].reason == "für später"

@@ -39,6 +39,24 @@ def test_the_first_database_error_is_told_whatever_env_py_makes_of_it(files, ope
     assert (visit.error.kind, visit.error.revision, visit.error.line) == ("DivisionByZero", "b2", 9)
 
 
+@pytest.mark.parametrize(
+    ("sql", "begins"),
+    [
+        ("SELECT v::jsonb FROM (VALUES ('{\"mail\": ada@example.org}')) t (v)", "invalid input syntax for type json"),
+        ("SELECT v::int FROM (VALUES ('ada@example.org')) t (v)", 'invalid input syntax for type integer: "…"'),
+        (
+            "CREATE TABLE p (mail text) PARTITION BY LIST (mail); INSERT INTO p VALUES ('ada@example.org')",
+            'no partition of relation "p" found for row (Partition key of the failing row contains (mail) = (…).)',
+        ),
+    ],
+)
+def test_what_rows_hold_is_in_no_message_of_the_database(files, opened, sql: str, begins: str):
+    files.alembic().revision("a1", f"op.get_bind().exec_driver_sql({sql!r})")
+    error = opened().visit("upgrade", "head").error
+    assert error.message.startswith(begins)
+    assert "ada" not in error.message
+
+
 def test_an_error_of_python_that_env_py_swallows_is_told(files, opened):
     files.alembic(SWALLOWS.replace("SAY", "pass")).revision("a1", "raise ValueError('bad data: \u00e9')")
     walk = opened()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -111,7 +110,9 @@ def test_secrets_are_hidden_in_logs_errors_and_statements(files, opened, databas
 def test_secrets_are_in_no_process_list(files, opened, database):
     files.alembic().revision("a1")
     walk = opened()
-    worker = Path(f"/proc/{walk.session._channel._child._process.pid}/cmdline").read_text()
+    walk.session._channel._child.poll()  # it is told by the server
+    pid = walk.session._channel._child._process.pid
+    worker = Path(f"/proc/{pid}/cmdline").read_text()
     assert "worker.py" in worker
     assert database.connection.info.password.split("-")[1] not in worker
 
@@ -137,6 +138,7 @@ def test_a_migration_row_by_row_is_not_told_row_by_row(files, opened):
     files.alembic().revision("a1", "for n in range(5_010):\n    op.execute(f'SELECT {n}')")
     walk = opened()
     assert len(walk.visit("upgrade", "head").statements) == 5_000
+    assert walk.session.notes == ["more than 5,000 statements in one visit: the rest was not looked at"]
 
 
 def test_the_worker_ends_with_whoever_started_it(files, database):
@@ -144,10 +146,14 @@ def test_the_worker_ends_with_whoever_started_it(files, database):
     files.alembic().revision("a1")
     parent = (
         "import os, sys, pathlib, time\nfrom neontest.migrate.project import find\n"
+        "from neontest.migrate.forkserver import ForkServer\n"
         "from neontest.migrate.session import Session\nfrom neontest.stop import Stop\n"
-        "s = Session(find(pathlib.Path(sys.argv[1]), environ={}), python=pathlib.Path(sys.executable),\n"
-        "            environ=dict(os.environ), stop=Stop(), log=print)\n"
-        "s.interpreter\nprint(s._channel._child._process.pid, flush=True)\ntime.sleep(600)\n"
+        "root, more = pathlib.Path(sys.argv[1]), {'stop': Stop(), 'log': print}\n"
+        "python, environ = pathlib.Path(sys.executable), dict(os.environ)\n"
+        "server = ForkServer(python, kind='alembic', cwd=root, environ=environ, **more)\n"
+        "s = Session(find(root, environ={}), server, **more)\n"
+        "s.interpreter\nchild = s._channel._child\nchild.poll()\n"
+        "print(child._process.pid, flush=True)\ntime.sleep(600)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", parent, str(files.root)], stdout=subprocess.PIPE, text=True
@@ -239,22 +245,21 @@ def test_commands_walk_a_project_that_does_not_load(files, opened, database):
     assert (visit.error, visit.moved) == (None, True)
 
 
-def test_an_interpreter_without_alembic_is_named(files, tmp_path, stop):
+def test_an_interpreter_without_alembic_is_named(files, servers, tmp_path, stop):
     files.alembic().revision("a1")
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     python.chmod(0o755)
-    session = Session(files.project(), python=python, environ={}, stop=stop, log=print)
+    session = Session(files.project(), servers(python, {}), stop=stop, log=print)
     with pytest.raises(WorkerError, match="has no alembic") as caught:
         _ = session.interpreter
     session.kill()
     assert "--python" in caught.value.hint
 
 
-def test_an_interpreter_that_does_not_start_is_named(files, stop, tmp_path):
-    files.alembic().revision("a1")
+def test_an_interpreter_that_does_not_start_is_named(servers, tmp_path):
     with pytest.raises(WorkerError, match="does not start"):
-        Session(files.project(), python=tmp_path / "none", environ={}, stop=stop, log=print)
+        servers(tmp_path / "none", {})
 
 
 def test_hello_says_what_the_interpreter_has(files, opened):
@@ -266,11 +271,11 @@ def test_hello_says_what_the_interpreter_has(files, opened):
     assert "psycopg2" in interpreter.drivers
 
 
-def test_a_worker_may_wait_long_before_it_is_asked(files, stop):
+def test_a_worker_may_wait_long_before_it_is_asked(files, servers, stop):
     files.alembic().revision("a1")
-    session = Session(files.project(), python=PYTHON, environ=dict(os.environ), stop=stop, log=print)
+    session = Session(files.project(), servers(PYTHON, dict(os.environ)), stop=stop, log=print)
     with contextlib.closing(session):
-        assert eventually(lambda: select.select([session._channel._reports], [], [], 0)[0])
+        assert eventually(lambda: (session._channel._read(), len(session._channel._lines))[1] == 2)
         session._began = Deadline(0, what="starting")
         assert session.interpreter.alembic
 

@@ -7,8 +7,6 @@ summary at the end of the tests names those that were seen.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from neontest.errors import WrongDatabase
+from tests import forking
 from tests.conftest import SCRUBBED, Ran
 from tests.migrate import pairs
 from tests.migrate.conftest import Database, Files, Walked
@@ -88,17 +87,8 @@ class Work:
         place = self.projects / str(pair)
         files = shop(written(Files(place / "project"), pair, python))
         files.write("check.py", CHECK)
-        words = [sys.executable, "-m", "neontest", "run", "--local", "--python", str(python)]
-        words += ["--json", str(place / "report.json"), "--", str(python), "check.py"]
-        done = subprocess.run(
-            words,
-            cwd=files.root,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        words = ["run", "--local", "--python", str(python), "--json", str(place / "report.json")]
+        done = forking.run([*words, "--", str(python), "check.py"], cwd=files.root, env=self.environ, seconds=240)
         return Ran(code=done.returncode, out=done.stdout, err=done.stderr, json=place / "report.json")
 
 
@@ -187,6 +177,12 @@ def check_whole(walk: Walked, database: Database) -> None:
         assert database.one(STATES) == ("new,paid" if direction == "upgrade" else None)
     assert (visit.from_, visit.to) == (None, "c3")
     assert {each.file for each in visit.statements} == {f"migrations/versions/{each}.py" for each in SHOP}
+    create, rename = visit.statements[-3], visit.statements[-2]
+    assert {("public.orders", "ACCESS EXCLUSIVE", "statement")} <= {
+        (lock.relation, lock.mode, lock.seen) for each in (create, rename) for lock in each.locks
+    }
+    assert {(each.transaction, each.revision) for each in (create, rename)} == {(1, "a1"), (1, "b2")}
+    assert all(lock.held_seconds >= each.seconds for each in visit.statements for lock in each.locks)
 
 
 def check_stairway(walk: Walked) -> None:

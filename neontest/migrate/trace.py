@@ -1,0 +1,391 @@
+"""What the statements of a run leave behind on the server: locks, new files, scans, changed rows, log written.
+
+A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQLAlchemy 1.3.24 to 2.1, nothing of ours.
+
+It looks with one query on the migration's own connection: right after each statement that changes the schema, and
+before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events; it reads
+system catalogs and nothing else. What it means is worked out on neontest's side, in `traced`.
+"""
+
+# ruff: noqa: UP006, UP032, UP035, UP045
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import time
+import weakref
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+
+Facts = Dict[str, Any]
+
+KEY = "neontest-trace"
+"""In the `info` of a connection: what is known of its transaction."""
+BACKEND = "neontest-backend"
+"""Where the guard puts the server's process."""
+MOST = 5_000
+"""Statements of a visit that are looked after one by one."""
+MANY = 256
+"""Relations that a transaction may have locked until not every statement is looked after, but as few as keep the cost
+of all looks in proportion to the statements."""
+HASTY = 100
+"""Milliseconds: with a shorter statement_timeout nothing of ours is run, which it would strike, too."""
+
+IDLE, OPEN, FAILED = 0, 2, 3
+"""A transaction's states, as libpq has them."""
+
+GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
+CHANGES = re.compile(
+    r"(?:\A|;)" + GAP + r"(?:create|alter|drop|truncate|comment|grant|revoke|reindex|cluster|refresh|import|security"
+    r"|reassign|vacuum)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Changes the schema, or the files of a table."""
+ENDS = re.compile(
+    r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
+"""May drop prepared statements."""
+LIMIT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
+INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+# Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
+# as hexadecimal bytes of the server's encoding: it is not said that the client's has all characters. There is no `%`,
+# `:name` or `?` that a driver could take for a parameter.
+QUERY = """
+SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.current_setting('lock_timeout'),
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){flush})
+UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_stat_get_xact_numscans(l.relation),
+  pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
+  pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
+  (SELECT pg_catalog.concat_ws(' ', c.relkind, c.relfilenode,
+      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'))
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.oid OPERATOR(pg_catalog.=) l.relation))
+FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',') AS modes FROM pg_catalog.pg_lock_status() s
+  WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND s.granted
+    AND s.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
+    AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
+  GROUP BY s.relation) l
+"""
+FLUSH = ", pg_catalog.pg_stat_force_next_flush()"
+"""Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0; without
+it they may go on from what the last ones counted. Since Postgres 15."""
+
+
+NAMES: Dict[Any, str] = {}
+"""Drivers by their classes of connections."""
+
+
+class State:
+    """One connection: the transaction that is open on it, and how it is asked."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The transaction's, from 1 in each visit; 0 while none is open, or no statement of a migration ran in it."""
+        self.unlooked: List[str] = []
+        """Statements since the last look."""
+        self.failed = False
+        self.hasty = False
+        self.prepared = ""
+        self.counts: Dict[int, Tuple[int, ...]] = {}
+        self.lines: Dict[int, str] = {}
+        self.stale: List[str] = []
+        """Statements whose counters may not have gone to the shared statistics yet."""
+        self.ending = False
+
+    def end(self) -> None:
+        self.stale.extend(self.unlooked[:MANY])
+        self.number, self.failed, self.ending = 0, False, False
+        self.lines.clear()
+        self.unlooked.clear()
+
+
+class Trace:
+    """Follows the transactions of every connection, and looks."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
+        self._dialects: Any = weakref.WeakSet()
+        self._states: List[Any] = []
+        self._names = 0
+        self.wanted = True
+        self.on = False
+        self.transactions = 0
+        """Of the visit."""
+        self.own: Set[Tuple[Optional[str], str]] = set()
+        """Alembic's version table and its index, which are no migration's: schema (None: any) and name."""
+
+    def listen(self) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+        from sqlalchemy.pool import Pool
+
+        event.listen(Engine, "commit", self._committing)
+        event.listen(Engine, "prepare_twophase", self._committing)
+        event.listen(Engine, "commit_twophase", self._ended)
+        event.listen(Engine, "rollback_twophase", self._ended)
+        event.listen(Engine, "rollback_savepoint", self._recovered)
+        event.listen(Pool, "checkout", self._taken)
+
+    def begin(self, on: bool) -> None:
+        """A visit, or its step, begins."""
+        self.on, self.transactions = on and self.wanted, 0
+        for state in self._states:
+            state.end()
+            state.stale.clear()
+        self._states.clear()
+
+    def spare(self, schema: Optional[str], table: str) -> None:
+        """Leave out Alembic's version table."""
+        self.own |= {(schema, table), (schema, table + "_pkc")}
+
+    def connected(self, connection: Any) -> None:
+        """Have the ends of its transactions timed: there is no event after a commit."""
+        dialect = connection.dialect
+        if self.wanted and dialect not in self._dialects and dialect.name == "postgresql":
+            self._dialects.add(dialect)
+            dialect.do_commit = self._timed(dialect.do_commit, False)
+            dialect.do_rollback = self._timed(dialect.do_rollback, True)
+
+    # -- around a statement
+
+    def before(self, connection: Any, sql: str) -> int:
+        """Say that a migration's statement begins; the number of its transaction, 0 in autocommit."""
+        if not self.on or connection.dialect.name != "postgresql":
+            return 0
+        state, driver = self._state(connection), Driver(connection)
+        alone = driver.autocommit
+        if alone:
+            self._close(state, False)
+        elif ENDS.match(sql):
+            self._look(connection, state, driver, None)
+        if not alone and not state.number:
+            self.transactions += 1
+            state.number = self.transactions
+            if connection.dialect.server_version_info >= (15,):
+                state.counts.clear()
+            self._states.append(state)
+        self._send("began", held=not alone, backend=connection.info.get(BACKEND) or driver.backend, autocommit=alone)
+        return state.number
+
+    def after(self, connection: Any, sql: str, index: int) -> None:
+        """A migration's statement has succeeded and been told: look after it if it changes the schema."""
+        if not self.on or connection.dialect.name != "postgresql":
+            return
+        state, driver = self._state(connection), Driver(connection)
+        state.failed = False
+        self._timeouts(state, sql)
+        if state.number and driver.status == IDLE:  # COMMIT or ROLLBACK by hand
+            self._close(state, not re.match(GAP + "(?:commit|end)", sql, re.IGNORECASE | re.DOTALL))
+            return
+        changes = CHANGES.search(sql) is not None
+        if not state.number:
+            state.stale = [*state.stale[-MANY:], sql]
+        else:
+            state.unlooked.append(sql)
+        often = len(state.lines) <= MANY or len(state.unlooked) * (MANY // 4) >= len(state.lines)
+        if changes and index <= MOST and often:
+            self._look(connection, state, driver, index)
+
+    def failed(self, connection: Any) -> None:
+        if self.on and connection is not None:
+            with contextlib.suppress(Exception):
+                self._state(connection).failed = True
+
+    # -- transactions
+
+    def _state(self, connection: Any) -> State:
+        found: State = connection.info.setdefault(KEY, None) or State()
+        connection.info[KEY] = found
+        return found
+
+    def _taken(self, driver: Any, record: Any, *_: Any) -> None:
+        """Prepare anew on a connection that a pool hands out again: it may have been reset."""
+        state = record.info.get(KEY)
+        if state is not None:
+            state.prepared = ""
+
+    def _committing(self, connection: Any, *_: Any) -> None:
+        if self.on:
+            with contextlib.suppress(Exception):
+                state = self._state(connection)
+                if state.unlooked:
+                    self._look(connection, state, Driver(connection), None)
+
+    def _recovered(self, connection: Any, *_: Any) -> None:
+        if self.on:
+            with contextlib.suppress(Exception):
+                self._state(connection).failed = False
+
+    def _ended(self, connection: Any, *_: Any) -> None:
+        with contextlib.suppress(Exception):
+            self._close(self._state(connection), False)
+
+    def _timed(self, plain: Callable[..., Any], rolled_back: bool) -> Callable[..., Any]:
+        def done(connection: Any, *rest: Any) -> Any:
+            failed = True
+            try:
+                result = plain(connection, *rest)
+                failed = False
+                return result
+            finally:
+                info = getattr(connection, "info", None)
+                state = info.get(KEY) if isinstance(info, dict) else None
+                if state is not None:
+                    self._close(state, rolled_back or failed)
+
+        return done
+
+    def _close(self, state: State, rolled_back: bool) -> None:
+        """The transaction has ended just now."""
+        if state.number and self.on:
+            self._send("ended", held=True, transaction=state.number, at=time.perf_counter(), rolled_back=rolled_back)
+        state.end()
+
+    def _timeouts(self, state: State, sql: str) -> None:
+        if "timeout" in sql.lower():
+            for value, unit in LIMIT.findall(sql):
+                milliseconds = int(value) * SECONDS[unit.lower() or "ms"] * 1000
+                state.hasty = 0 < milliseconds < HASTY
+        if FORGETS.search(sql):
+            state.prepared = ""
+
+    # -- looking
+
+    def _look(self, connection: Any, state: State, driver: Driver, index: Optional[int]) -> None:
+        """One round trip. `index`: of the statement that has just run; None before a commit."""
+        status = driver.status
+        in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and driver.autocommit
+        if state.failed or state.hasty or not in_transaction:
+            return
+        began = time.perf_counter()
+        try:
+            lines = driver.rows(self._query(connection, state, driver))
+        except Exception as error:  # noqa: BLE001  # it must not become the migration's
+            state.hasty = True
+            self._send("note", text="a look at the locks failed, and is given up: {}".format(str(error).strip()[:300]))
+            return
+        now = time.perf_counter()
+        head = next(line for line in lines if line.startswith("=")).split(" ")
+        seen = [found for found in map(self._parsed, lines) if found is not None]
+        relations = self._news(state, seen)
+        gone = [oid for oid in state.lines if oid not in {each[0] for each in seen}]
+        for oid in gone:
+            del state.lines[oid]
+        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
+        self._send("looked", held=True, transaction=state.number, statement=index, at=now, seconds=now - began, **facts)
+        state.unlooked.clear()
+        state.stale.clear()
+
+    def _query(self, connection: Any, state: State, driver: Driver) -> str:
+        flush = FLUSH if connection.dialect.server_version_info >= (15,) else ""
+        if state.prepared:
+            return state.prepared
+        query = QUERY.format(flush=flush)
+        self._names += 1
+        if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
+            state.prepared = "{} -- {}".format(query.strip(), self._names)
+            return state.prepared
+        name = "neontest_look_{}".format(self._names)
+        state.prepared = "EXECUTE " + name
+        return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
+
+    def _parsed(self, line: str) -> Optional[Tuple[Any, ...]]:
+        """Oid, the line itself, modes, counters, kind, file number, schema and name; None for what is Alembic's."""
+        part = line.split(" ")
+        if part[0] == "=":
+            return None
+        kind, node, schema, name = "", 0, "", ""
+        if len(part) == 10:
+            kind, node = part[6], int(part[7])
+            schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:])
+            if (schema, name) in self.own or (None, name) in self.own:
+                return None
+        return int(part[0]), line, part[1].split(","), tuple(map(int, part[2:6])), kind, node, schema, name
+
+    def _news(self, state: State, seen: List[Tuple[Any, ...]]) -> List[Facts]:
+        """What is not as the last look saw it, counters since then."""
+        news = []
+        for oid, line, modes, counts, kind, node, schema, name in seen:
+            if state.lines.get(oid) == line:
+                continue
+            before = state.counts.get(oid, (0, 0, 0, 0))
+            # Counters that a statement of another transaction may have left behind tell nothing.
+            if oid not in state.lines and name and any(name in sql for sql in state.stale):
+                before = counts
+            since = [now - was if now >= was else now for now, was in zip(counts, before)]  # noqa: B905
+            state.lines[oid], state.counts[oid] = line, counts
+            fact = {"oid": oid, "schema": schema, "name": name, "kind": kind, "node": node, "modes": modes}
+            news.append(dict(fact, scans=since[0], changed=any(since[1:])))
+        return news
+
+
+class Driver:
+    """The driver's own connection, asked for what it knows without a round trip."""
+
+    def __init__(self, connection: Any) -> None:
+        pooled = connection.connection
+        self._adapter: Any = getattr(pooled, "dbapi_connection", None) or pooled.connection
+        self._raw: Any = getattr(self._adapter, "driver_connection", None) or self._adapter
+        self._name = NAMES.get(type(self._raw)) or named(type(self._raw))
+        self.simple = self._name in ("psycopg2", "psycopg")
+        """Sends a text without parameters as it is, be it several statements."""
+
+    @property
+    def status(self) -> Optional[int]:
+        """Of the transaction, as the server said last; None where the driver does not tell."""
+        if self.simple:
+            return int(self._raw.info.transaction_status)
+        if self._name == "asyncpg":
+            return OPEN if self._raw.is_in_transaction() else IDLE
+        inside = getattr(self._raw, "in_transaction", getattr(self._raw, "_in_transaction", None))
+        return None if inside is None else OPEN if inside else IDLE
+
+    @property
+    def autocommit(self) -> bool:
+        if self._name == "asyncpg":
+            return getattr(self._adapter, "isolation_level", None) == "autocommit"
+        # psycopg2 does not begin another transaction after a COMMIT by hand.
+        by_hand = self._name == "psycopg2" and self._raw.status == 2 and self.status == IDLE
+        return bool(getattr(self._raw, "autocommit", False)) or by_hand
+
+    @property
+    def backend(self) -> int:
+        """The server's process."""
+        found = getattr(getattr(self._raw, "info", None), "backend_pid", 0)
+        return int(self._raw.get_server_pid() if self._name == "asyncpg" else found)
+
+    def rows(self, sql: str) -> List[str]:
+        """The lines that a query gives, in one round trip where the driver can."""
+        if self._name == "psycopg":
+            result = self._raw.pgconn.exec_(sql.encode())
+            if result.status != 2:
+                raise RuntimeError(result.error_message.decode("utf-8", "replace"))
+            return [result.get_value(row, 0).decode() for row in range(result.ntuples)]
+        if self._name == "psycopg2":  # a project's own cursors may log, or give dictionaries
+            cursor = self._raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor)
+        else:
+            cursor = self._adapter.cursor()
+        cursor.execute(sql)
+        found = [str(row[0]) for row in cursor.fetchall()]
+        cursor.close()
+        return found
+
+
+def named(kind: Any) -> str:
+    """The driver that a class of connections is from, be it a project's own; "" for an unknown one."""
+    modules = [each.__module__.partition(".")[0] for each in kind.__mro__]
+    found = [name for name in ("psycopg2", "psycopg", "asyncpg", "pg8000") if name in modules]
+    NAMES[kind] = found[0] if found else ""
+    return NAMES[kind]
+
+
+def interval(text: str) -> float:
+    """Seconds of a setting such as `5s` or `100ms`."""
+    found = INTERVAL.match(text)
+    return int(found.group(1)) * SECONDS[found.group(2) or "ms"] if found else 0.0

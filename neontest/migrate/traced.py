@@ -1,0 +1,328 @@
+"""What the trace of a visit means: which statement took which lock, and for how long.
+
+The worker says what its looks saw, an observer what it saw from beside; here both become statements of the record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from neontest.migrate import reports
+from neontest.migrate.attribution import MODES, TRUNCATES, WEAK, Draft, Look, Seen, Taken, quoted, speaking_of, strength
+from neontest.migrate.observer import Nothing, Observer, Relation
+from neontest.record import Failure, Lock, Size, Statement
+
+MOST: Final = 10_000
+"""Looks of a visit that are kept; the worker reports fewer."""
+KINDS: Final = {
+    "r": "table",
+    "p": "partitioned table",
+    "i": "index",
+    "I": "partitioned index",
+    "S": "sequence",
+    "v": "view",
+    "m": "materialized view",
+    "c": "composite type",
+    "t": "toast",
+    "f": "foreign table",
+}
+"""pg_class.relkind."""
+WITH_ROWS: Final = ("table", "partitioned table", "materialized view", "foreign table")
+
+_WHATEVER: Final = re.compile(r"\s*(?:vacuum|reindex|cluster|do|call|create|alter|drop|select)\b", re.IGNORECASE)
+
+
+class Trees:
+    """What was there before a visit, partitions under their partitioned tables."""
+
+    def __init__(self, relations: Mapping[int, Relation]) -> None:
+        self.relations = relations
+        self._sums: dict[int, int | None] = {oid: 0 for oid, each in relations.items() if each.kind == "p"}
+        for oid, leaf in relations.items():
+            for above in self._above(oid) if leaf.kind in "rf" else ():
+                known = self._sums.get(above)
+                self._sums[above] = None if known is None or leaf.rows is None else known + leaf.rows
+
+    def _above(self, oid: int) -> Iterator[int]:
+        above = self.relations[oid].parent if oid in self.relations else None
+        while above is not None and above in self.relations:
+            yield above
+            above = self.relations[above].parent
+
+    def above(self, oid: int) -> tuple[str, ...]:
+        """The names of what the relation is a part of, the nearest first."""
+        return tuple(self.relations[each].name for each in self._above(oid))
+
+    def rows(self, oid: int) -> int | None:
+        """In the table, or in all partitions of a partitioned one: its own statistics are seldom there, or of today."""
+        table, parts = self.relations.get(oid), self._sums.get(oid)
+        return parts if parts is not None or table is None else table.rows
+
+
+class Trail:
+    """What a visit has shown so far."""
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer: Observer = observer or Nothing()
+        self.drafts: list[Draft] = []
+        self.revision: str | None = None
+        self.running: Statement | None = None
+        self._open: dict[int, list[Draft]] = {}
+        """By transaction, the statements that no look came after."""
+        self._held: dict[int, dict[int, dict[str, Taken]]] = {}
+        """By transaction, relation and mode."""
+        self._last: dict[int, tuple[str, str, int]] = {}
+        """Name, kind and file of relations as they were last seen in this visit."""
+        self._before: dict[int, dict[int, tuple[str, str, int] | None]] = {}
+        """Of each transaction the same for what it changed, as it was before."""
+        self._now = 0.0
+        self._looks = 0.0
+        self._count = 0
+        self._timeout = 0.0
+        self._wal: int | None = None
+        self._runs = False
+        self._missed = False
+        """Something was committed that no look came after."""
+
+    # -- what the worker says
+
+    def take(self, report: reports.Report, hide: reports.Hide) -> bool:
+        """Note what was seen on the way of a visit; False for what is of no visit."""
+        match report:
+            case reports.Ran():
+                self.ran(report, reports.hidden(report.statement, hide))
+            case reports.Began():
+                self.began(report)
+            case reports.Looked():
+                self.looked(report)
+            case reports.Ended():
+                self.ended(report)
+            case reports.Step():
+                self.revision = report.revision
+            case reports.Running():
+                self.running = report.statement and reports.hidden(report.statement, hide)
+            case _:
+                return False
+        return True
+
+    def began(self, report: reports.Began) -> None:
+        self._runs = True
+        self._observer.began(report.backend, autocommit=report.autocommit)
+
+    def ran(self, report: reports.Ran, statement: Statement) -> None:
+        """A statement has ended; `statement` is the report's with its secrets hidden."""
+        sampled, self._runs = self._observer.ended(), False
+        if len(self.drafts) >= reports.MOST:
+            return
+        draft = Draft(
+            statement=statement, began=report.began, looks=self._looks, sampled=sampled, timeout=self._timeout
+        )
+        self.drafts.append(draft)
+        self._now = max(self._now, report.began + statement.seconds)
+        if statement.transaction:
+            self._open.setdefault(statement.transaction, []).append(draft)
+
+    def looked(self, report: reports.Looked) -> None:
+        """The worker looked: after a statement that changes the schema, or before a commit."""
+        self._now, self._looks, self._timeout = report.at, self._looks + report.seconds, report.timeout
+        self._count += 1
+        number = report.statement or 0
+        after = self.drafts[number - 1] if 0 < number <= len(self.drafts) else None
+        wal = self._wal if self._wal is not None else self._observer.wal
+        self._wal = report.wal
+        candidates = self._open.pop(report.transaction, [])
+        if not candidates:
+            # Beyond the limit statements are not told; a look after them is nobody's of another transaction.
+            latest = [each for each in self.drafts[-1:] if each.statement.transaction == report.transaction]
+            candidates = [after] if after is not None and report.transaction == 0 else latest
+        if not candidates or self._count > MOST:
+            return
+        candidates[-1].timeout = report.timeout
+        candidates[-1].wal += max(0, report.wal - wal) if wal is not None else 0
+        held = self._held.setdefault(report.transaction, {})
+        for oid in report.gone:
+            self._released(held.get(oid, {}), ())
+        look = Look(candidates, after if after in candidates else None, report)
+        for each in report.relations:
+            self._relation(look, each, held)
+
+    def ended(self, report: reports.Ended) -> None:
+        """A transaction is over, and all its locks with it."""
+        self._now = report.at
+        self._missed |= bool(self._open.pop(report.transaction, None)) and not report.rolled_back
+        for modes in self._held.pop(report.transaction, {}).values():
+            self._released(modes, ())
+        before = self._before.pop(report.transaction, {})
+        for oid, was in before.items() if report.rolled_back else ():
+            if was is None:
+                self._last.pop(oid, None)
+            else:
+                self._last[oid] = was
+
+    # -- what it means
+
+    def _relation(self, look: Look, each: reports.Locked, locks: dict[int, dict[str, Taken]]) -> None:
+        known = self._observer.known.get(each.oid)
+        last = self._last.get(each.oid) or ((known.name, known.kind, known.node) if known else None)
+        if not each.name and last is None:
+            return  # made and dropped by what no look came after
+        name = f"{quoted(each.schema)}.{quoted(each.name)}" if each.name else ""
+        was, kind, node = last or (name, each.kind, each.node)
+        aliases = tuple(dict.fromkeys([was, *([name] if name else []), *self._owner(known)]))
+        modes = [MODES[mode] for mode in each.modes if mode in MODES]
+        held = locks.setdefault(each.oid, {})
+        self._released(held, modes)
+        for mode in sorted(modes, key=strength):
+            if mode not in held:
+                draft, seen = look.who(aliases, mode)
+                bound = look.candidates[0] if seen == "commit" else draft
+                taken = Taken(
+                    oid=each.oid, name=was, kind=kind, mode=mode, seen=seen, since=bound.began, looks=bound.looks,
+                    timeout=look.timeout(draft),
+                )  # fmt: skip
+                held[mode] = taken
+                draft.locks.append(taken)
+        if last is not None and each.name and each.node not in (node, 0) and (known is None or each.node != known.node):
+            alone = [draft for draft in self.drafts if not draft.statement.transaction and was not in draft.rewrote]
+            look.rewriter(aliases, alone).rewrote[was] = None
+        if KINDS.get(kind) in WITH_ROWS:
+            if look.scans(aliases, each.scans) and known is not None and look.after is not None:
+                look.after.scanned[was] = None
+            for draft in look.writers(aliases) if each.changed else ():
+                draft.changed[was] = None
+        if each.name:
+            self._before.setdefault(look.report.transaction, {}).setdefault(each.oid, self._last.get(each.oid))
+            self._last[each.oid] = (name, each.kind, each.node)
+
+    def _owner(self, known: Relation | None) -> Iterable[str]:
+        """The table of an index or a toast table, by which statements call it."""
+        table = self._observer.known.get(known.table) if known is not None else None
+        return (table.name,) if table is not None else ()
+
+    def _released(self, held: dict[str, Taken], modes: Collection[str]) -> None:
+        """Locks that are no longer there: the transaction is over, or was rolled back to a savepoint."""
+        for mode in held.keys() - set(modes):
+            taken = held.pop(mode)
+            taken.held = self._since(taken.since, taken.looks)
+
+    def _since(self, began: float, looks: float) -> float:
+        return max(0.0, self._now - began - (self._looks - looks))
+
+    # -- the end
+
+    def finish(self) -> tuple[tuple[Statement, ...], int | None, tuple[Size, ...]]:
+        """The statements, the bytes of log that the visit wrote, and the relations that changed in size."""
+        observer = self._observer
+        if self._runs:
+            observer.ended()
+        for transaction in list(self._held):
+            self.ended(reports.Ended(transaction=transaction, at=self._now, rolled_back=False))
+        if not self.drafts:
+            return (), None, ()
+        everything, newer = False, self._missed
+        for draft in self.drafts:
+            if not draft.statement.transaction:
+                everything |= self._alone(draft)
+                newer = True
+        before, wal = observer.known, observer.wal
+        oids = {taken.oid for draft in self.drafts for taken in draft.locks} | set(self._last)
+        observer.renew(oids - {0}, newer=newer, everything=everything)
+        self._rewritten_alone(before)
+        trees = Trees(before) if wal is not None else None
+        statements = tuple(self._statement(draft, trees) for draft in self.drafts)
+        written = observer.wal - wal if observer.wal is not None and wal is not None else None
+        return statements, written, self._sizes(before)
+
+    def _alone(self, draft: Draft) -> bool:
+        """Complete a statement in autocommit; True if nothing says which relations it was about."""
+        observer, found = self._observer, dict[tuple[str, str], None]()
+        implied = observer.implied(draft.statement.sql)
+        seen: list[tuple[Seen, Iterable[tuple[int, str, str, str]]]] = [
+            ("sampled", draft.sampled.locks),
+            ("inferred", implied),
+        ]
+        for how, locks in seen:
+            for oid, name, kind, mode in locks:
+                mode = MODES.get(mode, mode)
+                if (name, mode) not in found:
+                    found[name, mode] = None
+                    taken = Taken(
+                        oid=oid, name=name, kind=kind, mode=mode, seen=how, since=draft.began, looks=0.0,
+                        timeout=draft.timeout, held=draft.statement.seconds,
+                    )  # fmt: skip
+                    draft.locks.append(taken)
+        writing = {"ROW EXCLUSIVE"} | ({"ACCESS EXCLUSIVE"} if TRUNCATES.search(draft.statement.sql) else set())
+        for _, name, kind, mode in implied if draft.statement.rows != 0 else ():
+            if mode in writing and KINDS.get(kind, "table") in WITH_ROWS:
+                draft.changed[name] = None
+        return not implied and _WHATEVER.match(draft.statement.sql) is not None
+
+    def _rewritten_alone(self, before: Mapping[int, Relation]) -> None:
+        """New files that only statements in autocommit can have made."""
+        alone = [draft for draft in self.drafts if not draft.statement.transaction]
+        told = {name for draft in self.drafts for name in draft.rewrote}
+        for oid, was in before.items() if alone else ():
+            now = self._observer.known.get(oid)
+            if now is None or now.node in (was.node, 0) or was.name in told:
+                continue
+            names = (was.name, *self._owner(was))
+            (speaking_of(alone, names) or alone)[-1].rewrote[was.name] = None
+
+    def _statement(self, draft: Draft, before: Trees | None) -> Statement:
+        return msgspec.structs.replace(
+            draft.statement,
+            locks=tuple(self._lock(taken, before) for taken in draft.locks),
+            rewrote=tuple(draft.rewrote),
+            scanned=tuple(draft.scanned),
+            changed=tuple(draft.changed),
+            waited_seconds=draft.sampled.waited,
+            wal_bytes=draft.wal,
+        )
+
+    def _lock(self, taken: Taken, before: Trees | None) -> Lock:
+        """`before` is None where nobody knows what was there: then it is taken to have been."""
+        was = before.relations.get(taken.oid) if before is not None else None
+        return Lock(
+            relation=taken.name,
+            kind=KINDS.get(taken.kind, "table"),
+            mode=taken.mode,
+            held_seconds=taken.held,
+            seen=taken.seen,
+            existed=was is not None or before is None,
+            rows=before.rows(was.table) if before is not None and was is not None else None,
+            timeout_seconds=taken.timeout,
+            part_of=before.above(taken.oid) if before is not None else (),
+        )
+
+    def _sizes(self, before: Mapping[int, Relation]) -> tuple[Size, ...]:
+        """Of tables that something other than reading was done to."""
+        now = self._observer.known
+        locked = {taken.oid for draft in self.drafts for taken in draft.locks if taken.mode not in WEAK[:2]}
+        rewritten = {name for draft in self.drafts for name in draft.rewrote}
+        locked |= {oid for oid in self._last.keys() & now.keys() if now[oid].name in rewritten}
+        found = []
+        for oid in sorted(locked):
+            one, other = before.get(oid), now.get(oid)
+            either = other or one
+            if either is None or either.kind not in "rm":
+                continue
+            sizes = (one.bytes if one else 0), (other.bytes if other else 0)
+            if sizes[0] is not None and sizes[1] is not None and sizes[0] != sizes[1]:
+                found.append(Size(relation=either.name, before=sizes[0], after=sizes[1]))
+        return tuple(found)
+
+    def failure(self, kind: str, message: str) -> Failure:
+        """Of a visit that was cut short: named by the statement that ran, if any did."""
+        at = self.running
+        return Failure(
+            kind=kind,
+            message=message,
+            revision=self.revision,
+            file=at.file if at else None,
+            line=at.line if at else None,
+            sql=at.sql if at else None,
+        )
