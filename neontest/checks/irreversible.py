@@ -9,10 +9,13 @@ What to do: nothing, if it is meant. Else write the downgrade.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from neontest.record import Record
 from neontest.report import Check, Finding, Level
 from neontest.walks import down, failure_finding, irreversible, once, stairway_first
+
+finding = partial(Finding, check="irreversible", level=Level.WARNING)
 
 
 def run(record: Record) -> Iterator[Finding]:
@@ -31,10 +34,6 @@ def found(record: Record) -> Iterator[Finding]:
                 make=finding,
                 message="{name} cannot be rolled back: its downgrade raises " + visit.error.kind,
             )
-
-
-def finding(**facts: object) -> Finding:
-    return Finding(check="irreversible", level=Level.WARNING, **facts)  # type: ignore[arg-type]
 
 
 CHECK = Check(id="irreversible", title="there is a way back", run=run)

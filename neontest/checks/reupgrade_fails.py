@@ -12,10 +12,13 @@ What it cannot see: an upgrade that only fails after another revision's downgrad
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from neontest.record import Record
 from neontest.report import Check, Finding, Level
-from neontest.walks import failure_finding, once, stairway_first, up_again, whose
+from neontest.walks import failures, once, up_again
+
+finding = partial(Finding, check="reupgrade-fails", level=Level.ERROR)
 
 
 def run(record: Record) -> Iterator[Finding]:
@@ -23,28 +26,14 @@ def run(record: Record) -> Iterator[Finding]:
 
 
 def found(record: Record) -> Iterator[Finding]:
-    for walk in stairway_first(record):
-        visit = up_again(walk)
-        if visit is None:
-            continue
-        if visit.error is not None:
-            yield failure_finding(
-                record,
-                walk,
-                visit.error,
-                direction="upgrade",
-                make=finding,
-                message="after its downgrade, the upgrade of {name} fails",
-            )
-        elif not visit.moved:
-            yield finding(
-                message="the second upgrade ended without an error, but the version table did not move",
-                revision=whose(record, walk),
-            )
-
-
-def finding(**facts: object) -> Finding:
-    return Finding(check="reupgrade-fails", level=Level.ERROR, **facts)  # type: ignore[arg-type]
+    yield from failures(
+        record,
+        up_again,
+        direction="upgrade",
+        make=finding,
+        fails="after its downgrade, the upgrade of {name} fails",
+        stays="the second upgrade ended without an error, but the version table did not move",
+    )
 
 
 CHECK = Check(id="reupgrade-fails", title="the upgrade applies again after a downgrade", run=run)

@@ -37,4 +37,4 @@ def run(record: Record) -> Iterator[Finding]:
         )
 
 
-CHECK = Check(id="revision-graph", title="the revisions form a graph", run=run)
+CHECK = Check(id="revision-graph", title="the revisions form a graph", run=run, of_all=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from neontest import checks
@@ -206,3 +207,86 @@ def test_findings_come_worst_first_and_then_in_the_order_of_the_revisions() -> N
 def test_a_stray_module_among_the_checks_raises() -> None:
     with pytest.raises(ModuleNotFoundError):
         checks.load("nothing_here")
+
+
+# -- what is seen without a database ----------------------------------------------------------------------------------
+
+
+def written(id: str, down: str | None = None, **facts: Any) -> Revision:
+    return revision(id, down, **{"downgrade_empty": True, **facts})
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({}, "has an empty downgrade()"),
+        ({"downgrade_line": 0, "downgrade_empty": False}, "has no downgrade()"),
+        ({"downgrade_empty": False}, None),
+        ({"upgrade_empty": True}, None),
+    ],
+)
+def test_an_empty_downgrade_is_a_warning_where_the_upgrade_does_something(
+    facts: dict[str, Any], message: str | None
+) -> None:
+    made = msgspec.structs.replace(written("r1"), **facts)
+    findings = checks.judge(record(history=History(heads=("r1",), pending=("r1",), revisions=(made,))))
+    assert [(each.check, each.level) for each in findings] == [("empty-downgrade", Level.WARNING)] * bool(message)
+    assert not message or message in findings[0].message
+
+
+def test_an_empty_downgrade_is_not_told_where_a_walk_measured_it_or_nobody_asks() -> None:
+    history = History(heads=("r1",), pending=("r1",), revisions=(written("r1"),))
+    assert checks.judge(record(stairs(), history=history)) == ()
+    assert checks.judge(record(whole(), history=history)) == ()
+    assert set(found(record(stairs(visits=visits(up=BOOM)), history=history))) == {"upgrade-fails"}
+    old = msgspec.structs.replace(history, pending=())
+    assert checks.judge(record(history=old)) == ()
+    assert checks.judge(record(history=msgspec.structs.replace(old, on_base=("r1",)))) == ()
+    new = msgspec.structs.replace(old, on_base=())
+    assert set(found(record(history=new))) == {"empty-downgrade"}
+
+
+def graph(*links: tuple[str, str | None], **facts: Any) -> History:
+    known = tuple(revision(id, down) for id, down in links)
+    parents = {down for _, down in links}
+    return History(heads=tuple(id for id, _ in links if id not in parents), revisions=known, **facts)
+
+
+def test_a_new_revision_before_one_of_the_base_branch_is_an_error() -> None:
+    history = graph(("a", None), ("n", "a"), ("m", "n"), ("b", "m"), on_base=("a", "b"), edited=("b",))
+    findings = checks.judge(record(history=history))
+    assert [(each.check, each.revision, each.level) for each in findings] == [
+        ("revision-after-merge-base", "n", Level.ERROR),
+        ("revision-after-merge-base", "m", Level.ERROR),
+    ]
+    assert all("stands before b, which the base branch already has" in each.message for each in findings)
+
+
+@pytest.mark.parametrize("needs", ["n", "shop"])
+def test_a_new_revision_that_one_of_the_base_branch_depends_on_is_an_error(needs: str) -> None:
+    known = (
+        revision("a"),
+        msgspec.structs.replace(revision("n", "a"), labels=("shop",)),
+        msgspec.structs.replace(revision("b", "a"), depends_on=(needs,)),
+    )
+    history = History(heads=("b",), revisions=known, on_base=("a", "b"), edited=("b",))
+    assert set(found(record(history=history))) == {"revision-after-merge-base"}
+
+
+def test_new_revisions_after_those_of_the_base_branch_are_right() -> None:
+    history = graph(("a", None), ("b", "a"), ("n", "b"), on_base=("a", "b"), merged_heads=("n",))
+    assert checks.judge(record(history=history)) == ()
+    assert checks.judge(record(history=msgspec.structs.replace(history, on_base=None))) == ()
+
+
+def test_two_heads_after_a_merge_with_the_base_branch_are_an_error_of_the_new_one() -> None:
+    history = graph(("a", None), ("n", "a"), on_base=("a", "b"), merged_heads=("n", "b"))
+    finding = found(record(history=history))["single-head"]
+    assert (finding.revision, finding.gates) == ("n", True)
+    assert finding.details == ("head n in versions/n.py", "head b on the base branch")
+    assert checks.judge(record(history=history, heads_allowed="many")) == ()
+
+
+def test_two_heads_of_the_base_branch_itself_are_not_this_branchs_fault() -> None:
+    history = graph(("a", None), on_base=("a", "b", "c"), merged_heads=("b", "c"))
+    assert checks.judge(record(history=history)) == ()

@@ -19,4 +19,4 @@ class User(db.Model):
     __tablename__ = "users"
     id = db.Column(db.Integer, primary_key=True)
     name = db.Column(db.String(100), nullable=False)
-    email = db.Column(db.String(200), unique=True)
+    email = db.Column(db.String(200), unique=True, index=True)

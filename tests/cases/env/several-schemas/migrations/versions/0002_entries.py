@@ -11,7 +11,7 @@ def upgrade():
     op.create_table(
         "entries",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("order_id", sa.Integer, sa.ForeignKey("sales.orders.id")),
+        sa.Column("order_id", sa.Integer, sa.ForeignKey("sales.orders.id"), index=True),
         schema="audit",
     )
 

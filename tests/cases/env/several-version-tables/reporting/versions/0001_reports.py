@@ -11,7 +11,7 @@ def upgrade():
     op.create_table(
         "reports",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id")),
+        sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), index=True),
     )
 
 

@@ -1,0 +1,75 @@
+"""A new foreign key has no index that begins with its columns.
+
+Postgres indexes the key that is pointed to, and not the columns that point. So every DELETE of a row there, and every
+UPDATE of its key, reads the whole table with the foreign key, once a row, and keeps its locks meanwhile. A warning for
+a table that was there and has `small-table` rows or more; else it is for information, as a new table is still empty.
+
+What to do: create an index whose first columns are the foreign key's, in any order. On a large table build it with
+CONCURRENTLY, before the foreign key.
+
+What it cannot see: whether rows of the other table are ever deleted, or their keys changed. Where that never happens,
+accept the finding. Foreign keys that were there before, and those that a rollback brings back, are not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neontest.locks import Size, Stage, stages, table
+from neontest.postgres.indexes import UnindexedKey
+from neontest.record import Record, Statement
+from neontest.report import Check, Finding, Level
+from neontest.statements import bare, shown, unquoted
+
+ID = "fk-without-index"
+
+
+def run(record: Record) -> Iterator[Finding]:
+    for stage in stages(record):
+        if not stage.rolling_back:
+            for key in stage.visit.unindexed_keys:
+                yield finding(stage, key)
+
+
+def finding(stage: Stage, key: UnindexedKey) -> Finding:
+    size = stage.size(key.table)
+    large = size is Size.LARGE
+    name = table(stage.relations[key.table]) if large else shown(key.table)
+    columns = ", ".join(key.columns)
+    statement = source(stage, key)
+    return stage.finding(
+        ID,
+        Level.WARNING if large else Level.INFO,
+        statement,
+        f"no index on {name} begins with {columns}: each DELETE or UPDATE of a key in {shown(key.references)} reads all"
+        f" of it for the foreign key {key.name}",
+        details=(size.remark,) if size.remark else (),
+        hint=f"build an index that begins with {columns}, before the foreign key"
+        if large
+        else f"create an index that begins with {columns}",
+        fix=fix(key, concurrently=large),
+    )
+
+
+def source(stage: Stage, key: UnindexedKey) -> Statement:
+    """The statement that made it: the last that names the table and speaks of references."""
+    for statement in reversed(stage.visit.statements):
+        text = bare(statement.sql)
+        if "REFERENCES" in text.upper() and unquoted(key.table)[-1].lower() in text.lower():
+            return statement
+    pending = stage.record.history.pending
+    return Statement(sql="", revision=stage.walk.revision or (pending[0] if len(pending) == 1 else None))
+
+
+def fix(key: UnindexedKey, *, concurrently: bool) -> str:
+    schema, *_ = unquoted(key.table)
+    name, columns = unquoted(key.table)[-1], [unquoted(each)[0] for each in key.columns]
+    where = "" if schema == "public" else f", schema={schema!r}"
+    index = f"ix_{'_'.join((name, *columns))}"[:63]
+    call = f"op.create_index({index!r}, {name!r}, {columns!r}{where}"
+    if not concurrently:
+        return f"{call})"
+    return f"with op.get_context().autocommit_block():\n    {call}, postgresql_concurrently=True)"
+
+
+CHECK = Check(id=ID, title="foreign keys have an index", run=run)

@@ -1,0 +1,15 @@
+"""the age of users"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("users", sa.Column("age", sa.Integer))
+
+
+def downgrade():
+    op.drop_column("users", "age")

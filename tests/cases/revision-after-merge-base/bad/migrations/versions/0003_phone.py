@@ -1,0 +1,15 @@
+"""users have a phone"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("users", sa.Column("phone", sa.String(40)))
+
+
+def downgrade():
+    op.drop_column("users", "phone")

@@ -1,0 +1,16 @@
+"""the age of users, which takes its time"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.execute("SELECT pg_sleep(0.4)")
+    op.add_column("users", sa.Column("age", sa.Integer))
+
+
+def downgrade():
+    op.drop_column("users", "age")

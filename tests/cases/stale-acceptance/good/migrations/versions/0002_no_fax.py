@@ -1,0 +1,15 @@
+"""nobody has a fax"""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.drop_column("users", "fax")
+
+
+def downgrade():
+    # neontest: accept irreversible: nobody has a fax any more
+    raise NotImplementedError("the numbers are gone")
