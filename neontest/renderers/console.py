@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Final
 
 from rich.console import Console
@@ -16,6 +17,8 @@ from neontest.report import Finding, Level, Report
 
 COLORS: Final = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 VERDICTS: Final = {"passed": "bold green", "failed": "bold red", "error": "bold red", "stopped": "bold yellow"}
+
+_COMMAND: Final = re.compile(r"^\s*::|##\[")
 
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -31,6 +34,10 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     if report.walks:
         console.print()
         console.print(Padding(walks(report), (0, 0, 0, 2)))
+    if told := words.rows(report):
+        console.print()
+        for each in told:
+            line(console, f"  {each}", "dim")
     if report.walks or report.tests or report.tests_note:
         console.print()
         line(console, f"  tests  {words.tests(report)}", "" if tests_fine(report) else "red")
@@ -48,7 +55,15 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     for use in report.branches:
         line(console, words.branch(use), "" if use.deleted or use.kept else "bold red")
     line(console, words.verdict(report), VERDICTS[report.verdict])
-    return "\n".join(each.rstrip() for each in buffer.getvalue().splitlines()) + "\n"
+    return "\n".join(obeyed_by_nobody(each.rstrip()) for each in buffer.getvalue().splitlines()) + "\n"
+
+
+def obeyed_by_nobody(text: str) -> str:
+    """The line so that it is no command to GitHub's runner, which reads this in its log.
+
+    Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11).
+    """
+    return _COMMAND.sub(lambda found: found[0][:-1] + " " + found[0][-1], text)
 
 
 def tests_fine(report: Report) -> bool:
@@ -79,8 +94,13 @@ def cell(visit: Visit) -> Text:
 
 def show_finding(console: Console, finding: Finding) -> None:
     head = [finding.level.value, finding.check, finding.revision or "", words.place(finding.file, finding.line)]
-    line(console, "  ".join(filter(None, head)), COLORS[finding.level])
+    standing = words.standing(finding)
+    line(console, "  ".join(filter(None, head)), "dim" if standing else COLORS[finding.level])
     line(console, f"  {finding.message}")
+    if standing:
+        line(console, f"  {standing}")
+    if finding.accepted is not None:
+        return
     for detail in finding.details:
         for part in detail.splitlines() or [""]:
             line(console, f"    {part}")

@@ -1,83 +1,184 @@
-"""The report as GitHub shows it in a job's summary."""
+"""The report as GitHub shows it, in a comment on the pull request and in a job's summary.
+
+A verdict, what a rollback would cost, a table of the walks, the findings, and the rest behind lines that open it.
+What has no room is first shortened, then counted, and the page says so and where it is.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Final
 
-from neontest.renderers import words
-from neontest.report import Finding, Level, Report
+from neontest.renderers import findings, gantt, rollback, words
+from neontest.renderers.budget import MOST, Item, Section, fitted
+from neontest.renderers.markup import CLOSING, code, escaped, fence_for, folded, link, name, opening
+from neontest.renderers.source import Source, usable
+from neontest.renderers.table import walks
+from neontest.report import Report
 
 ICONS: Final = {"passed": "✅", "failed": "❌", "error": "⚠️", "stopped": "⏹️"}
-LEVELS: Final = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.INFO: "ℹ️"}
 LIMIT: Final = 60_000
-"""Characters; GitHub takes 1 MiB in a summary, but nobody reads that."""
+"""Characters; GitHub refuses comments of more than 65,536, and the sender adds a mark of its own."""
+OPEN: Final = 10
+"""Rollback cards that stand open."""
+LINE: Final = 300
+"""Characters of a line of the verdict, and of other single lines."""
 
 
-def escaped(text: str) -> str:
-    """The text so that Markdown and HTML in it are only text, on one line."""
-    one_line = words.clean(" ".join(text.split()))
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>&~@$])", lambda found: f"&#{ord(found[1])};", one_line)
+def render(report: Report, *, source: Source | None = None) -> str:
+    """The whole report in at most 60,000 characters; with a source, files are linked to the commit."""
+    top = "<br>\n".join(verdict(report, source))
+    heading = f"### {ICONS[report.verdict]} neontest: {escaped(words.verdict(report), LINE)}"
+    told = sections(report, source)
+    if brief(report):
+        told = [each for each in told if each.noun in ("finding", "revision")]
+    return "\n\n".join((heading, top, *fitted(told, LIMIT - len(heading) - len(top) - 10, log(source)))) + "\n"
 
 
-def code(text: str) -> str:
-    """The text as a code block, whatever backticks are in it."""
-    text = words.clean(text)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return f"{fence}\n{text}\n{fence}"
+def brief(report: Report) -> bool:
+    """Nothing could be tested, or not to the end: there is only the reason to tell, and what was seen until then."""
+    return report.verdict == "stopped" or (report.verdict == "error" and report.exit_code != 4)
 
 
-def render(report: Report) -> str:
-    """A verdict, a table of the walks, the findings, the tests, the branches."""
-    parts = [
-        f"### {ICONS[report.verdict]} neontest: {escaped(words.verdict(report))}",
-        ". ".join(escaped(each) for each in (words.engine(report), words.scope(report)) if each) + ".",
+def log(source: Source | None) -> str:
+    """The log of the job, linked where its page is known: it has what the console shows."""
+    return link("the log of the job", source.job if source is not None and usable(source.job) else None)
+
+
+def sections(report: Report, source: Source | None) -> list[Section]:
+    return [
+        *cards(report),
+        *walks(report, folds=brief(report)),
+        *findings.sections(report, source),
+        *schema(report),
+        *timeline(report),
+        *tests(report),
+        *run(report),
     ]
-    parts += [f"**{escaped(each.message)}** {escaped(each.hint or '')}".rstrip() for each in report.problems]
-    if report.walks:
-        parts.append(walks(report))
-    parts += [finding_block(each) for each in report.findings]
+
+
+def verdict(report: Report, source: Source | None) -> Iterator[str]:
+    """At most five lines, below the heading: what was wrong, what was tested, on what, the tests, the branches."""
+    for problem in report.problems[:1]:
+        said = f"**{escaped(problem.message, LINE)}** " if problem.message != words.verdict(report) else ""
+        more = f" (and {words.plural(len(report.problems) - 1, 'more problem')})" * (len(report.problems) > 1)
+        if told := f"{said}{escaped(problem.hint or '', LINE)}{more}".strip():
+            yield told
+    if scope := words.scope(report):
+        through = report.walks and all(len(each.visits) > 2 for each in report.walks)
+        yield f"{escaped(scope, LINE)}{', walked up, down and up again' * bool(through)}"
+    parent = f", a branch of {escaped(report.parent_name, LINE)}" if report.parent_name and report.branches else ""
+    fork = f", as a run of the fork {escaped(source.fork, LINE)} reports" if source is not None and source.fork else ""
+    yield escaped(words.engine(report), LINE) + parent + fork
     if report.walks or report.tests or report.tests_note:
-        parts.append(f"Tests: {escaped(words.tests(report))}")
-    closing = [escaped(each) for each in (*report.notes, *map(words.branch, report.branches))]
-    if closing:
-        parts.append("\n".join(f"- {each}" for each in closing))
-    return fitted(parts)
+        yield f"tests {escaped(words.tests(report), LINE)}"
+    if report.branches:
+        yield branches(report)
 
 
-def walks(report: Report) -> str:
-    rows = ["| walk | ↑ | ↓ | ↑ | |", "| --- | --- | --- | --- | --- |"]
-    for walk in report.walks:
-        name, about = words.title(report, walk)
-        cells = [f"{words.duration(visit.seconds)} {words.mark(visit)}" for visit in walk.visits[:3]]
-        cells += [""] * (3 - len(cells))
-        note = f"{about} ({walk.note})" if walk.note else about
-        rows.append(f"| {escaped(name)} | {' | '.join(cells)} | {escaped(note)} |")
-    return "\n".join(rows)
+def branches(report: Report) -> str:
+    """In one line: whether all of them are given back, and the first that is not."""
+    here = [each for each in report.branches if not each.deleted and not each.kept]
+    told = here or [each for each in report.branches if each.kept] or list(report.branches)
+    others = len(report.branches) - 1
+    if not here and others and all(each.proved for each in report.branches):
+        return f"all {len(report.branches)} branches given back, deletion proved"
+    said = escaped(words.branch(told[0]), LINE)
+    return (f"**{said}**" if here else said) + f" (and {words.plural(others, 'more branch', 'more branches')})" * bool(
+        others
+    )
 
 
-def finding_block(finding: Finding) -> str:
-    where = words.place(finding.file, finding.line)
-    lines = [
-        f"{LEVELS[finding.level]} **{finding.check}** {escaped(where)}".rstrip() + f"<br>{escaped(finding.message)}"
-    ]
-    if finding.details:
-        lines.append(code("\n".join(finding.details)))
-    if finding.hint:
-        lines.append(escaped(finding.hint))
-    if finding.fix:
-        lines.append(code(finding.fix))
-    return "\n\n".join(lines)
+def cards(report: Report) -> Iterator[Section]:
+    """What a rollback would cost; where the revisions are many, the gravest stand open and the others are folded."""
+    found = rollback.cards(report) if report.walks else ()
+    gravest = sorted(range(len(found)), key=lambda at: not found[at].grave)[:OPEN]
+    others = [each for at, each in enumerate(found) if at not in gravest]
+    shown = tuple(card(found[at]) for at in sorted(gravest))
+    yield Section(noun="rollback", items=shown, share=0.1, between="\n")
+    if others:
+        grave = sum(each.grave for each in others)
+        said = f": {grave} of them lose or lock something, or cannot be done" * bool(grave)
+        yield Section(
+            noun="rollback",
+            items=tuple(map(card, others)),
+            share=0.08,
+            head=opening(words.plural(len(others), "more rollback") + said) + "\n",
+            foot="\n" + CLOSING,
+            between="\n",
+        )
 
 
-def fitted(parts: list[str]) -> str:
-    """The parts, as many as fit, and how many did not."""
-    kept: list[str] = []
-    size = 0
-    for part in parts:
-        size += len(part) + 2
-        if size > LIMIT:
-            kept.append(f"… {len(parts) - len(kept)} more parts are in the job's log and in the JSON report.")
-            break
-        kept.append(part)
-    return "\n\n".join(kept) + "\n"
+def card(found: rollback.Card) -> Item:
+    before, after = found.lead
+    called = "all pending revisions" if found.revision is None else name(found.revision, 80)
+    icon = "⏪" if not found.grave else "⚠️" if found.state == "measured" else "⛔"
+    clauses = escaped(", ".join(found.clauses))
+    start = f"- {icon} {before}{called}{after}"
+    return Item(full=start + clauses, short=start + escaped(", ".join(found.clauses), 120), weight=1 + found.grave)
+
+
+def schema(report: Report) -> Iterator[Section]:
+    """What the pending revisions do to the schema."""
+    whole = next((each.visits[0] for each in report.walks if each.kind == "whole" and each.visits), None)
+    ups = [each.visits[0] for each in report.walks if each.kind == "stairway" and each.visits]
+    visits = [whole] if whole is not None and whole.error is None else ups
+    lines = [line for visit in visits for change in visit.schema_changes for line in diff_line(change).splitlines()]
+    if lines:
+        fence = fence_for("\n".join(lines))
+        yield Section(
+            noun="change",
+            items=tuple(Item(full=each) for each in lines[:MOST]),
+            more=("",) * len(lines[MOST:]),
+            share=0.1,
+            head=f"{opening('Schema: ' + words.plural(len(lines), 'change'))}\n\n{fence}diff",
+            foot=f"{fence}\n\n{CLOSING}",
+            between="\n",
+        )
+
+
+def diff_line(change: str) -> str:
+    """With the sign that colors it."""
+    sign = "+" if change.endswith(": added") else "-" if change.endswith(": removed") else "!"
+    text = words.clean(" ".join(change.split()))
+    return f"{sign} {text[:LINE]}{'…' * (len(text) > LINE)}"
+
+
+def timeline(report: Report) -> Iterator[Section]:
+    text, short = gantt.chart(report)
+    if text:
+        said = "The walks, one after the other, and the locks that hold others up"
+        said += f" ({words.plural(short, 'short one')} left out)" * bool(short)
+        yield Section(noun="timeline", items=(Item(full=folded(said, code(text, "mermaid"))),), share=0.06)
+
+
+def tests(report: Report) -> Iterator[Section]:
+    """The names of the tests that failed, and the end of what they said."""
+    result = report.tests
+    if result is None or (result.exit_code == 0 and not result.timed_out):
+        return
+    items = [Item(full=f"- {name(each, LINE)}", weight=2) for each in result.failures]
+    if result.output_tail.strip():
+        last = result.output_tail.strip("\n").splitlines()
+        short = code("\n".join(each[:200] for each in last[-10:]))
+        items.append(Item(full="\n" + code("\n".join(each[:1_000] for each in last)), short="\n" + short))
+    if items:
+        head = opening(f"Tests: {escaped(words.counts(result))}") + "\n"
+        yield Section(noun="part", items=tuple(items), share=0.1, head=head, foot="\n" + CLOSING, between="\n")
+
+
+def run(report: Report) -> Iterator[Section]:
+    """Of the run itself: further problems, rows, notes, branches."""
+    lines = [f"{each.message}. {each.hint or ''}" for each in report.problems[1:]]
+    lines += [*words.rows(report), *report.notes, *map(words.branch, report.branches)]
+    if lines:
+        yield Section(
+            noun="note",
+            items=tuple(Item(full=f"- {escaped(each)}", short=f"- {escaped(each, 120)}") for each in lines[:MOST]),
+            more=("",) * len(lines[MOST:]),
+            share=0.06,
+            head=opening("The run: rows, notes, branches") + "\n",
+            foot="\n" + CLOSING,
+            between="\n",
+            logged=True,
+        )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Final
 
+from neontest.postgres.names import without_public
 from neontest.record import BranchUse, SuiteResult, Visit, Walk
-from neontest.report import Level, Report
+from neontest.report import Finding, Level, Report
 
 ARROWS: Final = {"upgrade": "↑", "downgrade": "↓"}
-CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def clean(text: str) -> str:
-    """The text without characters that could move a terminal's cursor or turn its lines."""
+    """The text without characters that could move a terminal's cursor, end or turn its lines, or not be encoded."""
     return CONTROL.sub("�", text)
 
 
@@ -36,8 +40,8 @@ def scope(report: Report) -> str:
     return f"{plural(len(history.pending), 'pending revision')}: {start} → {head}"
 
 
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -55,6 +59,27 @@ def mark(visit: Visit) -> str:
 
 def place(file: str | None, line: int | None) -> str:
     return "" if file is None else file if line is None else f"{file}:{line}"
+
+
+def standing(finding: Finding) -> str:
+    """Why a finding cannot fail the run; "" where it can."""
+    if finding.accepted is not None:
+        return f"accepted: {finding.accepted}"
+    return "" if finding.gates else "already on the base branch"
+
+
+def tally(findings: Sequence[Finding]) -> list[str]:
+    """How many findings of each level, and how many of them cannot fail the run: `2 warnings (1 accepted)`."""
+    told: list[str] = []
+    for level in Level:
+        mine = [each for each in findings if each.level is level]
+        accepted = sum(each.accepted is not None for each in mine)
+        theirs = sum(each.accepted is None and not each.gates for each in mine)
+        apart = [f"{accepted} accepted"] * bool(accepted) + [f"{theirs} on the base branch"] * bool(theirs)
+        if mine:
+            count = f"{len(mine):,} info" if level is Level.INFO else plural(len(mine), level.value)
+            told.append(f"{count} ({', '.join(apart)})" if apart else count)
+    return told
 
 
 def title(report: Report, walk: Walk) -> tuple[str, str]:
@@ -96,6 +121,30 @@ def counts(result: SuiteResult) -> str:
     return ", ".join(f"{count} {word}" for count, word in parts if count or word == "passed")
 
 
+def rows(report: Report) -> tuple[str, ...]:
+    """What was invented and what was read of the rows, and why not all of it, a line each."""
+    invented = [each for each in report.filled if each.rows]
+    lines = []
+    if invented:
+        count = sum(each.rows for each in invented)
+        lines.append(f"{plural(count, 'row')} invented in {plural(len(invented), 'table')}")
+    if scant := [f"{without_public(each.table)} ({each.why})" for each in report.filled if each.why]:
+        lines.append(f"not all rows could be invented: {listed(scant)}")
+    by = {how: [each for each in report.read if each.how == how] for how in ("full", "sample", "count", "not")}
+    ways = (("full", "read in full"), ("sample", "by sample"), ("count", "counted only"), ("not", "not read"))
+    if report.read:
+        lines.append("rows of tables compared: " + ", ".join(f"{len(by[how])} {said}" for how, said in ways if by[how]))
+    if less := [f"{without_public(each.table)} ({each.why})" for how in ("sample", "count", "not") for each in by[how]]:
+        lines.append(f"not read in full: {listed(less)}")
+    return tuple(lines)
+
+
+def listed(texts: list[str], most: int = 5) -> str:
+    """The first of them, and how many more there are."""
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f", and {more} more" if more > 0 else "")
+
+
 def branch(use: BranchUse) -> str:
     """What became of a branch."""
     if use.kept:
@@ -135,7 +184,10 @@ def verdict(report: Report) -> str:
         parts.append(f"{' and '.join(kinds)} walk{'s' if len(kinds) > 1 else ''}")
     if report.tests is not None:
         parts.append(f"tests {counts(report.tests)}")
-    for level in Level:
-        if count := sum(each.level is level for each in report.findings):
-            parts.append(plural(count, level.value) if level is not Level.INFO else f"{count} info")
+    parts += tally(report.findings)
     return f"{report.verdict}: {', '.join(parts)}{took}"
+
+
+def located(file: str, folder: str) -> str:
+    """The file as its repository has it, where the project lies in that folder of it."""
+    return file if file.startswith("/") or not folder else f"{folder.strip('/')}/{file}"

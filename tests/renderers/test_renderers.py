@@ -4,10 +4,12 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from neontest.errors import UsageError
 from neontest.record import BranchUse, Failure, History, Revision, SuiteResult, Visit, Walk
-from neontest.renderers import console, markdown
+from neontest.renderers import console, markdown, words
 from neontest.report import Finding, Level, Problem, Report, from_json, to_json
 
 HOSTILE = "x|y`z` <script>alert(1)</script> ::error::\x1b[2J\u202e [a](javascript:b) @everyone %0A\nnext"
@@ -59,10 +61,11 @@ def hostile() -> Report:
         check="schema-restored", level=Level.ERROR, message=HOSTILE, revision=HOSTILE, file=HOSTILE, line=3,
         details=(HOSTILE,), hint=HOSTILE, fix=f"op.{HOSTILE}",
     )  # fmt: skip
+    taken = msgspec.structs.replace(finding, accepted=HOSTILE, gates=False)
     return report(
         verdict="failed",
         exit_code=1,
-        findings=(finding,),
+        findings=(finding, taken),
         notes=(HOSTILE,),
         walks=(Walk(kind="stairway", revision=HOSTILE, visits=(failed,), note=HOSTILE),),
         problems=(Problem(kind="X", message=HOSTILE, hint=HOSTILE),),
@@ -106,6 +109,45 @@ def test_a_finding_says_where_what_and_the_line_to_add() -> None:
     assert ", 1 error in " in text.splitlines()[-1]
 
 
+def findings() -> tuple[Finding, ...]:
+    """One that gates, two that were accepted, and one of the base branch."""
+
+    def finding(level: Level, **facts: Any) -> Finding:
+        return Finding(check="irreversible", level=level, message="no way back", details=("why",), hint="go", **facts)
+
+    reason = "copied | to *s3*"
+    return (
+        finding(Level.WARNING),
+        finding(Level.ERROR, gates=False, accepted=reason),
+        finding(Level.WARNING, gates=False, accepted=reason),
+        finding(Level.WARNING, gates=False),
+    )
+
+
+def test_an_accepted_finding_is_told_briefly_with_its_reason() -> None:
+    text = console.render(report(findings=findings()[1:2]))
+    assert "error  irreversible\n  no way back\n  accepted: copied | to *s3*\n\n" in text
+    assert "why" not in text
+    marked = markdown.render(report(findings=findings()[1:2]))
+    assert "<br>\naccepted: copied &#124; to &#42;s3&#42;\n" in marked
+    assert "why" not in marked
+
+
+def test_a_finding_of_the_base_branch_is_marked_and_told_in_full() -> None:
+    text = console.render(report(findings=findings()[3:]))
+    assert "warning  irreversible\n  no way back\n  already on the base branch\n    why\n  go\n" in text
+    marked = markdown.render(report(findings=findings()[3:]))
+    assert "<br>\nalready on the base branch\n\n```\nwhy\n```" in marked
+
+
+def test_the_verdict_counts_what_cannot_fail_the_run_apart() -> None:
+    told = ", 1 error (1 accepted), 3 warnings (1 accepted, 1 on the base branch) in 1 m 01 s"
+    given = report(findings=findings())
+    assert console.render(given).splitlines()[-1].endswith(told)
+    assert words.verdict(given) == words.status(given)
+    assert words.tally(()) == []
+
+
 def test_a_branch_left_behind_is_said_with_its_expiry_and_the_command() -> None:
     left = BranchUse(id="br-a", name="neontest/x", created_at=AT, ready_seconds=0.1, expires_at=AT)
     problem = Problem(
@@ -123,24 +165,22 @@ def test_nothing_to_test_is_the_verdict_where_nothing_is_pending() -> None:
     assert "nothing to test" in markdown.render(empty)
 
 
-def test_markdown_holds_hostile_text_as_text() -> None:
-    text = markdown.render(hostile())
-    outside = re.sub(r"(?ms)^(`{3,})\n.*?\n\1$", "", text)
-    for danger in ("<script", "](", "@everyone", "\x1b", "`z`"):
-        assert danger not in outside
-    row = next(line for line in outside.splitlines() if line.startswith("| x"))
-    assert row.count("|") == 6
-
-
-def test_markdown_is_cut_with_word_of_what_was_left_out() -> None:
-    findings = tuple(
-        Finding(check="schema-restored", level=Level.ERROR, message="m" * 500, details=("d" * 500,)) for _ in range(200)
-    )
-    text = markdown.render(report(findings=findings))
-    assert len(text) < 61_000
-    assert re.search(r"… \d+ more parts are in the job's log", text)
-
-
 @pytest.mark.parametrize("given", [report(), hostile()], ids=["clean", "hostile"])
 def test_json_comes_back_as_it_went(given: Report) -> None:
     assert from_json(to_json(given)) == given
+
+
+@pytest.mark.parametrize("line", ["::error::x", "  ::add-mask::x", "##[error]x", "a ##[endgroup]"])
+def test_no_line_is_a_command_to_githubs_runner(line: str) -> None:
+    told = Finding(check="data-loss", level=Level.ERROR, message=line, details=(line,), hint=line, fix=line)
+    text = console.render(report(notes=(line,), findings=(told,)))
+    assert re.search(r"^\s*::|##\[", text, re.MULTILINE) is None
+    assert line.strip(" :#[")[-5:] in text
+
+
+@pytest.mark.parametrize("seconds", ["1.7e308", "-1.7e308", "1e9"])
+def test_a_report_with_a_time_that_cannot_be_is_refused(seconds: str) -> None:
+    text = to_json(report())
+    assert text.count('"seconds": 0.25') > 1
+    with pytest.raises(UsageError, match=r"not a neontest report: .*seconds"):
+        from_json(text.replace('"seconds": 0.25', f'"seconds": {seconds}', 1))
