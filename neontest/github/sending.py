@@ -1,0 +1,254 @@
+"""What GitHub is told of a run, from its beginning to its end.
+
+All requests are made one after another by one thread: the run waits for none of them, until it has ended, and then no
+longer than it may. GitHub is told, never asked: whatever it answers, the run goes on, and what failed is said once.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from neontest.config import Settings
+from neontest.errors import GitHubDenied, GitHubError
+from neontest.github import commands, files, status, unfinished
+from neontest.github.client import GitHub
+from neontest.github.comment import Sticky
+from neontest.github.job import Job, folder
+from neontest.github.patience import Patience
+from neontest.record import History
+from neontest.renderers import markdown, running, words
+from neontest.renderers.annotations import render as annotated
+from neontest.renderers.source import Source
+from neontest.report import Report
+from neontest.stop import Deadline, Stop
+
+BEGIN_SECONDS: Final = 60.0
+"""For all that is sent while the run goes on; nobody waits for it."""
+BEGIN_REQUEST_SECONDS: Final = 5.0
+"""For one such request: what is sent at the end waits for the one that is under way."""
+END_SECONDS: Final = 30.0
+STOPPED_SECONDS: Final = 7.0
+"""From the signal on: GitHub kills a cancelled step 10 s after it, and the branch was given back first."""
+LEAST_SECONDS: Final = 1.5
+"""For a stopped run that has nothing left of the 7 s: still before the kill."""
+
+Task = Callable[[GitHub], None]
+
+
+def configuration(settings: Settings) -> str:
+    """The name that this configuration's comment goes by; `off` for no comment."""
+    if settings.comment:
+        return settings.comment
+    file = settings.alembic_config
+    inside = file is not None and file.is_relative_to(settings.root)
+    where = "" if file is None else file.relative_to(settings.root).as_posix() if inside else file.name
+    name = "" if settings.alembic_name == "alembic" else settings.alembic_name
+    return ":".join(each for each in (where, name) if each) or "default"
+
+
+def context(settings: Settings) -> str:
+    """What the commit status is called; configurations with names of their own do not hide each other's failures."""
+    named = settings.comment is not None and settings.comment != "off"
+    return f"{status.CONTEXT}/{settings.comment}" if named else status.CONTEXT
+
+
+def told(report: Report, job: Job, root: Path) -> str:
+    """The report as it stands in the comment and the summary; links go to the job's repository and commit only."""
+    source = None
+    if job.repository_url is not None and job.sha:
+        by = job.tested.repository if job.tested is not None else job.repository
+        source = Source(
+            url=job.repository_url,
+            sha=job.sha,
+            folder=folder(job, root),
+            job=job.run_url,
+            fork=by if by.lower() != job.repository.lower() else None,
+        )
+    try:
+        return markdown.render(report, source=source)
+    except Exception as error:  # noqa: BLE001 -- no page is no reason for a run to fail, or for a status to stay
+        defect = f"this page could not be written: a defect in neontest ({type(error).__name__})"
+        return f"### neontest: {report.verdict}\n\n{defect}; the job's log has the report.\n"
+
+
+class Sending:
+    """Tells GitHub in the background; outside of a job, or with `github = "off"`, it only does nothing.
+
+    As a context manager it sees to it that a status which was begun ends, whatever happens.
+    `say` takes a sentence for the log, `command` lines for the runner.
+    """
+
+    def __init__(
+        self,
+        job: Job | None,
+        settings: Settings,
+        *,
+        stop: Stop,
+        say: Callable[[str], None],
+        command: Callable[[str], object],
+    ) -> None:
+        self._job = job
+        self._on = job is not None and settings.github == "on"
+        self._name, self._context, self._root = configuration(settings), context(settings), settings.root
+        self._stop, self._say_once, self._command = stop, Once(say), command
+        self._tasks: queue.SimpleQueue[tuple[Task, Patience, str] | None] = queue.SimpleQueue()
+        self._begin = Patience(
+            deadline=Deadline(BEGIN_SECONDS, what="telling GitHub"), request_seconds=BEGIN_REQUEST_SECONDS
+        )
+        self._sticky: Sticky | None = None
+        self._thread: threading.Thread | None = None
+        self._note: unfinished.Note | None = None
+        self._opened = self._ended = self._told = self._lost = False
+
+    def __enter__(self) -> Sending:
+        with self._stop.shield():  # what is begun here ends in __exit__
+            if self._on and self._job is not None:
+                self._note = unfinished.note(self._job, self._name, self._context)
+            self._later(lambda hub: self._status(hub, "pending", "testing the migrations"), self._begin, "statuses")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._on and not self._ended:
+            with self._stop.shield():
+                self._finish("error", "neontest ended without a report", None)
+
+    def secret(self, text: str) -> None:
+        """Have the runner mask it; sending may be off, the log is there all the same."""
+        if self._job is not None:
+            self._command(commands.masks(text))
+
+    def pending(self, history: History) -> None:
+        """Open the comment, or begin it anew: it runs, and this is pending."""
+        if self._opened or not self._comments:
+            return
+        self._opened = True
+        self._later(lambda hub: self._comment(hub, running.render(history), ends=False), self._begin, "pull-requests")
+
+    def end(self, report: Report, *, report_file: str | None = None) -> None:
+        """Leave outputs and summary, end status and comment, as far as the time goes that is left."""
+        if self._job is None or not self._on:
+            return
+        text = told(report, self._job, self._root)
+        files.write_outputs(self._job.output, files.outputs(report, report_file), self._say_once)
+        files.write_summary(self._job.summary, text, self._say_once)
+        self._finish(status.STATES[report.verdict], words.status(report), text)
+
+    def annotations(self, report: Report) -> str:
+        """What to print at the end of the log."""
+        if self._job is None or not self._on:
+            return ""
+        return annotated(report, folder=folder(self._job, self._root))
+
+    @property
+    def _comments(self) -> bool:
+        return self._on and self._job is not None and self._job.pull is not None and self._name != "off"
+
+    def _finish(self, state: status.State, description: str, text: str | None) -> None:
+        self._ended = True
+        self._begin.hurry.set()
+        limit = max(LEAST_SECONDS, STOPPED_SECONDS - self._stop.age()) if self._stop else END_SECONDS
+        patience = Patience(deadline=Deadline(limit, what="telling GitHub"))
+        self._later(lambda hub: self._status(hub, state, description), patience, "statuses")
+        if self._comments and (text is not None or self._opened):
+            body = text or "### ⚠️ neontest ended without a report\n"
+            self._later(lambda hub: self._comment(hub, body, ends=True), patience, "pull-requests")
+        if self._thread is None:
+            return
+        self._later(self._all_told, patience, "statuses")
+        self._tasks.put(None)
+        began = time.monotonic()
+        while self._thread.is_alive() and not self._late(time.monotonic() - began):
+            self._thread.join(0.05)
+        if self._told:
+            unfinished.forget(self._note)
+        if self._thread.is_alive():
+            self._say_once("GitHub was too slow to be told all: the status or the comment may still say that it runs")
+
+    def _late(self, spent: float) -> bool:
+        """The end has taken as long as it may; a signal meanwhile shortens that."""
+        if self._stop:
+            return spent >= LEAST_SECONDS and self._stop.age() >= STOPPED_SECONDS
+        return spent >= END_SECONDS
+
+    def _status(self, hub: GitHub, state: status.State, description: str) -> None:
+        assert self._job is not None
+        status.set_status(hub, self._job.sha, state, description, url=self._job.run_url, context=self._context)
+
+    def _comment(self, hub: GitHub, text: str, *, ends: bool) -> None:
+        assert self._job is not None
+        assert self._job.pull is not None
+        self._sticky = self._sticky or Sticky(hub, self._job.pull, self._name)
+        self._sticky.write(text, key=None if ends else self._job.key)
+
+    def _all_told(self, hub: GitHub) -> None:
+        self._told = not self._lost
+
+    def _later(self, task: Task, patience: Patience, permission: str) -> None:
+        """Have the thread do it, after all that it was given before."""
+        if not self._on or self._job is None or self._job.token is None or not self._job.sha:
+            return
+        if self._thread is None:
+            # A daemon: where GitHub hangs, the process ends all the same.
+            self._thread = threading.Thread(target=self._work, name="github", daemon=True)
+            self._thread.start()
+        self._tasks.put((task, patience, permission))
+
+    def _work(self) -> None:
+        assert self._job is not None
+        assert self._job.token is not None
+        hub: GitHub | None = None
+        while (each := self._tasks.get()) is not None:
+            task, patience, permission = each
+            if patience.hurry.is_set():
+                continue
+            try:
+                hub = hub or GitHub(
+                    self._job.api_url, self._job.token, repository=self._job.repository, patience=patience
+                )
+                hub.patience = patience
+                task(hub)
+            except GitHubError as error:
+                self._lost |= patience is not self._begin and not isinstance(error, GitHubDenied)
+                if not patience.hurry.is_set():  # else what comes next says it, or mends it
+                    self._say_once(complaint(error, permission, fork=self._job.fork))
+            except Exception as error:  # noqa: BLE001 -- a defect here is no reason for a run to fail
+                self._lost |= patience is not self._begin
+                self._say_once(f"GitHub was not told: a defect in neontest: {type(error).__name__}")
+        if hub is not None:
+            hub.close()
+
+
+WHAT: Final = {"statuses": "the commit status was not set", "pull-requests": "the comment was not written"}
+
+
+def complaint(error: GitHubError, permission: str, *, fork: bool) -> str:
+    """What was not sent, why, and what to do, in one sentence; `permission` is the one that it needs."""
+    told = f"{WHAT[permission]}: {error.message}"
+    if not isinstance(error, GitHubDenied) or error.status not in (401, 403, 404):
+        return told
+    if error.status == 401:
+        return f"{told}; give the step GITHUB_TOKEN: ${{{{ github.token }}}}"
+    if fork:
+        return f"{told}; the token of a pull request from a fork only reads: send with `neontest publish` afterwards"
+    return f"{told}; give the job `permissions: {permission}: write`"
+
+
+class Once:
+    """Says each sentence once."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: set[str] = set()
+
+    def __call__(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
