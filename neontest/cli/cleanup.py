@@ -33,17 +33,22 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     from contextlib import nullcontext
 
     from neontest import scratch
+    from neontest.cli import secrecy
     from neontest.errors import LocalError, one_line
+    from neontest.github import unfinished
+    from neontest.github.job import job
     from neontest.lease.cleanup import cleanup
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.neon.client import Neon
 
+    secrecy.hide_memory()
     # The engine of the next run does not matter here: the ledger says of each branch where it was made.
     settings = options.settings(ctx, engine="local")
     ledger = Ledger(settings.ledger or default_folder(os.environ))
     local = LocalFolders(settings, kept=kept)
     left, some = [], False
+    unswept: LocalError | None = None
     scratch.sweep()
     ended: Iterable[str]
     with stoppable() as stop:
@@ -56,16 +61,18 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
         try:
             ended = local.rest()
         except LocalError as error:
-            if not left:
-                raise
-            ended = ()
-            click.echo(f"neontest: {error.message}", err=True)
+            ended, unswept = (), error
     for branch in ended:
         click.echo(f"{branch}: a local branch, removed")
-    if not some and not ended:
+    if not some and not ended and unswept is None:
         click.echo("nothing to give back")
+    unfinished.finish(job(os.environ), lambda said: click.echo(f"neontest: {said}", err=True))
     if behind := left_behind(left):
+        if unswept is not None:
+            click.echo(f"neontest: {unswept.message}", err=True)
         raise behind
+    if unswept is not None:
+        raise unswept
 
 
 class LocalFolders:

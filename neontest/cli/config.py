@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
 from neontest.cli import options
+from neontest.config import Accept, Commands
+from neontest.errors import one_line
+
+UNSET: Final = {"rows": "20 on the local engine, none on Neon"}
+"""What it means that a setting has no value of its own."""
 
 
 @click.command()
@@ -23,4 +29,25 @@ def command(ctx: click.Context, /, **_: Any) -> None:
         if each.name == "api_key":
             value = "(set)" if value else None
         source = settings.engine_why if each.name == "engine" else settings.sources.get(each.name, "default")
-        click.echo(f"{each.name.replace('_', '-'):<18} {'-' if value in (None, (), {}) else value}  ({source})")
+        told = UNSET.get(each.name, "-") if value is None else shown(value)
+        click.echo(f"{each.name.replace('_', '-'):<18} {told}  ({source})")
+
+
+def shown(value: Any) -> str:
+    """A value on one line, as a person would say it."""
+    match value:
+        case Mapping():
+            return ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) or "-"
+        case tuple():
+            separator = "; " if any(isinstance(each, Accept) for each in value) else " "
+            return separator.join(map(shown, value)) or "-"
+        case Accept():
+            of = f" of {value.revision}" if value.revision else ""
+            until = f" until {value.until}" if value.until else ""
+            return one_line(f"{value.check}{of}{until}: {value.reason}")
+        case Commands():
+            return f"upgrade = {shown(value.upgrade)}, downgrade = {shown(value.downgrade)}"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return one_line(str(value))

@@ -15,8 +15,8 @@ import neontest.cli
 from neontest.cli import output
 from neontest.errors import Defect, NeontestError, Stopped
 
-NOT_COMMANDS: Final = frozenset({"main", "options", "output", "progress", "secrecy", "signals"})
-ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "explain", "config")
+NOT_COMMANDS: Final = frozenset({"files", "main", "options", "output", "progress", "secrecy", "signals"})
+ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "publish", "explain", "config")
 
 READER_GONE: Final = 141
 """As shells count SIGPIPE: nobody reads the output, such as after `| head`."""
@@ -70,8 +70,7 @@ def run(args: list[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Error: stopped by SIGINT", err=True)
-        return 130
+        return interrupted()
     except Stopped as error:
         click.echo(f"neontest: {error.message}", err=True)
         return error.exit_code
@@ -82,12 +81,19 @@ def run(args: list[str] | None = None) -> int:
         output.silence(sys.stdout.fileno())
         return READER_GONE
     except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
+        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a class was made, in an import
+            return interrupted()
         from neontest.redact import Redactor
 
         click.echo(Redactor().text(traceback.format_exc()), err=True)
         complain(Defect(f"a defect in neontest: {type(error).__name__}"))
         return 3
     return result if isinstance(result, int) else 0
+
+
+def interrupted() -> int:
+    click.echo("Error: stopped by SIGINT", err=True)
+    return 130
 
 
 def complain(error: NeontestError) -> None:

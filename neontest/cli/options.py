@@ -87,10 +87,35 @@ walk_options: Final = both(
         help="May migrations use another Postgres than the branch?  [default: refuse]",
     ),
     option("--from-revision", metavar="REV", help="Local: where the parent starts; `base` is empty."),
-    option("--base", metavar="REF", help="Base branch: local parents start at its head.  [default: GITHUB_BASE_REF]"),
+    option(
+        "--base",
+        metavar="REF",
+        help="Base branch: its revisions do not gate; local parents start at its head.  [default: GITHUB_BASE_REF]",
+    ),
     option("--prepare", metavar="SQL|COMMAND", help="Local: a .sql file or command for the empty parent."),
     option("--seed", metavar="SQL|COMMAND", help="Local: a .sql file or command that fills the parent."),
 )
+
+evidence_options: Final = both(
+    option(
+        "--rows", type=click.IntRange(min=0), metavar="N",
+        help="Rows to invent for each empty table.  [default: 20 on the local engine, 0 on Neon]",
+    ),
+    option(
+        "--data",
+        type=click.Choice(["full", "touched", "sample", "off"]),
+        help="Which tables' rows are compared, and how.  [default: touched]",
+    ),
+    option("--data-timeout", metavar="TIME", help="Limit of all reading of rows.  [default: 60s]"),
+    option("--lock-budget", metavar="TIME", help="How long a lock may block others.  [default: 1s]"),
+    option("--small-table", type=int, metavar="ROWS", help="Smaller tables pass all lock checks.  [default: 10000]"),
+    option("--slow-migration", metavar="TIME", help="Limit of one revision's upgrade.  [default: 3m]"),
+    option("--slow-statement", metavar="TIME", help="Limit of one statement.  [default: 30s]"),
+    option("--many-locks", type=int, metavar="N", help="Tables that one transaction may lock.  [default: 5]"),
+    option("--lint/--no-lint", default=None, help="Have squawk read the statements.  [default: if it is installed]"),
+    option("--interrupt", is_flag=True, default=None, help="Cancel upgrades in the middle, and run them again."),
+    option("--deterministic", is_flag=True, default=None, help="Upgrade two branches in different surroundings."),
+)  # fmt: skip
 
 limit_options: Final = both(
     option("--timeout", metavar="TIME", help="Limit of the whole run.  [default: 30m]"),
@@ -101,6 +126,20 @@ limit_options: Final = both(
         type=click.Choice(["error", "warning", "never"]),
         help="The level of findings that fails the run.  [default: error]",
     ),
+    option(
+        "--gate",
+        type=click.Choice(["new", "all"]),
+        help="Which revisions' findings fail the run: those new since --base, or all.  [default: new]",
+    ),
+)
+
+github_options: Final = both(
+    option("--github", type=click.Choice(["on", "off"]), help="Tell GitHub, inside of a job there.  [default: on]"),
+    option(
+        "--comment",
+        metavar="NAME|off",
+        help="Name of this configuration: each has a comment of its own.  [default: by the alembic config]",
+    ),
 )
 
 run_options: Final = both(
@@ -110,8 +149,10 @@ run_options: Final = both(
     branch_options,
     walk_options,
     project_options,
+    evidence_options,
     limit_options,
     postgres_options,
+    github_options,
 )
 """What settles a run, besides what only its command line can say."""
 

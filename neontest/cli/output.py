@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -29,6 +30,13 @@ def tell(text: str, *, err: bool = False) -> bool:
             click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
         return False
     return True
+
+
+def command(text: str) -> None:
+    """Lines for GitHub's runner, which reads standard error as it does standard output: that may be a report's file."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def settle() -> None:

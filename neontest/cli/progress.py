@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from types import TracebackType
+from typing import Final
 
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
+
+WIDTH_OF_A_LOG: Final = 100
+"""Columns."""
 
 
 class Quiet(Console):
@@ -49,9 +53,13 @@ class Progress:
 
     def show(self, text: str) -> None:
         if not self._quiet:
-            # A full disk behind stderr is no reason to stop either.
-            with suppress(OSError, ValueError):
-                self._console.print(Text(text))
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """A line that is said even where nothing else is."""
+        # A full disk behind stderr is no reason to stop either.
+        with suppress(OSError, ValueError):
+            self._console.print(Text(text))
 
     def detail(self, text: str) -> None:
         if self._verbose:
@@ -59,5 +67,5 @@ class Progress:
 
 
 def terminal_width() -> int:
-    """The width to render for: the terminal's, or 100 columns in a log."""
-    return Console(file=sys.stdout).width if sys.stdout.isatty() else 100
+    """The width to render for: the terminal's, or a log's."""
+    return Console(file=sys.stdout).width if sys.stdout.isatty() else WIDTH_OF_A_LOG

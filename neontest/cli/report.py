@@ -6,21 +6,35 @@ from pathlib import Path
 
 import click
 
+from neontest import renderers
+from neontest.cli import files, options
+
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["console", "markdown", "json"]), default="console", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(renderers.formats()),
+    default="console",
+    show_default=True,
+    help="How to tell it.",
 )
-def command(file: Path, form: str) -> None:
+@click.option("--output", "target", metavar="FILE", default="-", help="Where to write it.  [default: stdout]")
+@options.root_option
+def command(file: Path, form: str, target: str, root: Path) -> int:
     """Render a report again that `neontest run --json FILE` saved."""
-    from neontest.cli.progress import terminal_width
-    from neontest.cli.run import colors
-    from neontest.renderers import console, markdown
-    from neontest.report import from_json, to_json
+    from neontest.cli import progress
+    from neontest.cli.run import COULD_NOT_TELL, colors
+    from neontest.report import from_json
 
-    report = from_json(file.read_bytes())
-    if form == "console":
-        click.echo(console.render(report, width=terminal_width(), color=colors()), nl=False, color=True)
-    else:
-        click.echo(markdown.render(report) if form == "markdown" else to_json(report), nl=False)
+    files.writable("--output", target)
+    shown = target == "-"
+    text = renderers.rendered(
+        from_json(file.read_bytes()),
+        form,
+        width=progress.terminal_width() if shown else progress.WIDTH_OF_A_LOG,
+        color=shown and colors(),
+        folder=files.folder(root),
+    )
+    return 0 if files.put(target, text) else COULD_NOT_TELL

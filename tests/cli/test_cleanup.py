@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from neontest.cli import cleanup
+from neontest.errors import LocalError
+from neontest.github import unfinished
 from neontest.lease.ledger import Entry, Hold, Ledger
 
 MARK = {"neontest": "1", "lease": "x"}
@@ -113,3 +116,18 @@ def test_a_stop_ends_the_cleanup_and_keeps_the_rest(on_neon: Any, fake_neon: Any
     fake_neon.faults.clear()
     assert on_neon("cleanup").code == 0
     assert left["id"] not in fake_neon.branches
+
+
+def test_the_status_ends_though_the_local_state_cannot_be_swept(
+    on_neon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unswept(self: object) -> list[str]:
+        raise LocalError("the state cannot be swept")
+
+    finished: list[object] = []
+    monkeypatch.setattr(cleanup.LocalFolders, "rest", unswept)
+    monkeypatch.setattr(unfinished, "finish", lambda job, say: finished.append(job))
+    said = on_neon("cleanup")
+    assert (said.code, finished) == (3, [None])
+    assert "the state cannot be swept" in said.err
+    assert "nothing to give back" not in said.out

@@ -45,6 +45,19 @@ def test_wrong_usage_is_exit_code_2(args: list[str], capsys: pytest.CaptureFixtu
     assert said.err or said.out
 
 
+def test_ctrl_c_in_an_import_is_no_defect(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Field:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def importing(name: str) -> None:
+        type("Made", (), {"field": Field()})  # Python 3.11 makes a RuntimeError of it
+
+    monkeypatch.setattr("neontest.cli.main.importlib.import_module", importing)
+    assert run(["sweep"]) == 130
+    assert capsys.readouterr().err == "Error: stopped by SIGINT\n"
+
+
 def test_help_needs_none_of_the_heavy_libraries() -> None:
     script = "import sys; from neontest.cli.main import run; run(['run', '--help']); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -73,6 +86,26 @@ def test_config_says_where_each_value_came_from(neontest: Run, tmp_path: Path) -
     assert "error  (default)" in lines["fail-on"]
     assert "neon  (NEON_API_KEY is set)" in lines["engine"]
     assert "sesame" not in ran.out + ran.err
+
+
+def test_config_says_tables_and_lists_on_one_line(neontest: Run, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[[tool.neontest.accept]]\ncheck = 'data-loss'\nrevision = '3b7d'\nuntil = 2026-12-31\nreason = 'a\tcopy'\n"
+        "[[tool.neontest.accept]]\ncheck = 'irreversible'\nreason = 'meant'\n"
+        "[tool.neontest]\ntests = ['pytest', '-q']\ndata = 'full'\n"
+        "[tool.neontest.levels]\nirreversible = 'off'\nsingle-head = 'warning'\n"
+        "[tool.neontest.commands]\nupgrade = 'up {revision}'\ndowngrade = 'down {revision}'\n"
+    )
+    ran = neontest("config", "--interrupt", cwd=tmp_path)
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ran.out.splitlines()}
+    assert lines["accept"] == "data-loss of 3b7d until 2026-12-31: a copy; irreversible: meant  (pyproject.toml)"
+    assert lines["levels"] == "irreversible = off, single-head = warning  (pyproject.toml)"
+    assert lines["commands"] == "upgrade = up {revision}, downgrade = down {revision}  (pyproject.toml)"
+    assert lines["tests"] == "pytest -q  (pyproject.toml)"
+    assert lines["data"] == "full  (pyproject.toml)"
+    assert lines["interrupt"] == "yes  (flag)"
+    assert lines["gate"] == "new  (default)"
+    assert lines["rows"] == "20 on the local engine, none on Neon  (default)"
 
 
 def test_a_saved_report_is_told_again(neontest: Run, tmp_path: Path) -> None:

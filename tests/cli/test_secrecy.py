@@ -17,3 +17,15 @@ def test_the_memory_of_a_run_is_closed_and_that_of_its_children_is_not() -> None
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["hold"], ["cleanup"], ["doctor"], ["publish", __file__]], ids=lambda words: words[0]
+)
+def test_every_command_that_has_keys_beside_the_projects_code_hides_them_first(words: list[str]) -> None:
+    script = (
+        "import sys; from neontest.cli import main, secrecy; secrecy.hide_memory = lambda: sys.exit(77)\n"
+        f"main.main({words!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 77, done.stderr

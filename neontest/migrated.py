@@ -1,0 +1,94 @@
+"""A branch of the parent, upgraded to head, for tests to use: nothing is walked, nothing judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from neontest.branches import BUDGET, STOPPED_BUDGET, Sessions, lease_holder
+from neontest.config import Settings
+from neontest.errors import UsageError
+from neontest.ground import Context, Ground, ground, planned_start
+from neontest.lease.lease import Leases, left_behind
+from neontest.lease.ledger import Ledger, default_folder
+from neontest.lent import Lent
+from neontest.migrate import history as histories
+from neontest.migrate import project as projects
+from neontest.parent import prepare_parent, upgrade
+from neontest.record import History
+from neontest.redact import Redactor
+from neontest.stop import Deadline, Stop
+from neontest.talk import Talk
+
+LASTS: Final = 6 * 3600.0
+"""Seconds for which tests may use the branch, after which it expires: as long as a job of GitHub may take.
+Source: https://docs.github.com/actions/reference/limits (2026-11)."""
+
+
+@contextmanager
+def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Talk) -> Iterator[Lent]:
+    """A branch of the settings' parent at head; it is given back at the end of the block, whatever happens.
+
+    `settings.timeout` bounds the making of it.
+
+    Raises:
+        NeontestError: it cannot be made or upgraded; at the end BranchLeftBehind, or a note on the block's own error.
+    """
+    project = projects.find(
+        settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
+    )
+    deadline = Deadline(settings.timeout, what="making the branch")
+    context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
+    history = histories.read(project)
+    refuse_faults(history, settings)
+    Ledger(settings.ledger or default_folder(environ)).check()
+    start = planned_start(context, history)
+    with ExitStack() as stack:
+        sessions = Sessions(context, Redactor())
+        stack.callback(ended, sessions, stop)
+        where = stack.enter_context(ground(context))
+        if where.local is not None:
+            prepare_parent(context, sessions, where, start or ())
+        leases = lease_holder(context, where, seconds=LASTS)
+        try:
+            lent = at_head(context, sessions, where, leases, history)
+            sessions.close(stopped=False)
+            yield lent
+        except BaseException as error:
+            ended(sessions, stop)
+            if (left := left_behind(leases.give_back_all(BUDGET, STOPPED_BUDGET))) is not None:
+                error.add_note(left.message)
+            raise
+        if (left := left_behind(leases.give_back_all(BUDGET, STOPPED_BUDGET))) is not None:
+            raise left
+
+
+def refuse_faults(history: History, settings: Settings) -> None:
+    """Raise UsageError where the revisions have no head to upgrade to: that costs no branch."""
+    for fault in history.faults:
+        raise UsageError(f"the revisions have no head to upgrade to: {fault.message}", hint="`neontest run` says more")
+    if len(history.heads) > 1 and settings.heads == "one":
+        raise UsageError(
+            f"there are {len(history.heads)} heads: {', '.join(history.heads)}",
+            hint='merge them, or set heads = "many" in [tool.neontest] if they are meant',
+        )
+
+
+def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases, history: History) -> Lent:
+    """A new branch, upgraded."""
+    context.talk.say(f"branch of {where.parent.name}")
+    session = sessions.take()
+    lease = leases.take(deadline=context.deadline)
+    url = lease.url(where.database, where.role, deadline=context.deadline)
+    environ = sessions.rendered(session, url)
+    upgrade(
+        context, session, url, environ, what="the branch", at=histories.effective_heads(history),
+        to=("heads" if context.settings.heads == "many" else "head",), hint="`neontest run` says more",
+    )  # fmt: skip
+    return sessions.lent(session, lease, url, environ)
+
+
+def ended(sessions: Sessions, stop: Stop) -> None:
+    with stop.shield():
+        sessions.close(stopped=bool(stop))
