@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Final
 
 import msgspec
 
 from neontest import suite
-from neontest.branches import Branches, Sessions
+from neontest.branches import NONE, Branches, Sessions
 from neontest.errors import BranchLeftBehind, CouldNotTest
-from neontest.ground import BASE, Context, Ground, known
+from neontest.ground import BASE, Context, Ground, beside_base, known
+from neontest.interrupting import interrupted
+from neontest.lent import BRANCH, written
+from neontest.lint import find, lint
 from neontest.migrate import history as histories
 from neontest.parent import prepare_parent
 from neontest.postgres.diff import diff
-from neontest.record import History, SuiteResult, Walk
+from neontest.postgres.fingerprint import State, compare
+from neontest.postgres.model import Snapshot
+from neontest.record import History, Interruption, Refused, SuiteResult, Walk
 from neontest.redact import Redactor
+from neontest.rows import Plan
 from neontest.trial import Trial, failed
-from neontest.walking import THREE, Stairway, whole
+from neontest.twins import Rows as TwinRows
+from neontest.twins import not_compared, twins
+from neontest.walking import THREE, Afterwards, Stairway, upgrade_statements, whole
+
+LOCAL_ROWS: Final = 20
+"""Rows to invent for each empty table on the local engine, whose parent mostly has none."""
 
 
 class Acting:
@@ -41,8 +54,22 @@ class Acting:
         self._branches: Branches | None = None
         self._closed = False
         self._walks: list[Walk] = []
+        self._refusals: tuple[Refused, ...] = ()
+        self._unread: Afterwards | None = None
+        """The rows after the whole walk's downgrade, while there is no untouched branch to compare them with."""
+        settings = context.settings
+        self._plan = Plan(
+            rows=settings.rows if settings.rows is not None else LOCAL_ROWS if settings.engine == "local" else 0,
+            seed=settings.rows_seed,
+            how=settings.data,
+            seconds=settings.data_timeout,
+            deadline=context.deadline,
+        )
         self._history = History()
         self._start: tuple[str, ...] = ()
+        self._undisturbed: Snapshot | None = None
+        """The schema that the upgrade of all leaves, but for the order of columns; None where it had invented rows, of
+        which an upgrade may have made something: another number of statements, another schema."""
         self._target = "heads" if context.settings.heads == "many" else "head"
 
     def test(self, ground: Ground, history: History, start: tuple[str, ...] | None) -> None:
@@ -52,7 +79,9 @@ class Acting:
         if ground.local is not None:
             with self._timed("parent"):
                 prepare_parent(self.context, self._sessions, ground, start or ())
-        self._branches = branches = Branches(self.context, ground, self._sessions, self._note, self._redactor)
+        self._branches = branches = Branches(
+            self.context, ground, self._sessions, self._plan, self._note, self._redactor
+        )
         with self._timed("branch"):
             candidate = branches.trial("candidate", history)
         start = self._started(candidate, ground.parent.name)
@@ -60,30 +89,54 @@ class Acting:
             return
         if settings.mode == "both":
             branches.ask_for_sibling(candidate)
-            self._sessions.warm()
         at_head, applies = (None, True) if settings.mode == "stairway" else self._whole(candidate, start)
         if settings.mode != "whole":
-            stairway = self._stairway(branches, candidate if settings.mode == "stairway" else None)
+            stairway = self._stairway(candidate if settings.mode == "stairway" else None)
             if settings.mode == "stairway":
                 applies = stairway.blocked is None
                 at_head = stairway.trial if stairway.fit and applies else None
-        self._tests(branches, at_head, applies)
+        self._lint(candidate)
+        if applies:
+            at_head = self._models(at_head)
+        self._tests(at_head, applies)
+        if self._unread is not None:
+            self._fresh(None)  # an untouched branch, which compares itself
+        if settings.interrupt and applies:
+            self._interrupted(branches)
+        if settings.deterministic and applies:
+            self._twins(branches)
         if settings.keep:
             self.notes.append(branches.keep())
 
     def _whole(self, candidate: Trial, start: tuple[str, ...]) -> tuple[Trial | None, bool]:
         """The whole walk: the branch at head, if it is still fit for tests, and whether the upgrade applies at all."""
+        trial, back, alone = candidate, ", ".join(start) or BASE, self.context.settings.mode == "whole"
         with self._timed("whole"):
-            walk, fit = whole(candidate, target=self._target, start=", ".join(start) or BASE, talk=self.context.talk)
-        self._walked([walk])
-        return candidate if fit else None, not failed(walk.visits[0])
+            trial.rows.invent()
+            filled = trial.rows.invented
+            found = whole(trial, target=self._target, start=back, grow=alone, talk=self.context.talk)
+            refused = trial.refused(found.walk.visits[0])
+            if refused is not None and refused.invented:
+                self.context.talk.say("the upgrade fails, and rows were invented: once more without them")
+                trial, filled = self._fresh(trial), False
+                found = whole(trial, target=self._target, start=back, grow=alone, talk=self.context.talk)
+                if failed(found.walk.visits[0]):
+                    refused = trial.refused(found.walk.visits[0])
+        if refused is not None:
+            self._refused([refused])
+        self._walked([found.walk])
+        self._unread = found.afterwards
+        self._undisturbed = trial.schema if found.fit and not filled else None
+        self._plan.learn(found.walk.visits)
+        return trial if found.fit else None, not failed(found.walk.visits[0])
 
     def _started(self, candidate: Trial, name: str) -> tuple[str, ...]:
         """Settle the history by what the loaded project says, and go back to the start where loading moved on."""
         loaded = candidate.loaded
         if {each.id for each in loaded.history} - {each.id for each in self._history.revisions}:
             # env.py looks in more places than its configuration says.
-            graph = histories.read(self.context.project, locations=loaded.version_locations)
+            project = replace(self.context.project, version_locations=loaded.version_locations)
+            graph, _ = beside_base(replace(self.context, project=project), histories.read(project))
             self._history = graph if graph.revisions else histories.from_revisions(loaded.history)
         actual = candidate.start
         if loaded.current is not None and not candidate.load_changes:
@@ -97,11 +150,16 @@ class Acting:
             self.notes += self._back(candidate)
         return actual
 
-    def _fresh(self, old: Trial | None) -> Trial:
+    def _fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A fresh branch at the start, in place of `old`."""
         assert self._branches is not None
-        trial = self._branches.fresh(old)
+        trial = self._branches.fresh(old, surroundings)
         self._back(trial)
+        if self._unread is not None:
+            afterwards, self._unread = self._unread, None
+            lost = afterwards.lost(trial)
+            self._walks[0] = msgspec.structs.replace(self._walks[0], data_lost=lost)
+            self._walked([])
         return trial
 
     def _back(self, trial: Trial) -> tuple[str, ...]:
@@ -128,11 +186,11 @@ class Acting:
             *(f"after loading and going back to {start}: {line}" for line in left),
         )
 
-    def _stairway(self, branches: Branches, trial: Trial | None) -> Stairway:
+    def _stairway(self, trial: Trial | None) -> Stairway:
         """Walk each pending revision; the record has the walks even if it ends early."""
         # What only works in the connection of its upgrade is found by a whole walk down, else step by step.
         isolate = not any(walk.kind == "whole" and len(walk.visits) == len(THREE) for walk in self._walks)
-        stairway = Stairway(self._fresh, isolate=isolate, talk=self.context.talk)
+        stairway = Stairway(self._fresh, isolate=isolate, touches=self._plan.touched.get, talk=self.context.talk)
         if trial is not None:
             stairway.trial, stairway.fit = trial, True
         with self._timed("stairway"):
@@ -140,6 +198,7 @@ class Acting:
                 stairway.walk(self._history.pending)
             finally:
                 self._walked(stairway.walks)
+                self._refused(stairway.refused)
         if stairway.blocked is not None:
             rest = len(self._history.pending) - self._history.pending.index(stairway.blocked) - 1
             if rest:
@@ -148,12 +207,79 @@ class Acting:
                 )
         return stairway
 
+    def _twins(self, branches: Branches) -> None:
+        """Upgrade two branches in different surroundings; what could not be compared is said."""
+        states: list[State] = []
+        rows = None if self._plan.how == "off" else self._twin_rows(states)
+        with self._timed("deterministic"):
+            found = twins(self._fresh, self._target, talk=self.context.talk, done=branches.give_back, rows=rows)
+        self._note(twin=found)
+        self._rows_noted()
+        if found.failure is None:
+            self.notes += not_compared(states)
+
+    def _twin_rows(self, states: list[State]) -> TwinRows[State]:
+        """How the rows of two branches are compared: of the tables that the whole walk touched, if there was one.
+
+        What was read is added to `states`.
+        """
+        names = self._plan.upgraded
+
+        def read(trial: Trial) -> State:
+            states.append(trial.rows.state(names))
+            return states[-1]
+
+        return TwinRows(read=read, compare=compare)
+
     def _walked(self, walks: list[Walk]) -> None:
         self._walks += walks
         self._note(walks=tuple(self._walks))
+        self._rows_noted()
 
-    def _tests(self, branches: Branches, trial: Trial | None, applies: bool) -> None:
-        """Run the project's tests on a branch at head: the one that is there, else a fresh one."""
+    def _rows_noted(self) -> None:
+        self._note(filled=tuple(self._plan.filled.values()), read=tuple(self._plan.read.values()))
+
+    def _refused(self, refused: list[Refused]) -> None:
+        """Note what rows stood in the way of; a revision's own walk knows better than the whole one."""
+        known = {each.revision: each for each in (*self._refusals, *refused)}
+        self._refusals = tuple(known.values())
+        self._note(refused=self._refusals)
+
+    def _lint(self, trial: Trial) -> None:
+        """Have squawk read the statements of the upgrades, where it is installed."""
+        context, own = self.context, self.context.settings.root / ".squawk.toml"
+        if not context.settings.lint:
+            return
+        with self._timed("lint"):
+            found = lint(
+                upgrade_statements(self._walks),
+                server_version=trial.connection.server_version,
+                executable=find(context.environ),
+                stop=context.stop,
+                deadline=context.deadline,
+                config=own if own.is_file() else None,
+            )
+        self._note(lint=found)
+
+    def _at_head(self) -> Trial | None:
+        """A fresh branch without invented rows, upgraded; None where that fails."""
+        trial = self._fresh(None)
+        return None if failed(trial.visit("upgrade", self._target)) else trial
+
+    def _models(self, trial: Trial | None) -> Trial | None:
+        """Compare the project's models with the database at head; the branch at head, if one is there now."""
+        with self._timed("models"):
+            trial = trial or self._at_head()
+            if trial is None:
+                return None
+            found = trial.models()
+        self._note(models=found)
+        if found.note:
+            self.notes.append(f"models: {found.note}")
+        return trial if trial.session.alive else None
+
+    def _tests(self, trial: Trial | None, applies: bool) -> None:
+        """Run the project's tests on a branch at head without invented rows: the one there is, else a fresh one."""
         settings = self.context.settings
         if not settings.run_tests:
             self._note(tests_note="--no-tests" if settings.sources.get("run_tests") == "flag" else "tests = false")
@@ -161,25 +287,55 @@ class Acting:
         if not applies:
             self._note(tests_note="the upgrade does not apply")
             return
-        words = suite.command(settings.tests, self._sessions.python)
+        words, sessions = suite.command(settings.tests, self._sessions.python), self._sessions
         with self._timed("tests"):
+            trial = trial if trial is not None and not trial.rows.invented else self._at_head()
             if trial is None:
-                trial = self._fresh(None)
-                if failed(trial.visit("upgrade", self._target)):
-                    self._note(tests_note="a fresh branch could not be upgraded")
-                    return
+                self._note(tests_note="a fresh branch could not be upgraded")
+                return
             self.context.talk.say(f"tests: {shlex.join(words)}")
+            lent = sessions.lent(trial.session, trial.lease, trial.url, trial.environment)
             found = suite.run(
                 words,
-                environment=trial.environment,
+                environment={**trial.environment, BRANCH: written(lent)},
                 cwd=settings.root,
                 deadline=self.context.deadline.sooner(settings.test_timeout, what="the tests"),
                 stop=self.context.stop,
                 log=lambda line: self.context.talk.show(self._redactor.text(line)),
-                scratch=self._sessions.scratch.folder(),
+                scratch=sessions.scratch.folder(),
             )
         named: SuiteResult = msgspec.structs.replace(found, named=settings.tests is not None)
         self._note(tests=named)
+
+    def _interrupted(self, branches: Branches) -> None:
+        """Cut the upgrade off and run it again, a branch each; the record has what was seen even if it ends early."""
+        with self._timed("interrupted"):
+            walk = next((walk for walk in self._walks if walk.kind == "whole"), None)
+            after, statements = self._undisturbed, walk.visits[0].statements if walk else ()
+            trial: Trial | None = None
+            if after is None:
+                trial = self._fresh(None)
+                self.context.talk.say("interrupting: first an upgrade that is left alone")
+                visit = trial.visit("upgrade", self._target)
+                if failed(visit):
+                    self.notes.append("nothing was interrupted: a fresh branch could not be upgraded")
+                    return
+                after, statements = trial.schema, visit.statements
+            if not statements:
+                self.notes.append("nothing was interrupted: no statement of the upgrade was seen")
+                return
+            found: list[Interruption] = []
+            for each in interrupted(
+                self._fresh, statements, after, self._target, talk=self.context.talk, done=branches.give_back, old=trial
+            ):
+                found.append(each)
+                self._note(interruptions=tuple(found))
+            missed = sum(not each.interrupted for each in found)
+            if missed:
+                self.notes.append(
+                    f"interrupted: {missed} of {len(found)} moments were not reached: the upgrade ran other statements,"
+                    " or the statement ended before it could be cancelled"
+                )
 
     def close(self) -> None:
         """End every child and give every branch back, once; no signal interrupts it."""
@@ -188,4 +344,5 @@ class Acting:
             if self._branches is not None and not self._closed:
                 with self._timed("give_back"):
                     self.left_behind = self._branches.close()
+                self.notes += self._sessions.notes
                 self._closed = True

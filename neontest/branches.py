@@ -6,7 +6,7 @@ import getpass
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,27 +16,32 @@ import msgspec
 
 from neontest import scratch
 from neontest.errors import BranchLeftBehind, NeontestError
-from neontest.github import head_sha
+from neontest.github.job import head_sha
 from neontest.ground import BASE, Context, Ground
 from neontest.lease import names
 from neontest.lease.give_back import GivenBack
 from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
 from neontest.lease.ledger import Ledger, default_folder
+from neontest.lent import Lent
 from neontest.migrate import environment, git
+from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import find_python
 from neontest.migrate.session import Commands, Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready
 from neontest.postgres.diff import diff
+from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
+from neontest.rows import Plan, Rows
 from neontest.trial import Trial, guarding, result
 
 KEPT: Final = timedelta(hours=24)
 STOPPED_BUDGET: Final = 5.5
 """Seconds to give everything back after a signal: GitHub sends SIGTERM after 7.5 s and kills 2.5 s later."""
 BUDGET: Final = 60.0
+NONE: Final[Mapping[str, str]] = {}
 
 
 class Sessions:
@@ -51,36 +56,44 @@ class Sessions:
         scratch.sweep()
         self.scratch = scratch.Scratch()
         self._all: list[Session] = []
+        self._servers: list[ForkServer] = []
         # Importing alembic takes longer than making a branch: begin now.
-        self._spare: Session | None = self._new()
+        self._server = self._served(self._environ)
 
-    def take(self) -> Session:
-        """A worker of which nobody has asked anything yet."""
-        session, self._spare = self._spare or self._new(), None
-        return session
-
-    def warm(self) -> None:
-        """Let the next worker begin with its imports."""
-        self._spare = self._spare or self._new()
-
-    def _new(self) -> Session:
+    def take(self, surroundings: Mapping[str, str] = NONE) -> Session:
+        """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these."""
         settings = self._context.settings
         commands = settings.commands
         session = Session(
             self._context.project,
-            python=self.python,
-            environ=self._environ,
+            self._served({**self._environ, **surroundings}) if surroundings else self._server,
             x_arguments=settings.x,
             isolate=settings.isolate,
             commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
             other_databases=settings.other_databases,
             stop=self._context.stop,
-            log=lambda line: self._context.talk.detail(self._redactor.text(line)),
+            log=self._logged,
         )
         self._all.append(session)
         return session
 
-    def rendered(self, session: Session, url: str) -> dict[str, str]:
+    def _served(self, environ: Mapping[str, str]) -> ForkServer:
+        project = self._context.project
+        server = ForkServer(
+            self.python,
+            kind=project.kind,
+            cwd=project.cwd,
+            environ=environ,
+            stop=self._context.stop,
+            log=self._logged,
+        )
+        self._servers.append(server)
+        return server
+
+    def _logged(self, line: str) -> None:
+        self._context.talk.detail(self._redactor.text(line))
+
+    def rendered(self, session: Session, url: str, surroundings: Mapping[str, str] = NONE) -> dict[str, str]:
         """The environment of everything that runs on the branch; its files are written."""
         settings = self._context.settings
         self._redactor.add_url(url)
@@ -90,7 +103,7 @@ class Sessions:
             session.interpreter,
             templates=settings.env,
             files=folder,
-            base_environ=self._environ,
+            base_environ={**self._environ, **surroundings},
             asynchronous=environment.is_asynchronous(self._context.project.env_py),
             own_urls=environment.own_urls(self._context.project),
         )
@@ -98,11 +111,24 @@ class Sessions:
             environment.write_files(settings.files, url, environ["DATABASE_URL"], folder)
         return environ
 
+    def lent(self, session: Session, lease: Lease, url: str, environ: Mapping[str, str]) -> Lent:
+        """The branch as tests are told of it; `environ` is what the session's project got."""
+        driver = environment.named_driver(environ["DATABASE_URL"]) or environment.plain_driver(session.interpreter)
+        return Lent(id=lease.branch.id, name=lease.name, url=url, driver=driver)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the workers had to say, each thing once."""
+        return tuple(dict.fromkeys(note for session in self._all for note in session.notes))
+
     def close(self, *, stopped: bool) -> None:
         """End every worker and forget every file."""
         for session in self._all:
             with suppress(NeontestError, OSError):
                 session.kill() if stopped else session.close()
+        for server in self._servers:
+            with suppress(NeontestError, OSError):
+                server.close()
         self.scratch.close()
 
 
@@ -113,25 +139,32 @@ class Branches:
     """
 
     def __init__(
-        self, context: Context, ground: Ground, sessions: Sessions, note: Callable[..., None], redactor: Redactor
+        self,
+        context: Context,
+        ground: Ground,
+        sessions: Sessions,
+        plan: Plan,
+        note: Callable[..., None],
+        redactor: Redactor,
     ) -> None:
         self._context = context
         self._ground = ground
         self._sessions = sessions
+        self._plan = plan
         self._note = note
         self._redactor = redactor
-        self._leases = self._lease_holder()
+        self._leases = lease_holder(context, ground, seconds=context.deadline.left())
         self._trials: list[Trial] = []
         self._uses: dict[str, BranchUse] = {}
         self._soon: Future[Lease] | None = None
         self._revisions: frozenset[str] = frozenset()
 
-    def trial(self, role: LeaseRole, history: History | None = None) -> Trial:
-        """A branch with the project loaded on it; the first call says the history."""
+    def trial(self, role: LeaseRole, history: History | None = None, surroundings: Mapping[str, str] = NONE) -> Trial:
+        """A branch with the project loaded on it, in `surroundings`; the first call says the history."""
         if history is not None:
             self._revisions = frozenset(each.id for each in history.revisions)
         ground, context = self._ground, self._context
-        session = self._sessions.take()
+        session = self._sessions.take(surroundings)
         context.talk.say(f"branch: {role} of {ground.parent.name}")
         lease = self._lease(role)
         began = time.monotonic()
@@ -150,7 +183,7 @@ class Branches:
         reader = Reader(connection)
         before = reader.snapshot()
         tables = version_tables(connection)
-        environ = self._sessions.rendered(session, url)
+        environ = self._sessions.rendered(session, url, surroundings)
         context.talk.say("loading the project")
         limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
         try:
@@ -161,25 +194,31 @@ class Branches:
                 self._note(load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection)))
             raise
         schema = reader.snapshot()
+        session.observer = observer = Observer(connection, url)
         version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"
         self._note(server_version=version)
         trial = Trial(
             lease=lease, url=url, environment=environ, connection=connection, reader=reader, session=session,
-            loaded=loaded, before=before, schema=schema,
+            observer=observer, loaded=loaded, before=before, schema=schema,
             load_changes=load_changes(before, schema, tables, version_tables(connection)),
             start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
+            rows=Rows(connection, self._plan, forget=observer.forget),
             remedy=ground.local.missing_extension if ground.local else no_remedy,
         )  # fmt: skip
         self._trials.append(trial)
         return trial
 
-    def fresh(self, old: Trial | None) -> Trial:
+    def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A sibling of the same moment, in place of `old`, which is given back at once."""
         if old is not None:
-            old.close()
-            if old is not self._trials[0] or not self._context.settings.keep:
-                self._give_back(old.lease)
-        return self.trial("sibling")
+            self.give_back(old)
+        return self.trial("sibling", surroundings=surroundings)
+
+    def give_back(self, trial: Trial) -> None:
+        """End what runs on the branch, and give it back unless it is the one to keep."""
+        trial.close()
+        if trial is not self._trials[0] or not self._context.settings.keep:
+            self._give_back(trial.lease)
 
     def ask_for_sibling(self, candidate: Trial) -> None:
         """Have the stairway's branch made while the whole walk goes on."""
@@ -224,6 +263,8 @@ class Branches:
         """Give every branch back, and say which could not be; no signal interrupts it."""
         for trial in self._trials:
             with suppress(Exception):
+                trial.observer.close()
+            with suppress(Exception):
                 trial.connection.close()
         with suppress(Exception):
             self._context.talk.say("giving the branch back")
@@ -252,26 +293,27 @@ class Branches:
             )
         )
 
-    def _lease_holder(self) -> Leases:
-        settings, ground, now = self._context.settings, self._ground, datetime.now(UTC)
-        sha = head_sha(self._context.environ.get("GITHUB_EVENT_PATH")) or git.head_commit(
-            self._context.project, environ=self._context.environ
-        )
-        owner = names.owner(self._context.environ, sha=sha or "", user=user(), host=platform.node(), pid=os.getpid())
-        until = now + timedelta(seconds=self._context.deadline.left())
-        return Leases(
-            ground.neon,
-            Ledger(settings.ledger or default_folder(self._context.environ)),
-            project_id=ground.project_id,
-            parent=ground.parent,
-            owner=owner,
-            expires_at=now + KEPT if settings.keep else names.expiry(self._context.deadline.left(), now=now),
-            stop=self._context.stop,
-            engine=settings.engine,
-            state=ground.state,
-            until=until,
-            keep=settings.keep,
-        )
+
+def lease_holder(context: Context, ground: Ground, *, seconds: float) -> Leases:
+    """Takes branches of the parent in this run's name, that are to be in use for no longer than `seconds`."""
+    settings, now = context.settings, datetime.now(UTC)
+    sha = head_sha(context.environ.get("GITHUB_EVENT_PATH")) or git.head_commit(
+        context.project, environ=context.environ
+    )
+    owner = names.owner(context.environ, sha=sha or "", user=user(), host=platform.node(), pid=os.getpid())
+    return Leases(
+        ground.neon,
+        Ledger(settings.ledger or default_folder(context.environ)),
+        project_id=ground.project_id,
+        parent=ground.parent,
+        owner=owner,
+        expires_at=now + KEPT if settings.keep else names.expiry(seconds, now=now),
+        stop=context.stop,
+        engine=settings.engine,
+        state=ground.state,
+        until=now + timedelta(seconds=seconds),
+        keep=settings.keep,
+    )
 
 
 VersionTables = tuple[tuple[str, tuple[str, ...]], ...]

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +26,18 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     upgrade: str | tuple[str, ...]
     downgrade: str | tuple[str, ...]
+
+
+class Accept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[tool.neontest.accept]]`: a finding that is taken on, and why."""
+
+    check: str
+    reason: str
+    revision: str | None = None
+    until: date | None = None
+
+
+CheckLevel = Literal["error", "warning", "info", "off"]
 
 
 class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -60,6 +73,23 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     files: dict[str, str] = {}
     commands: Commands | None = None
     other_databases: Literal["refuse", "allow"] | None = None
+    rows: int | None = None
+    rows_seed: int | None = None
+    data: Literal["full", "touched", "sample", "off"] | None = None
+    data_timeout: float | str | None = None
+    lock_budget: float | str | None = None
+    small_table: int | None = None
+    slow_migration: float | str | None = None
+    slow_statement: float | str | None = None
+    many_locks: int | None = None
+    lint: bool | None = None
+    interrupt: bool | None = None
+    deterministic: bool | None = None
+    gate: Literal["new", "all"] | None = None
+    github: Literal["on", "off"] | None = None
+    comment: str | None = None
+    levels: dict[str, CheckLevel] = {}
+    accept: tuple[Accept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +115,7 @@ class Settings:
     isolate: bool = False
     from_revision: str | None = None
     base: str | None = None
+    """A ref of the base branch: what it has does not gate, and local parents start there, but for `from_revision`."""
     seed: str | None = None
     prepare: str | None = None
     tests: str | tuple[str, ...] | None = None
@@ -104,6 +135,29 @@ class Settings:
     commands: Commands | None = None
     other_databases: Literal["refuse", "allow"] = "refuse"
     """What to do when the project connects to a Postgres that is not the branch while it is loaded or migrated."""
+    rows: int | None = None
+    """How many rows to invent for each empty table; None: 20 on the local engine, none on Neon."""
+    rows_seed: int = 0
+    data: Literal["full", "touched", "sample", "off"] = "touched"
+    data_timeout: float = 60.0
+    """For all reading of rows."""
+    lock_budget: float = 1.0
+    small_table: int = 10_000
+    slow_migration: float = 180.0
+    slow_statement: float = 30.0
+    many_locks: int = 5
+    lint: bool = True
+    """Have squawk read the statements, if it is installed."""
+    interrupt: bool = False
+    deterministic: bool = False
+    gate: Literal["new", "all"] = "new"
+    """Whose findings fail the run: those of revisions that the base branch has not, or all."""
+    github: Literal["on", "off"] = "on"
+    """Tell GitHub, inside of a job there: status, comment, summary, outputs, annotations."""
+    comment: str | None = None
+    """The configuration's name, which its comment on the pull request goes by; `off` for no comment."""
+    levels: Mapping[str, CheckLevel] = field(default_factory=dict)
+    accept: tuple[Accept, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict, compare=False)
     """Where each value came from, by the field's name."""
 
@@ -135,6 +189,9 @@ def read_file(root: Path) -> FileSettings:
         raise ConfigError(f"{path}: [tool.neontest]: {error}") from error
 
 
+DURATIONS: Final = (
+    "timeout", "visit_timeout", "test_timeout", "data_timeout", "lock_budget", "slow_migration", "slow_statement"
+)  # fmt: skip
 UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -164,11 +221,11 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
         given = flags.get(name)
         if given is not None and given != () and given != "":
             values[name], origin[name] = given, sources.get(name, "flag")
-        elif (written := getattr(file, name, None)) not in (None, {}):
+        elif (written := getattr(file, name, None)) not in (None, {}, ()):
             values[name], origin[name] = written, "pyproject.toml"
         else:
             origin[name] = "default"
-    for name in ("timeout", "visit_timeout", "test_timeout"):
+    for name in DURATIONS:
         if name in values:
             values[name] = seconds(values[name], what=name.replace("_", "-"))
     for name in ("alembic_config", "postgres", "state", "ledger"):
@@ -176,7 +233,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
             values[name] = root / Path(values[name]).expanduser()
     if values.get("tests") is False:
         values["tests"], values["run_tests"] = None, False
-    if "base" not in values and "from_revision" not in values and environ.get("GITHUB_BASE_REF"):
+    if "base" not in values and environ.get("GITHUB_BASE_REF"):
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
@@ -203,7 +260,16 @@ def choose_engine(
 
 
 def refuse_contradictions(settings: Settings) -> None:
-    """Raise UsageError where two settings cannot both be meant."""
+    """Raise UsageError or ConfigError where settings cannot be meant as they are."""
+    for name in ("upgrade", "downgrade") if settings.commands else ():
+        if "{revision}" not in "".join(getattr(settings.commands, name)):
+            raise ConfigError(
+                f"{settings.root / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no {{revision}}, so it would"
+                " not go where a walk has to go",
+                hint=f'put it where the command takes the revision, as in {name} = "./manage {name} {{revision}}"',
+            )
+    if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
+        raise UsageError("comment: a configuration's name is at most 100 printable characters")
     if settings.engine == "neon" and not settings.project_id:
         raise UsageError(
             "no Neon project was named",
@@ -217,5 +283,3 @@ def refuse_contradictions(settings: Settings) -> None:
                     f"{flag} prepares the empty local parent; on Neon the parent is your data",
                     hint=f"leave {flag} out, or add --local",
                 )
-    if settings.from_revision is not None and settings.base is not None:
-        raise UsageError("--from-revision and --base both say where the local parent starts", hint="give one of them")

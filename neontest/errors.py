@@ -10,6 +10,9 @@ NeontestError                       exit code
 │   ├── UnknownRevision             3   the parent is at a revision that no file here has
 │   ├── WorkerError                 3   the project could not be loaded in its own interpreter
 │   ├── WrongDatabase               3   the project connected to something that is not the branch
+│   ├── GitHubError                 3   GitHub did not take or give something; a run only says so, `publish` fails
+│   │   ├── GitHubDenied            4xx: the token, or what was asked for
+│   │   └── GitHubLost              5xx or no answer: it may have been carried out
 │   ├── LocalError                  3   the local engine
 │   │   └── NoPostgres              3   no Postgres binaries to use
 │   └── NeonError                   3   the Neon API; see `neontest.neon.client`
@@ -94,6 +97,22 @@ class WorkerError(CouldNotTest):
 
 
 class WrongDatabase(CouldNotTest):
+    pass
+
+
+class GitHubError(CouldNotTest):
+    """The message may quote what GitHub said, so it is made fit to print."""
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+        super().__init__(one_line(message), hint=hint)
+        self.status = status
+
+
+class GitHubDenied(GitHubError):
+    pass
+
+
+class GitHubLost(GitHubError):
     pass
 
 

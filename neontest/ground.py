@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from neontest.config import Settings
 from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, UsageError
-from neontest.migrate import git
+from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
 from neontest.neon.client import Neon
@@ -129,9 +129,29 @@ def planned_start(context: Context, history: History) -> tuple[str, ...] | None:
     if settings.from_revision is not None:
         return resolved(history, settings.from_revision)
     if settings.base is not None:
-        context.talk.say(f"reading the revisions of {settings.base}")
         return git.heads_at(context.project, settings.base, environ=context.environ)
     return ()
+
+
+def beside_base(context: Context, history: History) -> tuple[History, tuple[str, ...]]:
+    """The history as the base branch has it, and notes; unchanged where no base branch is named.
+
+    A base branch that only GitHub named, and that git cannot read, is noted: it decides nothing that must be known.
+
+    Raises:
+        UsageError: git cannot read a base branch that somebody asked for.
+    """
+    settings = context.settings
+    if settings.base is None:
+        return history, ()
+    context.talk.say(f"reading the revisions of {settings.base}")
+    try:
+        return base_branch.compared(context.project, history, settings.base, environ=context.environ), ()
+    except UsageError as error:
+        if settings.sources.get("base") != "environment" or context.environ.get("NEONTEST_BASE"):
+            raise
+        advice = f"; {error.hint}" if error.hint else ""
+        return history, (f"all findings gate, as the base branch is not known: {error.message}{advice}",)
 
 
 def resolved(history: History, text: str) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Final
-
-from sqlalchemy.dialects import postgresql
 
 from neontest.postgres.diff import Difference
 
@@ -33,8 +33,16 @@ CONSTRAINT_TYPES: Final[dict[str, str]] = {
 }
 WHOLE_DATABASE: Final = frozenset({"schema", "extension", "publication"})
 
-_preparer: Final = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 _PART: Final = re.compile(r'"(?:[^"]|"")*"|[^."]+')
+
+
+@cache
+def _quote() -> Callable[[str], str]:
+    """How SQLAlchemy quotes, which takes its time to import: few runs have something to mend."""
+    from sqlalchemy.dialects import postgresql
+
+    preparer = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
+    return preparer.quote
 
 
 def mending(difference: Difference) -> str | None:
@@ -53,7 +61,7 @@ def bare(name: str) -> str:
 
 def sql(name: str) -> str:
     """A name, or a qualified one, as SQL takes it: odd names and key words in quotes."""
-    return ".".join(_preparer.quote(bare(part)) for part in _PART.findall(name))
+    return ".".join(_quote()(bare(part)) for part in _PART.findall(name))
 
 
 def execute(statement: str) -> str:

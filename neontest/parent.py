@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from neontest.branches import Sessions
-from neontest.errors import CouldNotTest, UsageError
+from neontest.errors import CouldNotTest, UsageError, one_line
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
+from neontest.record import Failure
 from neontest.suite import run_to_end
 from neontest.trial import failed, guarding
 
@@ -27,7 +28,10 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         if settings.prepare:
             fill(context, "prepare", settings.prepare, environ, url)
         if start:
-            upgrade_parent(context, session, url, environ, start)
+            upgrade(
+                context, session, url, environ, what="the local parent", to=start, at=start,
+                hint="start lower with --from-revision, or prepare the empty parent with --prepare",
+            )  # fmt: skip
         session.close()
         if settings.seed:
             fill(context, "seed", settings.seed, environ, url)
@@ -36,21 +40,40 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         ground.neon.wait_for(ground.project_id, operations, context.deadline)
 
 
-def upgrade_parent(
-    context: Context, session: Session, url: str, environ: dict[str, str], start: tuple[str, ...]
+def upgrade(
+    context: Context,
+    session: Session,
+    url: str,
+    environ: dict[str, str],
+    *,
+    what: str,
+    to: Sequence[str],
+    at: Collection[str],
+    hint: str,
 ) -> None:
+    """Upgrade `what` to each of `to`, unless the project finds it at the revisions `at` already.
+
+    Raises:
+        CouldNotTest: which revision did not apply, where, and why.
+    """
     with closing(connect_when_ready(url, context.deadline, context.stop)) as connection, guarding(connection):
-        limit = context.deadline.sooner(context.settings.visit_timeout, what="preparing the parent")
-        session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
-        for revision in start:
-            context.talk.say(f"parent: upgrade to {revision}")
+        limit = context.deadline.sooner(context.settings.visit_timeout, what=f"upgrading {what}")
+        loaded = session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
+        if loaded.current and set(loaded.current) == set(at):
+            return
+        for revision in to:
+            context.talk.say(f"{what}: upgrade to {revision}")
             visit = session.visit("upgrade", revision, deadline=limit)
             if failed(visit):
-                why = visit.error.message if visit.error else "the version table did not move"
-                raise CouldNotTest(
-                    f"the local parent could not be upgraded to {revision}: {why}",
-                    hint="start lower with --from-revision, or prepare the empty parent with --prepare",
-                )
+                why = told(visit.error) if visit.error else "the version table did not move"
+                raise CouldNotTest(f"{what} could not be upgraded to {revision}: {why}", hint=hint)
+
+
+def told(failure: Failure) -> str:
+    """The failure on one line, with the revision and the place where it happened."""
+    place = f"{failure.file}:{failure.line}" if failure.file and failure.line else failure.file or ""
+    where = " ".join(filter(None, (f"revision {failure.revision}" if failure.revision else "", place)))
+    return one_line(": ".join(filter(None, (where, failure.message))))
 
 
 def fill(context: Context, what: str, how: str, environment: Mapping[str, str], url: str) -> None:

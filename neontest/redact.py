@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -17,30 +18,48 @@ MARK: Final = "***"
 URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 
 
-class Redactor:
-    """Replaces the secrets that it was told of, and every password inside a URL."""
+def spellings(secret: str) -> set[str]:
+    """The secret as it is, percent-encoded, decoded, and as JSON writes it; but for what is too short."""
+    found = (secret, quote(secret, safe=""), quote(secret), unquote(secret), json.dumps(secret)[1:-1])
+    return {each for each in found if len(each) >= SHORTEST}
 
-    def __init__(self) -> None:
+
+def url_secrets(url: str) -> tuple[str, ...]:
+    """A connection string and the password in it."""
+    try:
+        return url, unquote(urlsplit(url).password or "")
+    except ValueError:
+        return (url,)
+
+
+def to_nobody(secret: str) -> None:
+    """Tell nobody."""
+
+
+class Redactor:
+    """Replaces the secrets that it was told of, and every password inside a URL.
+
+    `learned` is called with each connection string and password when it is first known.
+    """
+
+    def __init__(self, learned: Callable[[str], None] = to_nobody) -> None:
         self._secrets: set[str] = set()
+        self._learned = learned
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
 
     def add(self, secret: str | None) -> None:
-        """Learn a secret: as it is, percent-encoded, decoded, and as JSON writes it."""
-        if not secret:
-            return
-        for spelling in (secret, quote(secret, safe=""), quote(secret), unquote(secret), json.dumps(secret)[1:-1]):
-            if len(spelling) >= SHORTEST:
-                self._secrets.add(spelling)
+        """Learn a secret in all its spellings."""
+        if secret:
+            self._secrets |= spellings(secret)
 
     def add_url(self, url: str) -> None:
         """Learn a connection string and the password in it."""
-        self.add(url)
-        try:
-            self.add(unquote(urlsplit(url).password or ""))
-        except ValueError:
-            return
+        for secret in url_secrets(url):
+            if secret and secret not in self._secrets:
+                self._learned(secret)
+            self.add(secret)
 
     def text(self, text: str) -> str:
         # The longest first: one secret may be a part of another.

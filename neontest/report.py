@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
 import msgspec
 
 from neontest.errors import UsageError
-from neontest.record import BranchUse, History, Record, SuiteResult, Walk
+from neontest.record import Record
 
 Verdict = Literal["passed", "failed", "error", "stopped"]
 
@@ -44,6 +45,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What to do, in words."""
     fix: str | None = None
     """The line of code that would mend it, where that is known."""
+    gates: bool = True
+    """It can fail the run; False for what the base branch already has, and for what was accepted."""
+    accepted: str | None = None
+    """The reason for which somebody accepted it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,20 @@ class Check:
     id: str
     title: str
     run: Callable[[Record], Iterable[Finding]]
+    of_all: bool = False
+    """What it finds concerns the whole run: it gates, even if the revision that it names is on the base branch."""
+    looked: Callable[[Record], bool] = lambda _: True
+    """The run has looked at what this check judges: only then can an acceptance of it be said to match nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the project says about findings, whoever makes them."""
+
+    levels: Mapping[str, Literal["error", "warning", "info", "off"]] = field(default_factory=dict)
+    """By the check's id."""
+    gate: Literal["new", "all"] = "new"
+    """Whose findings can fail the run: those of revisions that the base branch has not, or all."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,57 +82,33 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     hint: str | None = None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is told, to people and to machines."""
+class Report(Record, frozen=True, kw_only=True):
+    """A run as it is told, to people and to machines: all that was seen, and what was made of it."""
 
     version: Literal[1] = 1
     verdict: Verdict
     exit_code: int
-    engine: Literal["neon", "local"]
-    engine_why: str = ""
-    server_version: str = ""
-    project_id: str = ""
-    parent: str = ""
-    parent_name: str = ""
-    branches: tuple[BranchUse, ...] = ()
-    history: History = msgspec.field(default_factory=History)
-    walks: tuple[Walk, ...] = ()
-    tests: SuiteResult | None = None
-    tests_note: str | None = None
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
     """Worst first; empty unless the verdict is error or stopped, or a branch was left behind."""
-    notes: tuple[str, ...] = ()
-    seconds: dict[str, float] = {}
 
 
 def report(
     record: Record, findings: tuple[Finding, ...], problems: tuple[Problem, ...], *, verdict: Verdict, exit_code: int
 ) -> Report:
     """The record, with what was made of it."""
-    return Report(
-        verdict=verdict,
-        exit_code=exit_code,
-        engine=record.engine,
-        engine_why=record.engine_why,
-        server_version=record.server_version,
-        project_id=record.project_id,
-        parent=record.parent,
-        parent_name=record.parent_name,
-        branches=record.branches,
-        history=record.history,
-        walks=record.walks,
-        tests=record.tests,
-        tests_note=record.tests_note,
-        findings=findings,
-        problems=problems,
-        notes=(*record.notes, *(f"loading the project changed the schema: {line}" for line in record.load_changes)),
-        seconds=record.seconds,
-    )
+    loading = (f"loading the project changed the schema: {line}" for line in record.load_changes)
+    seen = {**msgspec.structs.asdict(record), "notes": (*record.notes, *loading)}
+    return Report(**seen, verdict=verdict, exit_code=exit_code, findings=findings, problems=problems)
 
 
 def to_json(report: Report) -> str:
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    """The report as JSON; what UTF-8 cannot write, such as from a file name that is no text, is `?` in it."""
+    try:
+        text = msgspec.json.encode(report)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(report), ensure_ascii=False).encode(errors="replace")
+    return msgspec.json.format(text, indent=2).decode() + "\n"
 
 
 def from_json(text: str | bytes) -> Report:

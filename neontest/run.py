@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
 from neontest import checks
 from neontest.acting import Acting
 from neontest.config import Settings
-from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
-from neontest.ground import Context, Ground, ground, known, parent_start, planned_start
+from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
+from neontest.ground import Context, Ground, beside_base, ground, known, parent_start, planned_start
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.migrate.project import Project
-from neontest.record import History, Record
+from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
-from neontest.report import Finding, Level, Problem, Report, Verdict, report
+from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
 from neontest.stop import Deadline, Stop
-from neontest.talk import Talk
+from neontest.talk import Nobody, Talk, Witness
 
 
 @dataclass(slots=True)
@@ -33,9 +35,12 @@ class Job:
     record: Record
     redactor: Redactor = field(default_factory=Redactor)
     problems: list[NeontestError] = field(default_factory=list)
+    witness: Witness = field(default_factory=Nobody)
 
     def note(self, **facts: object) -> None:
         self.record = msgspec.structs.replace(self.record, **facts)
+        if "history" in facts and self.record.history.pending:
+            self.witness.pending(self.record.history)
 
     def ended(self, acting: Acting) -> None:
         """Take over what the acting leaves to say, once all has been given back."""
@@ -54,17 +59,15 @@ class Job:
             self.note(seconds={**self.record.seconds, phase: round(took, 3)})
 
 
-def run(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Talk) -> Report:
+def run(
+    settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Talk, witness: Witness | None = None
+) -> Report:
     """The report of one run. Whatever goes wrong is in it; every branch is given back, or named as left behind."""
-    job = Job(
-        Record(
-            engine=settings.engine,
-            engine_why=settings.engine_why,
-            project_id=settings.project_id or "",
-            heads_allowed=settings.heads,
-        )
-    )
-    job.redactor.add(settings.api_key)
+    witness = witness or Nobody()
+    job = Job(blank(settings), redactor=Redactor(witness.secret), witness=witness)
+    if settings.api_key:
+        job.redactor.add(settings.api_key)
+        witness.secret(settings.api_key)
     job.redactor.add(environ.get("GITHUB_TOKEN"))
     with job.timed("total"):
         try:
@@ -75,28 +78,47 @@ def run(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Tal
             talk.show(job.redactor.text(traceback.format_exc()))
             job.problems.append(Defect(f"a defect in neontest: {type(error).__name__}: {error}"))
     with stop.shield():
-        return concluded(job, settings.fail_on)
+        return concluded(job, settings)
 
 
 def cut_short(settings: Settings, error: Stopped) -> Report:
     """The report of a run that was stopped before it took anything, or after it gave everything back."""
-    record = Record(engine=settings.engine, engine_why=settings.engine_why, project_id=settings.project_id or "")
-    return concluded(Job(record, problems=[error]), settings.fail_on)
+    return concluded(Job(blank(settings), problems=[error]), settings)
+
+
+def blank(settings: Settings) -> Record:
+    """The record of a run that has seen nothing yet, with all that was asked of it."""
+    return Record(
+        engine=settings.engine,
+        engine_why=settings.engine_why,
+        project_id=settings.project_id or "",
+        heads_allowed=settings.heads,
+        acceptances=acceptances(settings),
+        today=datetime.now(UTC).date(),
+        limits=Limits(
+            lock_seconds=settings.lock_budget,
+            small_table=settings.small_table,
+            migration_seconds=settings.slow_migration,
+            statement_seconds=settings.slow_statement,
+            many_locks=settings.many_locks,
+        ),
+    )
 
 
 def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
+    refuse_unknown_checks(settings)
     deadline = Deadline(settings.timeout, what="the run")
     talk.say(f"engine: {settings.engine} ({settings.engine_why})")
     with job.timed("preflight"):
         project = projects.find(
             settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
         )
-        history = histories.read(project)
-        job.note(history=history)
+        context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
+        history, notes = beside_base(context, histories.read(project))
+        job.note(history=history, notes=(*job.record.notes, *notes))
         if at_fault(job.record):
             return
-        context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
         Ledger(settings.ledger or default_folder(environ)).check()
         start = planned_start(context, history)
         if start is not None and nothing_pending(job, history, start):
@@ -123,6 +145,29 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
     acting.test(where, history, start)
 
 
+def acceptances(settings: Settings) -> tuple[Acceptance, ...]:
+    """Those of pyproject.toml, as the record has them."""
+    return tuple(
+        Acceptance(
+            check=each.check, reason=each.reason, revision=each.revision, until=each.until, file="pyproject.toml"
+        )
+        for each in settings.accept
+    )
+
+
+def refuse_unknown_checks(settings: Settings) -> None:
+    """Raise ConfigError where pyproject.toml names a check that there is not."""
+    known = checks.ids()
+    named = [("levels", each) for each in settings.levels] + [("accept", each.check) for each in settings.accept]
+    for table, check in named:
+        if check not in known:
+            near = difflib.get_close_matches(check, known, n=1)
+            raise ConfigError(
+                f'{settings.root / "pyproject.toml"}: [tool.neontest] {table}: there is no check "{check}"',
+                hint=f'did you mean "{near[0]}"?' if near else "`neontest explain` lists the checks",
+            )
+
+
 def at_fault(record: Record) -> bool:
     """The graph of revisions itself is wrong: that is the whole report."""
     many = len(record.history.heads) > 1 and record.heads_allowed == "one"
@@ -144,17 +189,17 @@ def nothing_pending(job: Job, history: History, start: tuple[str, ...]) -> bool:
     return not pending and bool(history.revisions)
 
 
-def concluded(job: Job, fail_on: str) -> Report:
+def concluded(job: Job, settings: Settings) -> Report:
     """The report, with findings, verdict and exit code: signal before 4, 3 (2), 1, 0."""
-    findings = checks.judge(job.record)
+    rules = Rules(levels=settings.levels, gate=settings.gate)
+    findings = checks.judge(job.record, rules, ended_early=bool(job.problems))
     problems = sorted(job.problems, key=precedence)
     if problems:
         exit_code = problems[0].exit_code
         verdict: Verdict = "stopped" if isinstance(problems[0], Stopped) else "error"
     else:
-        bad = fails(findings, fail_on) or "tests-failed" in {
-            each.check for each in findings if each.level is Level.ERROR
-        }
+        # Whatever was accepted: where the revisions' own graph is at fault, nothing was tested.
+        bad = fails(findings, settings.fail_on) or (at_fault(job.record) and settings.fail_on != "never")
         exit_code, verdict = (1, "failed") if bad else (0, "passed")
     told = tuple(Problem(kind=type(each).__name__, message=each.message, hint=each.hint) for each in problems)
     return job.redactor.struct(report(job.record, findings, told, verdict=verdict, exit_code=exit_code))
@@ -165,5 +210,8 @@ def precedence(error: NeontestError) -> int:
 
 
 def fails(findings: tuple[Finding, ...], fail_on: str) -> bool:
-    """Some finding is at or above the level; `never` fails on none."""
-    return fail_on != "never" and any(each.level.rank <= Level(fail_on).rank for each in findings)
+    """Some finding that gates is at or above the level; `never` fails on none but the project's own tests."""
+    gating = [each for each in findings if each.gates and each.accepted is None]
+    if any(each.check == "tests-failed" and each.level is Level.ERROR for each in gating):
+        return True
+    return fail_on != "never" and any(each.level.rank <= Level(fail_on).rank for each in gating)

@@ -52,6 +52,7 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._shields = 0
+        self._since: float | None = None
         self.signum: int | None = None
 
     def __bool__(self) -> bool:
@@ -61,6 +62,7 @@ class Stop:
         if self._event.is_set():
             return
         self.signum = signum
+        self._since = time.monotonic()
         self._event.set()
         if not self._shields:
             raise Stopped(signum)
@@ -78,6 +80,10 @@ class Stop:
         """Raise Stopped if a stop was requested (for threads, and after a shield)."""
         if self.signum is not None:
             raise Stopped(self.signum)
+
+    def age(self) -> float:
+        """Seconds since the request; 0 without one."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
 
     def wait(self, seconds: float) -> bool:
         """Sleep for `seconds`, or less: True as soon as a stop is requested."""

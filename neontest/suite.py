@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from neontest.errors import UsageError
-from neontest.process import Child
+from neontest.process import run_child
 from neontest.record import SuiteResult
 from neontest.stop import Deadline, Stop
 
@@ -101,17 +101,12 @@ def run_to_end(
         log(line)
 
     try:
-        child = Child(words, cwd=cwd, environ=environment, stop=stop, log=heard)
+        status, in_time = run_child(words, cwd=cwd, environ=environment, deadline=deadline, stop=stop, log=heard)
     except OSError as error:
         raise UsageError(
             f"{what} cannot be started: {words[0]}: {error.strerror}",
             hint="give it as you would type it in the project's folder",
         ) from error
-    try:
-        in_time = child.wait(deadline.left())
-        stop.check()
-    finally:
-        status = child.end()
     return "\n".join(tail), status, in_time
 
 

@@ -13,17 +13,29 @@ import msgspec
 
 from neontest.errors import DatabaseError, WrongDatabase
 from neontest.lease.lease import Lease
+from neontest.migrate.pausing import Pausing
 from neontest.migrate.session import Loaded, Session
 from neontest.postgres.connect import Connection, alive
+from neontest.postgres.demands import demands
 from neontest.postgres.diff import diff
+from neontest.postgres.feasibility import violations
+from neontest.postgres.indexes import newly_invalid, newly_unindexed
+from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
+from neontest.postgres.reasons import on_rows
 from neontest.postgres.snapshot import Reader
-from neontest.record import Direction, Failure, Visit
+from neontest.record import Direction, Failure, Models, Refused, Visit
+from neontest.rows import Rows, arrived
+from neontest.statements import opaque
 from neontest.stop import Deadline
 
 CREATE_EXTENSION: Final = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)', re.IGNORECASE)
 EXTENSION_MISSING: Final = ("0A000", "58P01")
 """feature_not_supported, undefined_file: what Postgres answers for an extension that is not installed."""
+BROKEN: Final = frozenset(
+    {"timeout", "exit", "SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError"}
+)
+"""Kinds of failure that no row is the reason of, or that ended the worker."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +48,8 @@ class Trial:
     connection: Connection
     reader: Reader
     session: Session
+    observer: Observer
+    """Of the session's visits."""
     loaded: Loaded
     before: Snapshot
     """The schema before the project was loaded."""
@@ -46,14 +60,15 @@ class Trial:
     """What loading the project changed in the schema and in the version tables, a line each."""
     visit_seconds: float
     deadline: Deadline
+    rows: Rows
     remedy: Callable[[str], str | None]
     """What to do about an extension that the branch's server does not have."""
 
-    def visit(self, direction: Direction, to: str) -> Visit:
+    def visit(self, direction: Direction, to: str, pause: Pausing | None = None) -> Visit:
         """Run env.py anew, with a new connection, and read the schema afterwards."""
         limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
         with guarding(self.connection):
-            return self.seen(self.session.visit(direction, to, deadline=limit))
+            return self.seen(self.session.visit(direction, to, deadline=limit, pause=pause))
 
     def stairway(
         self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool], *, isolate: bool
@@ -65,6 +80,12 @@ class Trial:
                 steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)), isolate=isolate
             )
 
+    def models(self) -> Models:
+        """Compare the project's models with the branch as it is; nothing is written."""
+        limit = self.deadline.sooner(self.visit_seconds, what="comparing the models")
+        with guarding(self.connection):
+            return self.session.models(limit)
+
     def seen(self, visit: Visit) -> Visit:
         """The visit with what it did to the schema, which is read again."""
         if visit.error is not None:
@@ -73,7 +94,28 @@ class Trial:
         if before is self.schema:
             return visit
         changes = tuple(each.line() for each in diff(before, self.schema))
-        return msgspec.structs.replace(visit, schema_changes=changes)
+        return msgspec.structs.replace(
+            visit,
+            schema_changes=changes,
+            invalid_indexes=newly_invalid(before, self.schema),
+            unindexed_keys=newly_unindexed(before, self.schema),
+        )
+
+    def refused(self, visit: Visit) -> Refused | None:
+        """The upgrade that just failed, where rows can be why: which ones, as far as the statement tells.
+
+        Of rows that were invented only another walk without them can tell; of others, what does not fit.
+        """
+        failure = visit.error
+        if failure is None or not by_rows(failure):
+            return None
+        sql, invented = failure.sql or "", self.rows.invented
+        with self.rows.budget() as limit:
+            found = violations(self.connection, sql, sqlstate=failure.sqlstate, deadline=limit)
+            late = limit.left() <= 0 and any(True for _ in demands(sql))
+        if not invented and not found and not late:
+            return None
+        return Refused(revision=failure.revision, failure=failure, invented=invented, violations=found, uncounted=late)
 
     def advised(self, failure: Failure) -> Failure:
         """The failure with a hint, where an extension is missing."""
@@ -85,6 +127,7 @@ class Trial:
     def close(self) -> None:
         """End the worker and the connection; the lease is given back elsewhere."""
         self.session.close()
+        self.observer.close()
         self.connection.close()
 
 
@@ -102,8 +145,14 @@ def guarding(connection: Connection) -> Iterator[None]:
         ) from error
 
 
+def by_rows(failure: Failure) -> bool:
+    """Rows can be why. What class 42 finds wrong with a text, code may have put together from them."""
+    written = (failure.sqlstate or "")[:2] == "42" and opaque(failure.sql or "")
+    return failure.kind not in BROKEN and (on_rows(failure.sqlstate) or written)
+
+
 def failed(visit: Visit) -> bool:
-    return visit.error is not None or not visit.moved
+    return not arrived(visit)
 
 
 def result(future: Future[Lease], deadline: Deadline, tick: Callable[[float], bool]) -> Lease:

@@ -2,45 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from itertools import product
 
+import msgspec
+
 from neontest.errors import NeontestError
+from neontest.postgres.data import DataChange
 from neontest.postgres.diff import Difference, diff
+from neontest.postgres.fingerprint import State, compare
 from neontest.postgres.model import Snapshot
-from neontest.record import Direction, Visit, Walk
+from neontest.record import Direction, Refused, Statement, Visit, Walk
+from neontest.rows import touched
 from neontest.talk import Talk
 from neontest.trial import Trial, failed
 
 THREE: tuple[Direction, ...] = ("upgrade", "downgrade", "upgrade")
 
 
-class Pace:
-    """Collects the visits of one walk, and what the schema was at its landings."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Afterwards:
+    """The rows after a downgrade, of the tables that the walk had touched: to be compared with an untouched branch."""
 
-    def __init__(self, trial: Trial, revision: str | None) -> None:
+    names: frozenset[str]
+    state: State
+
+    @classmethod
+    def read(cls, trial: Trial, names: frozenset[str]) -> Afterwards | None:
+        state = trial.rows.before(names)
+        return None if state is None else cls(names=names, state=state)
+
+    def lost(self, untouched: Trial) -> DataChange | None:
+        """What is not as it was, by a branch of the same moment on which nothing was walked."""
+        before = untouched.rows.before(self.names)
+        return None if before is None else compare(before, self.state)
+
+
+class Pace:
+    """Collects the visits of one walk, and what the schema and the rows were at its landings.
+
+    `names` are the tables that the walk is known to touch, None where that is not known; what its own visits show is
+    added to them.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        revision: str | None,
+        *,
+        before: State | None,
+        names: Collection[str] | None,
+        grow: bool = True,
+    ) -> None:
         self._trial = trial
         self._revision = revision
+        self._grow = grow
+        """Give rows to what the upgrade made."""
         self._before = trial.schema
         self._first: Snapshot | None = None
+        self._rows_before = before
+        self._names = None if names is None else frozenset(names)
         self.visits: list[Visit] = []
         self._not_restored: tuple[Difference, ...] = ()
         self._not_repeated: tuple[Difference, ...] = ()
+        self._changed: DataChange | None = None
+        self._lost: DataChange | None = None
+        self.afterwards: Afterwards | None = None
+        """Of a walk whose rows were not read before it, once it has come down."""
 
     def add(self, visit: Visit) -> bool:
         """Note a visit that has just been made; False if the walk cannot go on after it."""
         self.visits.append(visit)
         now = self._trial.schema
+        if self._names is not None:
+            self._names = self._names.union(*touched(visit).values()) if visit.traced else None
         if failed(visit):
             return False
         if len(self.visits) == 1:
             self._first = now
+            self._changed = self._since()
+            if self._grow:
+                self._trial.rows.grow()
         elif len(self.visits) == 2:
             self._not_restored = diff(self._before, now)
+            self._lost = self._since()
+            if self._rows_before is None and self._names is not None:
+                self.afterwards = Afterwards.read(self._trial, self._names)
         else:
             assert self._first is not None
             self._not_repeated = diff(self._first, now)
+            if self._grow:
+                self._trial.rows.grow()
         return True
+
+    def _since(self) -> DataChange | None:
+        """What changed in the rows since the walk began; None where they were not read."""
+        if self._rows_before is None:
+            return None
+        return self._trial.rows.after(self._names, self._rows_before)[1]
 
     @property
     def fit(self) -> bool:
@@ -58,21 +118,36 @@ class Pace:
             visits=tuple(self.visits),
             not_restored=self._not_restored,
             not_repeated=self._not_repeated,
+            data_changed=self._changed,
+            data_lost=self._lost,
+            with_rows=self._trial.rows.invented,
             note=note,
         )
 
 
-def whole(trial: Trial, *, target: str, start: str, talk: Talk) -> tuple[Walk, bool]:
-    """The whole walk, and whether it left the branch fit to run tests on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """The whole walk, and how it left its branch."""
 
-    `target` is `head` or `heads`; `start` is what to go back to, `base` or the parent's revisions.
+    walk: Walk
+    fit: bool
+    """The branch is at head, as upgrades alone would have left it: fit to run tests on."""
+    afterwards: Afterwards | None
+
+
+def whole(trial: Trial, *, target: str, start: str, grow: bool, talk: Talk) -> Whole:
+    """Up, down and up again, all pending revisions at once.
+
+    `target` is `head` or `heads`; `start` is what to go back to, `base` or the parent's revisions. With `grow`, what
+    the upgrade made gets rows: where the stairway follows, that has rows as they were before each revision, while
+    rows that are only invented at head never went through the upgrades, and a right rollback may not know them.
     """
-    pace = Pace(trial, None)
+    pace = Pace(trial, None, before=trial.rows.whole_before(), names=(), grow=grow)
     for direction, to in zip(THREE, (target, start, target), strict=True):
         talk.say(f"whole walk: {direction} to {to}")
         if not pace.add(trial.visit(direction, to)):
             break
-    return pace.walk(), pace.fit
+    return Whole(walk=pace.walk(), fit=pace.fit, afterwards=pace.afterwards)
 
 
 class Stairway:
@@ -82,20 +157,33 @@ class Stairway:
     time, and is for where no whole walk has shown that.
 
     A revision that leaves its branch unfit costs a fresh sibling, brought to that revision by upgrades only: so one bad
-    revision never hides the next.
+    revision never hides the next. Where invented rows stand in the way of an upgrade, it is walked again without them.
     """
 
-    def __init__(self, fresh: Callable[[Trial | None], Trial], *, isolate: bool, talk: Talk) -> None:
+    def __init__(
+        self,
+        fresh: Callable[[Trial | None], Trial],
+        *,
+        isolate: bool,
+        touches: Callable[[str], Collection[str] | None],
+        talk: Talk,
+    ) -> None:
         self._fresh = fresh
         self._isolate = isolate
+        self._touches = touches
+        """The tables that a revision is known to touch, None where nobody knows."""
         self._talk = talk
         self.walks: list[Walk] = []
+        self.refused: list[Refused] = []
+        """The upgrades that rows stood in the way of."""
         self.trial: Trial | None = None
         """The branch that the last revision was walked on."""
         self.fit = False
         """That branch is at the last revision, as upgrades alone would have left it."""
         self.blocked: str | None = None
         """The revision whose upgrade fails: none after it could be walked."""
+        self._bare: str | None = None
+        """The revision that is to be walked without invented rows."""
 
     def walk(self, revisions: Sequence[str]) -> None:
         """Walk them all, or up to the first whose upgrade fails."""
@@ -119,10 +207,17 @@ class Stairway:
         self.fit = True
         return trial
 
+    def _pace(self, trial: Trial, revision: str) -> Pace:
+        """The walk of one revision, from a branch where there are rows for it."""
+        if revision != self._bare:
+            trial.rows.invent()
+        names = self._touches(revision)
+        return Pace(trial, revision, before=trial.rows.before(names), names=names)
+
     def _climb(self, trial: Trial, revisions: Sequence[str]) -> int:
         """Walk revisions until one leaves the branch unfit, or ends the run of env.py; how many were walked."""
         remaining = list(revisions)
-        pace = Pace(trial, remaining[0])
+        pace = self._pace(trial, remaining[0])
 
         def after(visit: Visit) -> bool:
             nonlocal pace
@@ -135,28 +230,47 @@ class Stairway:
             self.walks.append(pace.walk())
             self.fit = pace.fit
             remaining.pop(0)
-            if remaining:
-                pace = Pace(trial, remaining[0])
+            if remaining and self.fit:
+                pace = self._pace(trial, remaining[0])
             return self.fit
 
         trial.stairway(
             [(direction, revision) for revision, direction in product(revisions, THREE)], after, isolate=self._isolate
         )
-        if (pace.visits and len(pace.visits) < 3) or (pace.visits and failed(pace.visits[-1])):
-            self._stumbled(pace, remaining)
+        if pace.visits and (len(pace.visits) < 3 or failed(pace.visits[-1])):
+            self._stumbled(trial, pace, remaining)
         return len(revisions) - len(remaining)
 
-    def _stumbled(self, pace: Pace, remaining: list[str]) -> None:
+    def _stumbled(self, trial: Trial, pace: Pace, remaining: list[str]) -> None:
         """A visit failed: note the walk, and what that means for the revisions after it."""
+        revision, visit = remaining[0], pace.visits[-1]
+        first = len(pace.visits) == 1
+        refused = trial.refused(visit) if first else None
+        if first:
+            self.refused = [each for each in self.refused if each.revision != revision]
+        if refused is not None:
+            self.refused.append(msgspec.structs.replace(refused, revision=revision))
+            if refused.invented:
+                # Does it work without them? A fresh branch, and no rows this time.
+                self._bare, self.fit = revision, False
+                return
         self.walks.append(pace.walk())
-        revision = remaining.pop(0)
-        if len(pace.visits) == 1:
+        remaining.pop(0)
+        if first:
             self.blocked = revision
             self.fit = False
         else:
-            self.fit = pace.fit and usable(pace.visits[-1])
+            self.fit = pace.fit and usable(visit)
 
 
 def usable(visit: Visit) -> bool:
     """The worker outlived the failure: it was not stopped, and its process did not end."""
     return visit.error is None or visit.error.kind not in ("timeout", "exit")
+
+
+def upgrade_statements(walks: Sequence[Walk]) -> tuple[Statement, ...]:
+    """What the upgrades sent, each revision's once: by the whole walk if its upgrade arrived, else by the stairway."""
+    firsts = [(walk.kind, walk.visits[0]) for walk in walks if walk.visits]
+    arrived = [visit for kind, visit in firsts if kind == "whole" and not failed(visit)]
+    chosen = arrived or [visit for kind, visit in firsts if kind == "stairway"]
+    return tuple(statement for visit in chosen for statement in visit.statements)

@@ -12,6 +12,7 @@ from neontest.record import Failure, Record, Revision, Visit, Walk
 from neontest.report import Finding
 
 IRREVERSIBLE = "NotImplementedError"
+STAYS_HINT = "does env.py swallow errors, or never call context.run_migrations()?"
 
 
 def up(walk: Walk) -> Visit | None:
@@ -49,6 +50,23 @@ def whose(record: Record, walk: Walk, failure: Failure | None = None) -> str | N
     return (failure.revision if failure else None) or walk.revision or (pending[0] if len(pending) == 1 else None)
 
 
+def walked_alone(record: Record, walk: Walk) -> str | None:
+    """The one revision that the walk is about; None where it is about several."""
+    pending = record.history.pending
+    return walk.revision if walk.kind == "stairway" else pending[0] if len(pending) == 1 else None
+
+
+def followers(record: Record) -> dict[str, list[Revision]]:
+    """By a revision's id, those that name it, or its branch label, as their down_revision or depends_on."""
+    revisions = record.history.revisions
+    labelled = {label: each.id for each in revisions for label in each.labels}
+    after: dict[str, list[Revision]] = {}
+    for each in revisions:
+        for named in dict.fromkeys((*each.down, *(labelled.get(need, need) for need in each.depends_on))):
+            after.setdefault(named, []).append(each)
+    return after
+
+
 def place(record: Record, id: str | None, direction: str) -> tuple[str | None, int | None]:
     """File and line of a revision's upgrade or downgrade."""
     found = revision(record, id)
@@ -76,6 +94,31 @@ def failure_finding(
     )
 
 
+def failures(
+    record: Record,
+    which: Callable[[Walk], Visit | None],
+    *,
+    direction: str,
+    make: Callable[..., Finding],
+    fails: str,
+    stays: str,
+    stays_hint: str | None = None,
+    skip: Callable[[Visit], bool] = lambda visit: False,
+) -> Iterator[Finding]:
+    """A finding for each walk whose visit of that kind failed, or ended without having moved the version table.
+
+    `fails` and `stays` are the messages; `{name}` in the first is what is walked. Visits to `skip` are others' matter.
+    """
+    for walk in stairway_first(record):
+        visit = which(walk)
+        if visit is None or skip(visit):
+            continue
+        if visit.error is not None:
+            yield failure_finding(record, walk, visit.error, direction=direction, make=make, message=fails)
+        elif not visit.moved:
+            yield make(message=stays, revision=whose(record, walk), hint=stays_hint)
+
+
 def once(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Each fault once: a finding whose revision, or whose every detail, was already told is left out."""
     told_revisions: set[str] = set()
@@ -97,3 +140,8 @@ def irreversible(record: Record, visit: Visit | None) -> bool:
         return False
     found = revision(record, visit.error.revision)
     return visit.error.kind == IRREVERSIBLE or bool(found and found.downgrade_raises and not visit.error.sqlstate)
+
+
+def never(_: Record) -> bool:
+    """For checks whose acceptance is never idle: what one run measures, the next may find quicker, or only read."""
+    return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from neontest.local.engine import LocalNeon
 from neontest.neon.client import Neon
 from neontest.report import Report, from_json
 from neontest.stop import Deadline
+from tests import forking
 
 SCRUBBED = (
     "NEON_",
@@ -29,6 +29,8 @@ SCRUBBED = (
     "XDG_STATE_HOME",
     "SQLALCHEMY_",
     "DATABASE_URL",
+    "PYTEST_ADDOPTS",
+    "PYTHONDONTWRITEBYTECODE",  # containers set it, and each process would compile all of neontest anew
 )
 
 
@@ -41,9 +43,18 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
             monkeypatch.delenv(name)
 
 
+def memory() -> Path | None:
+    """A file system in memory, large enough, where programs can be run: a branch is a thousand small files."""
+    shm = Path("/dev/shm")
+    if sys.platform != "linux" or not os.access(shm, os.W_OK | os.X_OK):
+        return None
+    facts = os.statvfs(shm)
+    return shm if facts.f_bavail * facts.f_frsize > 4 << 30 and not facts.f_flag & os.ST_NOEXEC else None
+
+
 def away(name: str) -> Path:
-    """A new folder that the account which runs Postgres may pass through, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix=f"neontest-{name}-"))
+    """A new folder that the account which runs Postgres may pass through, unlike pytest's own; in memory if it can."""
+    folder = Path(tempfile.mkdtemp(prefix=f"neontest-{name}-", dir=memory())).resolve()
     folder.chmod(0o711)
     return folder
 
@@ -103,32 +114,45 @@ def environment(state: Path, more: Mapping[str, str] | None = None) -> dict[str,
     }
 
 
+def run_neontest(*args: str, cwd: Path, environ: Mapping[str, str], json: Path | None) -> Ran:
+    """Run `neontest ARGS` in a folder, as a process of its own; a run's report goes to the file `json`."""
+    extra = ("--json", str(json)) if json else ()
+    head, tail = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, ())
+    done = forking.run([*head, *extra, *tail], cwd=cwd, env=environ, seconds=240)
+    return Ran(code=done.returncode, out=done.stdout, err=done.stderr, json=json)
+
+
 @pytest.fixture
 def neontest(local_state: Path, tmp_path: Path) -> Run:
-    """Run `python -m neontest ARGS` in a folder, as a real process."""
+    """`run_neontest` with the session's engine, and a report where the command writes one."""
 
     def run(*args: str, cwd: Path, env: Mapping[str, str] | None = None, json: bool = True) -> Ran:
         file = tmp_path / "report.json" if json and args[:1] == ("run",) else None
-        extra = ("--json", str(file)) if file else ()
-        head, tail = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, ())
-        done = subprocess.run(
-            [sys.executable, "-m", "neontest", *head, *extra, *tail],
-            cwd=cwd,
-            env=environment(local_state, env),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        return Ran(code=done.returncode, out=done.stdout, err=done.stderr, json=file)
+        return run_neontest(*args, cwd=cwd, environ=environment(local_state, env), json=file)
 
     return run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew; look at what changed")
+
+
+def pytest_unconfigure() -> None:
+    forking.end()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which releases of SQLAlchemy and Alembic migrations were walked with, whatever the verbosity."""
-    passed = terminalreporter.stats.get("passed", [])
-    seen = [value for report in passed for name, value in report.user_properties if name == "pair"]
-    if seen:
+    """Say which releases of SQLAlchemy and Alembic were walked with, and what each check found where, in any case."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    properties = [each for report in reports if report.when == "call" for each in report.user_properties]
+    pairs = [str(value) for name, value in properties if name == "pair"]
+    if pairs:
         terminalreporter.section("migrations were walked with")
-        terminalreporter.write_line("\n".join(sorted(dict.fromkeys(map(str, seen)))))
+        terminalreporter.write_line("\n".join(sorted(dict.fromkeys(pairs))))
+    cases = sorted(value for name, value in properties if name == "case")
+    if cases:
+        terminalreporter.section("every check on a project that it catches, and on one that it passes")
+        for check, kind, found in cases:
+            mark = "caught" if check in found else "silent"
+            others = ", ".join(each for each in found if each != check)
+            terminalreporter.write_line(f"{check:32}{kind:14}{mark}" + (f"  (and {others})" if others else ""))

@@ -4,10 +4,13 @@
 database. `expect.toml` in each says how the run ends:
 
     exit_code = 1
-    checks = ["upgrade-fails"]      ids of all findings, sorted
+    checks = ["upgrade-fails"]      ids of all findings, sorted; the linter's only in its own cases
     says = "does not exist"         optional: some finding, note or problem tells this
     args = ["--mode", "whole"]      optional: more arguments
     needs = ["asyncpg"]             optional: modules without which the case cannot be run here
+
+A case with a folder `base` is run in a git repository: `base` holds the revision files that the branch `base` has, in
+place of the project's own in migrations/versions, which are committed on top of it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,8 @@ from typing import Any
 import pytest
 
 from neontest import checks
+from tests import forking
+from tests.conftest import away
 
 CASES = Path(__file__).with_name("cases")
 FOLDERS = sorted(path.parent.relative_to(CASES).as_posix() for path in CASES.rglob("expect.toml"))
@@ -45,9 +49,7 @@ class Ran:
 @pytest.fixture(scope="session")
 def machine() -> Iterator[dict[str, str]]:
     """The environment of a machine with nothing of Neon or GitHub on it, and one local engine for all cases."""
-    # Not below pytest's own folder: root's Postgres runs as somebody else, who must be able to get here.
-    shared = Path(tempfile.mkdtemp(prefix="neontest-cases-"))
-    shared.chmod(0o755)
+    shared = away("cases")
     try:
         yield _environment(shared)
     finally:
@@ -61,7 +63,6 @@ def _environment(shared: Path) -> dict[str, str]:
     return environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}",
         "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "NEONTEST_STATE": str(shared / "state"),
         "NEONTEST_LEDGER": str(shared / "ledger"),
         "NO_COLOR": "1",
@@ -69,13 +70,19 @@ def _environment(shared: Path) -> dict[str, str]:
 
 
 def run(project: Path, report: Path, machine: dict[str, str], *arguments: str) -> Ran:
-    command = [sys.executable, "-m", "neontest", "run", "--local", "--python", sys.executable, "--json", str(report)]
-    done = subprocess.run(
-        [*command, *arguments], cwd=project, env=machine, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT
-    )
-    output = (done.stdout + done.stderr).decode("utf-8", "replace")
+    command = ["run", "--local", "--python", sys.executable, "--json", str(report), *arguments]
+    done = forking.run(command, cwd=project, env=machine, seconds=LIMIT)
+    output = done.stdout + done.stderr
     assert report.exists(), output
     return Ran(exit_code=done.returncode, report=json.loads(report.read_text(encoding="utf-8")), output=output)
+
+
+def commit(project: Path, branch: str) -> None:
+    """Commit all that is in the project on a new branch, by git with no configuration but its own."""
+    who = {f"GIT_{role}_{what}": "case@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **who}
+    for words in (("init", "-q"), ("checkout", "-q", "-b", branch), ("add", "--all"), ("commit", "-q", "-m", branch)):
+        subprocess.run(["git", *words], cwd=project, env=environ, check=True, capture_output=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +102,19 @@ class Case:
     def run(self) -> Ran:
         project = self.place / "project"
         shutil.copytree(CASES / self.folder, project, ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
-        tests = () if (project / "tests").is_dir() else ("--no-tests",)
-        return run(project, self.place / "report.json", self.machine, *self.expected.get("args", ()), *tests)
+        if (project / "base").is_dir():
+            versions, own = project / "migrations" / "versions", self.place / "versions"
+            versions.rename(own)
+            (project / "base").rename(versions)
+            commit(project, "base")
+            shutil.rmtree(versions)
+            own.rename(versions)
+            commit(project, "change")
+        more = () if (project / "tests").is_dir() else ("--no-tests",)
+        if self.folder.startswith("env/"):
+            # They are about how the database is found: nothing of it depends on rows.
+            more = (*more, "--rows", "0", "--data", "off", "--no-lint")
+        return run(project, self.place / "report.json", self.machine, *self.expected.get("args", ()), *more)
 
 
 @pytest.fixture(scope="session")
@@ -123,13 +141,20 @@ def ran(
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_case_ends_as_it_says(
-    folder: str, ran: Callable[[str], Ran], machine: dict[str, str], tmp_path: Path
+    folder: str,
+    ran: Callable[[str], Ran],
+    machine: dict[str, str],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     case = Case(folder=folder, machine=machine, place=tmp_path)
     if case.lacks:
         pytest.skip(f"{', '.join(case.lacks)} is not installed")
     expected, result = case.expected, ran(folder)
     findings = result.report["findings"]
+    check, _, kind = folder.partition("/")
+    if check != "env":
+        record_property("case", (check, kind, sorted({finding["check"] for finding in findings})))
     assert sorted({finding["check"] for finding in findings}) == expected["checks"], result.output
     assert result.exit_code == result.report["exit_code"] == expected["exit_code"], result.output
     lines = [line for each in findings for line in (each["message"], *each.get("details", ()))]

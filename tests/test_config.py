@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path) -
         "[tool.neontest]\ntests = 5\n",
         "[tool]\nneontest = 1\n",
         "[tool.neontest.commands]\nupgrade = 'x'\n",
+        "[tool.neontest.commands]\nupgrade = 'x {revision}'\ndowngrade = ['x', 'base']\n",
         "not toml",
     ],
 )
@@ -99,12 +101,41 @@ def test_flags_for_the_local_parent_are_refused_on_neon_but_not_the_files_keys(t
     assert settled(tmp_path, "[tool.neontest]\nseed = 'x.sql'\n", environ, project_id="p").seed == "x.sql"
 
 
-def test_the_base_branch_comes_from_github_unless_a_revision_is_given(tmp_path: Path) -> None:
+def test_the_base_branch_comes_from_github_unless_it_is_named(tmp_path: Path) -> None:
     environ = {"GITHUB_BASE_REF": "main"}
     assert settled(tmp_path, environ=environ).base == "main"
-    assert settled(tmp_path, environ=environ, from_revision="base").base is None
-    with pytest.raises(UsageError, match="both say"):
-        settled(tmp_path, from_revision="base", base="main")
+    assert settled(tmp_path, environ=environ, from_revision="base").base == "main"
+    assert settled(tmp_path, environ=environ, base="release").base == "release"
+
+
+ACCEPT = "[[tool.neontest.accept]]\ncheck = 'data-loss'\n"
+
+
+def test_levels_and_acceptances_are_read_from_the_file(tmp_path: Path) -> None:
+    settings = settled(
+        tmp_path,
+        ACCEPT + "reason = 'copied elsewhere'\nrevision = '3b7d'\nuntil = 2026-12-31\n"
+        "[tool.neontest]\ngate = 'all'\n[tool.neontest.levels]\nirreversible = 'off'\n",
+    )
+    (accept,) = settings.accept
+    assert (accept.check, accept.reason, accept.revision) == ("data-loss", "copied elsewhere", "3b7d")
+    assert accept.until == date(2026, 12, 31)
+    assert (settings.levels, settings.gate) == ({"irreversible": "off"}, "all")
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        ACCEPT,
+        ACCEPT + "reason = 'r'\nuntil = 'soon'\n",
+        ACCEPT + "reason = 'r'\nuntill = 2026-12-31\n",
+        "[tool.neontest.levels]\nirreversible = 'fatal'\n",
+        "[tool.neontest]\ngate = 'mine'\n",
+    ],
+)
+def test_an_acceptance_without_a_reason_and_a_level_that_is_none_are_refused(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject\.toml"):
+        settled(tmp_path, toml)
 
 
 def test_the_api_key_is_in_no_repr(tmp_path: Path) -> None:
@@ -114,3 +145,15 @@ def test_the_api_key_is_in_no_repr(tmp_path: Path) -> None:
 def test_tests_false_means_none(tmp_path: Path) -> None:
     settings = settled(tmp_path, "[tool.neontest]\ntests = false\n")
     assert (settings.run_tests, settings.tests) == (False, None)
+
+
+def test_what_github_is_told_can_be_set_and_a_name_is_short(tmp_path: Path) -> None:
+    settings = settled(tmp_path, "[tool.neontest]\ngithub = 'off'\ncomment = 'billing'\n")
+    assert (settings.github, settings.comment) == ("off", "billing")
+    assert settled(tmp_path).github == "on"
+    assert settled(tmp_path, "[tool.neontest]\ncomment = 'billing'\n", comment="off").comment == "off"
+    for name in ("x" * 101, "two\nlines"):
+        with pytest.raises(UsageError, match="at most 100"):
+            settled(tmp_path, comment=name)
+    with pytest.raises(ConfigError):
+        settled(tmp_path, "[tool.neontest]\ngithub = 'no'\n")

@@ -45,3 +45,12 @@ def test_every_text_of_a_struct_is_cleaned(redactor: Redactor) -> None:
 
 def test_the_repr_tells_nothing(redactor: Redactor) -> None:
     assert PASSWORD not in repr(redactor)
+
+
+def test_who_masks_is_told_of_a_url_and_its_password_once_and_of_nothing_else() -> None:
+    told: list[str] = []
+    redactor = Redactor(told.append)
+    redactor.add("napi_key")
+    for _ in range(2):
+        redactor.add_url("postgresql://u:p%40ss@h/d")
+    assert told == ["postgresql://u:p%40ss@h/d", "p@ss"]

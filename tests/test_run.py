@@ -16,6 +16,9 @@ import jsonschema
 import pytest
 
 from neontest.errors import Stopped
+from neontest.local.binaries import find
+from neontest.local.engine import LocalNeon
+from neontest.record import Limits
 from neontest.report import json_schema, published_schema
 from tests.conftest import Run, environment
 
@@ -67,8 +70,9 @@ GOOD = ("CREATE TABLE a (id int PRIMARY KEY)", "DROP TABLE a")
 LEFT = ("CREATE TABLE b (m int); CREATE TYPE mood AS ENUM ('ok')", "DROP TABLE b")
 
 
-def test_the_guides_application_passes_whole(neontest: Run) -> None:
-    ran = neontest("run", "--from-revision", "base", "--local", cwd=REPOSITORY)
+@pytest.mark.parametrize("rows", ["0", "20"])
+def test_the_guides_application_passes_whole_and_without_a_finding(neontest: Run, rows: str) -> None:
+    ran = neontest("run", "--from-revision", "base", "--local", "--rows", rows, cwd=REPOSITORY)
     assert ran.code == 0, ran.out + ran.err
     report = ran.report
     assert (report.verdict, report.exit_code, len(report.history.pending)) == ("passed", 0, 4)
@@ -80,6 +84,7 @@ def test_the_guides_application_passes_whole(neontest: Run) -> None:
     assert (report.tests.passed or 0) > 20
     assert len(report.branches) == 2
     assert all(branch.deleted and branch.proved for branch in report.branches)
+    assert [(each.table, each.rows, each.why) for each in report.filled] == [("public.user", 20, None)][: int(rows)]
     lines = ran.out.splitlines()
     assert lines[0] == f"neontest on the local engine, Postgres {report.server_version} (--local was given)"
     assert lines[-1].startswith("passed: 4 revisions, whole and stairway walks, tests ")
@@ -134,6 +139,13 @@ def test_an_upgrade_that_fails_says_where_and_stops_there(neontest: Run, project
     assert "1 later revision not walked: r2 does not apply" in ran.report.notes
 
 
+def test_what_a_worker_has_to_say_is_in_the_report_once(neontest: Run, project: Project) -> None:
+    many = ("for n in range(5_001):\n        op.execute('SELECT 1')", "pass")
+    ran = neontest("run", "--no-tests", "--mode", "whole", cwd=project(many))
+    told = [note for note in ran.report.notes if "statements" in note]
+    assert told == ["more than 5,000 statements in one visit: the rest was not looked at"]
+
+
 def test_an_irreversible_revision_is_a_warning_and_the_walk_goes_on(neontest: Run, project: Project) -> None:
     root = project(
         GOOD, ("CREATE TABLE b (id int)", "raise NotImplementedError('no way')"), ("CREATE TABLE c ()", "DROP TABLE c")
@@ -149,6 +161,20 @@ def test_nothing_pending_is_a_success_without_branch_or_tests(neontest: Run, pro
     assert ran.code == 0
     assert (ran.report.branches, ran.report.tests) == ((), None)
     assert ran.out.splitlines()[-1] == "passed: nothing to test"
+
+
+def test_the_limits_of_the_settings_are_those_of_the_record(neontest: Run, project: Project) -> None:
+    settings = """[tool.neontest]
+lock-budget = "250s"
+small-table = 7
+slow-migration = "10m"
+slow-statement = 5
+many-locks = 3
+"""
+    ran = neontest("run", "--from-revision", "head", cwd=project(GOOD, files={"pyproject.toml": settings}))
+    assert ran.report.limits == Limits(
+        lock_seconds=250, small_table=7, migration_seconds=600, statement_seconds=5, many_locks=3
+    )
 
 
 def test_failing_tests_fail_the_run_and_see_the_branch(neontest: Run, project: Project) -> None:
@@ -294,6 +320,138 @@ def test_a_rollback_that_needs_the_variables_of_its_upgrade_is_found(neontest: R
     assert (ran.code, ran.checks) == (1, ["downgrade-fails"])
 
 
+# -- whose finding it is ----------------------------------------------------------------------------------------------
+
+WAY_OUT = ("CREATE TABLE b (id int)", "raise NotImplementedError('no way')")
+OWN_GIT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def git(root: Path, *words: str) -> None:
+    environ = {"PATH": os.environ["PATH"], **OWN_GIT}
+    subprocess.run(["git", *words], cwd=root, env=environ, check=True, capture_output=True)
+
+
+def since(root: Path, file: str) -> Path:
+    """The project as a repository: all but one file is on the branch `main`."""
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", ".", f":!{file}")
+    git(root, "commit", "-q", "-m", "main")
+    git(root, "switch", "-q", "-c", "change")
+    return root
+
+
+def test_findings_of_the_base_branch_are_shown_and_fail_the_run_only_if_all_gate(
+    neontest: Run, project: Project
+) -> None:
+    root = since(project(LEFT, ("CREATE TABLE c ()", "DROP TABLE c")), "migrations/versions/r2_it.py")
+    args = ("run", "--no-tests", "--from-revision", "base", "--base", "main")
+    ran = neontest(*args, cwd=root)
+    assert (ran.code, ran.report.verdict, ran.report.history.on_base) == (0, "passed", ("r1",)), ran.out + ran.err
+    assert ran.checks == ["reupgrade-fails", "schema-restored"]
+    assert [each.gates for each in ran.report.findings] == [False, False]
+    assert "  already on the base branch\n" in ran.out
+    assert ", 2 errors (2 on the base branch) in " in ran.out.splitlines()[-1]
+    again = neontest(*args, "--gate", "all", cwd=root)
+    assert (again.code, again.report.verdict) == (1, "failed")
+    assert all(each.gates for each in again.report.findings)
+
+
+def test_the_base_branch_that_github_names_is_noted_where_git_cannot_read_it(neontest: Run, project: Project) -> None:
+    root = project(GOOD)
+    github = {"GITHUB_BASE_REF": "main", "GIT_CEILING_DIRECTORIES": str(root.parent)}
+    ran = neontest("run", "--no-tests", "--from-revision", "base", cwd=root, env=github)
+    assert (ran.code, ran.report.history.on_base) == (0, None), ran.out + ran.err
+    assert "not a git repository" in " ".join(ran.report.notes)
+    assert "note: all findings gate, as the base branch is not known: " in ran.out
+    for env, args in (({"NEONTEST_BASE": "main"}, ()), ({}, ("--base", "main"))):
+        refused = neontest("run", "--from-revision", "base", *args, cwd=root, env={**github, **env})
+        assert refused.code == 2
+        assert "not a git repository" in refused.out
+        assert not refused.report.branches
+
+
+def test_on_neon_the_base_branchs_revisions_that_are_not_deployed_yet_do_not_gate(
+    neontest: Run, project: Project, local_state: Path
+) -> None:
+    root = since(project(LEFT, ("CREATE TABLE c ()", "DROP TABLE c")), "migrations/versions/r2_it.py")
+    with LocalNeon(local_state, find(environ=os.environ), persistent=False) as neon:
+        env = {"NEON_API_KEY": neon.api_key, "NEON_API_HOST": neon.api_host, "NEON_PROJECT_ID": neon.project_id}
+        ran = neontest("run", "--no-tests", "--mode", "stairway", cwd=root, env={**env, "GITHUB_BASE_REF": "main"})
+        assert (ran.report.engine, ran.code, ran.report.history.pending) == ("neon", 0, ("r1", "r2")), ran.out + ran.err
+        assert {(each.revision, each.gates) for each in ran.report.findings} == {("r1", False)}
+        gone = neontest("run", "--no-tests", "--mode", "stairway", cwd=root, env={**env, "GITHUB_BASE_REF": "gone"})
+        assert (gone.code, gone.report.history.on_base) == (1, None), gone.out + gone.err
+        assert "git knows no gone" in " ".join(gone.report.notes)
+        assert neontest("run", "--base", "gone", cwd=root, env=env).code == 2
+
+
+def test_the_base_branch_decides_where_the_local_parent_starts(neontest: Run, project: Project) -> None:
+    root = since(project(GOOD, WAY_OUT), "migrations/versions/r2_it.py")
+    ran = neontest("run", "--no-tests", "--fail-on", "warning", cwd=root, env={"GITHUB_BASE_REF": "main"})
+    assert (ran.code, ran.checks, ran.report.history.start) == (1, ["irreversible"], "r1"), ran.out + ran.err
+
+
+def test_an_accepted_finding_is_told_with_its_reason_and_the_run_passes(neontest: Run, project: Project) -> None:
+    toml = (
+        "[[tool.neontest.accept]]\ncheck = 'schema-restored'\nrevision = 'r1'\nreason = 'the type stays'\n"
+        "[[tool.neontest.accept]]\ncheck = 'reupgrade-fails'\nuntil = 2999-12-31\nreason = 'never rolled back'\n"
+    )
+    root = project(LEFT, files={"pyproject.toml": toml})
+    ran = neontest("run", "--no-tests", "--fail-on", "warning", cwd=root)
+    assert (ran.code, ran.checks) == (0, ["reupgrade-fails", "schema-restored"])
+    assert {each.accepted for each in ran.report.findings} == {"the type stays", "never rolled back"}
+    assert "  accepted: the type stays\n" in ran.out
+    assert ", 2 errors (2 accepted) in " in ran.out.splitlines()[-1]
+
+
+def test_a_stale_acceptance_is_a_warning(neontest: Run, project: Project) -> None:
+    comment = "pass  # neontest: accept schema-restored: a leftover of last year"
+    root = project(GOOD, (f"op.execute('CREATE TABLE c ()'); {comment}", "DROP TABLE c"))
+    ran = neontest("run", "--no-tests", cwd=root)
+    assert (ran.code, ran.checks) == (0, ["stale-acceptance"])
+    assert ran.report.findings[0].line == 8
+    assert neontest("run", "--no-tests", "--fail-on", "warning", cwd=root).code == 1
+
+
+def test_the_levels_of_checks_decide(neontest: Run, project: Project) -> None:
+    root = project(GOOD, WAY_OUT, files={"pyproject.toml": "[tool.neontest.levels]\nirreversible = 'error'\n"})
+    assert neontest("run", "--no-tests", cwd=root).code == 1
+    (root / "pyproject.toml").write_text("[tool.neontest.levels]\nirreversible = 'off'\n")
+    ran = neontest("run", "--no-tests", cwd=root)
+    assert (ran.code, ran.report.findings) == (0, ())
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[tool.neontest.levels]\nireversible = 'off'\n",
+        "[[tool.neontest.accept]]\ncheck = 'ireversible'\nreason = 'x'\n",
+    ],
+)
+def test_a_check_that_there_is_not_is_refused_before_anything_is_done(
+    neontest: Run, project: Project, toml: str
+) -> None:
+    ran = neontest("run", "--no-tests", cwd=project(GOOD, files={"pyproject.toml": toml}))
+    assert ran.code == 2
+    assert 'there is no check "ireversible"' in ran.out
+    assert 'did you mean "irreversible"?' in ran.out
+    assert (ran.report.branches, ran.report.history.revisions) == ((), ())
+
+
+def test_what_could_not_be_tested_for_two_heads_never_passes(neontest: Run, project: Project) -> None:
+    toml = "[[tool.neontest.accept]]\ncheck = 'single-head'\nreason = 'later'\n"
+    root = project(GOOD, WAY_OUT, files={"pyproject.toml": toml})
+    file = root / "migrations" / "versions" / "r2_it.py"
+    file.write_text(file.read_text().replace("down_revision = 'r1'", "down_revision = None"))
+    ran = neontest("run", cwd=root)
+    assert (ran.code, ran.report.verdict, ran.report.branches) == (1, "failed", ())
+    assert ran.report.findings[0].accepted == "later"
+
+
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
@@ -325,10 +483,16 @@ def test_a_report_that_cannot_be_written_is_no_pass(neontest: Run, project: Proj
     assert ran.out.splitlines()[-1].startswith("passed")
 
 
-def test_a_log_that_knows_few_characters_gets_the_report_all_the_same(neontest: Run, project: Project) -> None:
-    ran = neontest("run", "--no-tests", cwd=project(GOOD), env={"PYTHONIOENCODING": "ascii"})
-    assert ran.code == 0
-    assert ran.out.splitlines()[-1].startswith("passed: 1 revision")
+def test_a_log_that_knows_few_characters_gets_the_report_all_the_same(local_state: Path, project: Project) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "neontest", "run", "--local", "--no-tests"],
+        cwd=project(GOOD),
+        env=environment(local_state, {"PYTHONIOENCODING": "ascii"}),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1].startswith("passed: 1 revision")
 
 
 # -- signals ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -55,6 +56,7 @@ def on(method: str, path: str) -> Callable[[Route], Route]:
     return add
 
 
+@functools.cache
 def url_map() -> Map:
     """The paths, with `(method, path)` as the name of each."""
     return Map(

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from neontest.local.moments import now
-from neontest.local.store import Operation, Store
+from neontest.local.store import Operation, Status, Store
 
 THREADS: Final = 8
 
@@ -72,10 +72,10 @@ class Work:
                 operation.duration_ms = _milliseconds(began)
                 self._note(operation, "finished")
 
-    def _note(self, operation: Operation, status: str) -> None:
+    def _note(self, operation: Operation, status: Status) -> None:
         with self._store.lock:
             if operation.status != status or status != "running":
-                operation.status = status  # type: ignore[assignment]
+                operation.status = status
                 operation.updated_at = now()
                 self._store.save()
 

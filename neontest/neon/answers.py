@@ -117,7 +117,7 @@ _BUSY: Final[dict[int, tuple[type[NeonError], str | None]]] = {
     503: (Unavailable, None),
 }
 _REFUSED: Final[dict[int, tuple[type[NeonError], str | None]]] = {
-    401: (Unauthorized, "check NEON_API_KEY: it is missing, mistyped, or revoked"),
+    401: (Unauthorized, "check NEON_API_KEY: it is missing, mistyped, expired, or revoked"),
     403: (Forbidden, "the API key may not do this: use one of the project's organisation, with write access"),
     404: (NotFound, "check the project id (NEON_PROJECT_ID) and the name or id of the branch"),
     409: (AlreadyExists, None),

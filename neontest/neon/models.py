@@ -71,12 +71,19 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     """`password`, `oauth`, `no_login`, or what Neon comes up with."""
 
 
+class ProjectOwner(msgspec.Struct, frozen=True, kw_only=True):
+    branches_limit: int = 0
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     pg_version: int = 0
     region_id: str = ""
     store_passwords: bool | None = None
+    owner: ProjectOwner | None = None
+    effective_project_permission: str | None = None
+    """`CAN_VIEW`, `CAN_EDIT` or `CAN_MANAGE`: what the key may do. Older answers do not say it."""
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,9 +15,9 @@ import httpx
 import msgspec
 
 from neontest import __version__
+from neontest.bounded import bind
 from neontest.errors import Unreachable, UsageError
 from neontest.neon.answers import excerpt, refusal, retry_after, unexpected
-from neontest.neon.bounded import bind
 from neontest.neon.models import decode, encode
 from neontest.neon.retry import Effect, Setback
 from neontest.stop import Deadline

@@ -20,6 +20,7 @@ import pytest
 from neontest.local import roles
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
+from tests.conftest import memory
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = find_all(environ=os.environ)
@@ -48,15 +49,6 @@ def new_room(where: Path | None = None) -> Iterator[Path]:
         yield room
     finally:
         shutil.rmtree(room)
-
-
-def memory() -> Path | None:
-    """A file system in memory, large enough, where programs can be run: many clusters are copied and removed."""
-    shm = Path("/dev/shm")
-    if sys.platform != "linux" or not os.access(shm, os.W_OK | os.X_OK):
-        return None
-    facts = os.statvfs(shm)
-    return shm if facts.f_bavail * facts.f_frsize > 2 << 30 and not facts.f_flag & os.ST_NOEXEC else None
 
 
 @pytest.fixture
@@ -141,6 +133,7 @@ import json, os, subprocess, sys
 from pathlib import Path
 from neontest.local.binaries import find
 from neontest.local.cluster import Clusters
+from tests.conftest import memory
 bindir, state, id = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 def report(cluster, **more):
     lines = (cluster.data / "postmaster.pid").read_text().splitlines()

@@ -134,13 +134,16 @@ WITH_CHILDREN = """
 clusters = Clusters(state, find(bindir=bindir, environ={}))
 cluster = clusters.create(id)
 read, write = os.pipe()
+ready, begun = os.pipe()
 forked = os.fork()
 if forked == 0:
     os.setsid()
     clusters.close()
     os.close(write)
+    os.write(begun, b"!")
     os.read(read, 1)
     os._exit(0)
+os.read(ready, 1)  # stopped any earlier, it has not even let go of what a fork inherits
 other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False)
 report(cluster, forked=forked, other=other.pid, running=cluster.running)
 sys.stdin.read()

@@ -106,6 +106,8 @@ class FakeNeon:
         self.databases = [("neondb", "neondb_owner")]
         self.roles: list[tuple[str, str | None]] = [("neondb_owner", None)]
         self.limit = 10
+        self.project: dict[str, Any] = {}
+        """What GET of the project says in place of what it would."""
         self.page = 10_000
         self.endless = False
         self.statuses: list[str] = ["running", "finished"]
@@ -185,6 +187,7 @@ class FakeNeon:
         project = f"/projects/{PROJECT}"
         branch = project + r"/branches/([^/]+)"
         yield "GET", "/auth", lambda q, b: (200, {"account_id": "org-test-1", "auth_method": "api_key_org"})
+        yield "GET", project, lambda q, b: (200, {"project": self._project()})
         yield "GET", project + "/branches", self._list
         yield "POST", project + "/branches", self._create
         yield "GET", branch, self._get
@@ -198,6 +201,31 @@ class FakeNeon:
         yield "GET", project + "/operations/([^/]+)", self._operation
         yield "GET", project + "/connection_uri", self._uri
         yield "POST", project + "/endpoints/([^/]+)/(start|suspend)", self._turn
+
+    def _project(self) -> dict[str, Any]:
+        numbers = (
+            "active_time_seconds", "compute_time_seconds", "written_data_bytes", "data_transfer_bytes",
+            "data_storage_bytes_hour", "cpu_used_sec", "branch_logical_size_limit", "branch_logical_size_limit_bytes",
+            "history_retention_seconds",
+        )  # fmt: skip
+        moments = ("created_at", "updated_at", "consumption_period_start", "consumption_period_end")
+        owner = {"email": "a@b.test", "name": "a", "branches_limit": self.limit, "subscription_type": "free_v3"}
+        return {
+            "id": PROJECT,
+            "name": "meadow",
+            "platform_id": "aws",
+            "region_id": "aws-eu-central-1",
+            "pg_version": 17,
+            "proxy_host": "stand-in.test",
+            "store_passwords": True,
+            "provisioner": "k8s-neonvm",
+            "creation_source": "console",
+            "owner_id": "org-test-1",
+            "owner": owner,
+            **dict.fromkeys(numbers, 0),
+            **dict.fromkeys(moments, THEN),
+            **self.project,
+        }
 
     def _known(self, branch_id: str) -> dict[str, Any]:
         if branch_id not in self.branches:

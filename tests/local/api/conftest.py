@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from neontest.local import binaries as found_binaries
 from neontest.local.binaries import Binaries
 from neontest.local.engine import LocalNeon
 from neontest.local.state_folder import MARKER
+from tests.conftest import away
 
 PATIENCE = 60.0
 
@@ -36,19 +36,10 @@ def _contract_module() -> ModuleType:
     return sys.modules[name]
 
 
-def make_folder() -> Path:
-    """A folder that the user `postgres` can reach too: pytest's own are closed to it. In memory if there is room."""
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
-    folder = Path(tempfile.mkdtemp(prefix="neontest-tests-", dir=memory if roomy else None))
-    folder.chmod(0o711)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def shared_state() -> Iterator[Path]:
     """One state folder for all engines that keep nothing: they share its template."""
-    folder = make_folder()
+    folder = away("api")
     yield folder
     left = [each.name for each in folder.glob("b/*")]
     shutil.rmtree(folder)
@@ -58,7 +49,7 @@ def shared_state() -> Iterator[Path]:
 @pytest.fixture
 def own_state(shared_state: Path) -> Iterator[Path]:
     """A state folder of the test's own, with copies of the fresh clusters that were made before."""
-    folder = make_folder()
+    folder = away("api")
     (folder / MARKER).touch()
     for made in (each for each in shared_state.glob("tmpl/*") if each.suffix != ".new"):
         (folder / "tmpl").mkdir(mode=0o711, exist_ok=True)
