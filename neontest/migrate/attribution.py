@@ -43,11 +43,15 @@ TRUNCATES: Final = re.compile(r"\btruncate\b", re.IGNORECASE)
 
 _REWRITES: Final = re.compile(
     r"(?:\A|;)\s*(?:truncate|reindex|cluster|refresh|vacuum\b[^;]*\bfull|alter\b[^;]*\b(?:type|default|generated|stored"
-    r"|expression|(?:un)?logged|tablespace|access\s+method|sequence|identity|add\s+column"
-    r"|add\s+(?!column|constraint|check|foreign|unique|primary|exclude|not)\w))",
+    r"|expression|(?:un)?logged|tablespace|access\s+method|sequence|identity))",
     re.IGNORECASE,
 )
 """May write files anew, among the statements that change the schema."""
+_ADDS: Final = re.compile(
+    r"(?:\A|;)\s*alter\b[^;]*\badd\s+(?:column|(?!column|constraint|check|foreign|unique|primary|exclude|not)\w)",
+    re.IGNORECASE,
+)
+"""Writes files anew only if the type of the new column asks for it: serial, or a domain with a constraint."""
 _CODE: Final = re.compile(r"\s*(?:do|call|select|with|execute)\b", re.IGNORECASE)
 """Its text need not tell what it does."""
 
@@ -127,10 +131,12 @@ class Look:
         """The statement that wrote the relation's files anew.
 
         `alone` are statements in autocommit before: what they did to the relation is seen only now, with the first lock
-        that a transaction takes on it. Of several that may have done it, the slowest did.
+        that a transaction takes on it. Of several that may have done it by their kind, the slowest did.
         """
         found = self.who(names, "ACCESS EXCLUSIVE")[0]
-        may = [draft for draft in (found, *speaking_of(alone, names)) if _REWRITES.search(draft.statement.sql)]
+        able = (found, *speaking_of(alone, names))
+        may = [draft for draft in able if _REWRITES.search(draft.statement.sql)]
+        may = may or [draft for draft in able if _ADDS.search(draft.statement.sql)]
         may = may or [draft for draft in self.candidates if _CODE.match(draft.statement.sql)]
         return max(may, key=lambda draft: draft.statement.seconds, default=found)
 
