@@ -88,6 +88,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     gate: Literal["new", "all"] | None = None
     github: Literal["on", "off"] | None = None
     comment: str | None = None
+    redact: Literal["none", "literals"] | None = None
     levels: dict[str, CheckLevel] = {}
     accept: tuple[Accept, ...] = ()
 
@@ -156,6 +157,8 @@ class Settings:
     """Tell GitHub, inside of a job there: status, comment, summary, outputs, annotations."""
     comment: str | None = None
     """The configuration's name, which its comment on the pull request goes by; `off` for no comment."""
+    redact: Literal["none", "literals"] | None = None
+    """Whether reports lose the literals in them: all reports, or none; None: what GitHub is told, and no file."""
     levels: Mapping[str, CheckLevel] = field(default_factory=dict)
     accept: tuple[Accept, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict, compare=False)

@@ -46,6 +46,9 @@ ARROWS: dict[str, set[str]] = {
         "postgres.indexes",
         "postgres.reasons",
     },
+    "literals": {
+        *("record", "report", "checks", "postgres.data", "postgres.diff", "postgres.literals", "postgres.messages"),
+    },
     "renderers": {
         "report",
         "record",

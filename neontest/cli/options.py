@@ -142,6 +142,12 @@ github_options: Final = both(
     ),
 )
 
+redact_option: Final = option(
+    "--redact",
+    type=click.Choice(["none", "literals"]),
+    help="Leave literals of SQL, keys of rows and the tests' output out of reports.  [default: of what GitHub is told]",
+)
+
 run_options: Final = both(
     engine_options,
     root_option,
@@ -153,6 +159,7 @@ run_options: Final = both(
     limit_options,
     postgres_options,
     github_options,
+    redact_option,
 )
 """What settles a run, besides what only its command line can say."""
 

@@ -24,6 +24,7 @@ SECONDS: Final = 60.0
 @click.option("--repository", metavar="OWNER/NAME", help="The repository.  [default: GITHUB_REPOSITORY]")
 @options.root_option
 @options.github_options
+@options.redact_option
 @click.pass_context
 def command(
     ctx: click.Context, /, file: Path, sha: str | None, pr: int | None, repository: str | None, **_: Any
@@ -36,6 +37,7 @@ def command(
 
     Exit codes: 0 sent, 2 not a report or wrong usage, 3 GitHub did not take all of it.
     """
+    from neontest import literals
     from neontest.cli import output, secrecy
     from neontest.github import publish
     from neontest.github.client import GitHub
@@ -49,7 +51,7 @@ def command(
     here = job(repository, sha)
     if settings.github == "off":
         raise UsageError("publishing is what this command does, and github is off", hint="leave out --github off")
-    report = publish.read(file)
+    report = literals.for_others(publish.read(file), settings.redact)
     assert here.token is not None
     patience = Patience(deadline=Deadline(SECONDS, what="publishing"))
     hub = GitHub(here.api_url, here.token, repository=here.repository, patience=patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,16 +23,20 @@ from neontest.cli import files, options
 )
 @click.option("--output", "target", metavar="FILE", default="-", help="Where to write it.  [default: stdout]")
 @options.root_option
-def command(file: Path, form: str, target: str, root: Path) -> int:
+@options.redact_option
+@click.pass_context
+def command(ctx: click.Context, /, file: Path, form: str, target: str, root: Path, **_: Any) -> int:
     """Render a report again that `neontest run --json FILE` saved."""
+    from neontest import literals
     from neontest.cli import progress
     from neontest.cli.run import COULD_NOT_TELL, colors
     from neontest.report import from_json
 
     files.writable("--output", target)
     shown = target == "-"
+    settings = options.settings(ctx, engine="local")
     text = renderers.rendered(
-        from_json(file.read_bytes()),
+        literals.for_oneself(from_json(file.read_bytes()), settings.redact),
         form,
         width=progress.terminal_width() if shown else progress.WIDTH_OF_A_LOG,
         color=shown and colors(),

@@ -63,6 +63,16 @@ def tokens(sql: str) -> tuple[Token, ...]:
     return tuple(_tokens(sql))
 
 
+def readable(sql: str) -> tuple[tuple[Token, ...], int]:
+    """The words up to the first thing that cannot be read, and where that is: the text's length if all can be."""
+    found: list[Token] = []
+    try:
+        found.extend(_tokens(sql))
+    except Unreadable:
+        return tuple(found), found[-1].end if found else 0
+    return tuple(found), len(sql)
+
+
 def _tokens(sql: str) -> Iterator[Token]:
     at = 0
     while at < len(sql):
