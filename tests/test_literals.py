@@ -35,7 +35,13 @@ STAY = {
     *("Lint.file", "Interruption.revision", "ColumnChange.column", "ColumnChange.became", "TableChange.table"),
     *("TableChange.became", "SequenceChange.sequence", "Read.table", "Read.how", "Filled.table", "Filled.columns"),
     *("Violation.kind", "Violation.table", "Violation.columns", "Difference.kind", "Difference.on", "Difference.name"),
-    *("Difference.change", "UnindexedKey.name", "UnindexedKey.table", "UnindexedKey.columns", "UnindexedKey.references"),
+    *(
+        "Difference.change",
+        "UnindexedKey.name",
+        "UnindexedKey.table",
+        "UnindexedKey.columns",
+        "UnindexedKey.references",
+    ),
     *("BranchUse.id", "BranchUse.name", "BranchUse.role", "Report.engine", "Report.engine_why", "Report.project_id"),
     *(
         "Report.server_version",

@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from werkzeug.wrappers import Request, Response
 
 from neontest.errors import NeontestError
+from neontest.local.callers import Callers
 from neontest.local.problem import Problem, not_found
 from neontest.local.requests import Query
 from neontest.local.routes import ROUTES, Answer, Call, url_map
@@ -32,7 +33,8 @@ LARGEST_BODY: Final = 1 << 20
 """Bytes; a branch with 50 annotations needs a few thousand."""
 WRONG_KEY: Final = "supplied credentials do not pass authentication"
 COOKIES: Final = ("zenith", "keycloak_token")
-"""neonctl sends its key as these too."""
+"""neonctl sends its key as these too. A browser adds cookies to what other sites send: alone they change nothing."""
+READING: Final = ("GET", "HEAD")
 
 _SLASH: Final = "\0"
 _log = logging.getLogger(__name__)
@@ -47,8 +49,9 @@ class App:
     clients that connect at once, such as `neonctl branches create --psql`, would be refused.
     """
 
-    def __init__(self, site: Site, api_key: str, *, settle: float = 0.0) -> None:
+    def __init__(self, site: Site, api_key: str, *, callers: Callers, settle: float = 0.0) -> None:
         self._site = site
+        self._callers = callers
         self._settle = settle
         self._api_key = api_key.encode()
         self._map = url_map()
@@ -69,6 +72,7 @@ class App:
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
         try:
             body = _body(request)  # not yet counted as being answered: a slow sender keeps nobody from stopping
+            self._callers.check(environ)
             with self._open():
                 answer = self._answer(request, body)
         except Problem as problem:
@@ -127,7 +131,8 @@ class App:
         """Somebody has the key; each of them is compared in constant time."""
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
         offered = [key.strip()] if kind.lower() == "bearer" else []
-        offered += [request.cookies[name] for name in COOKIES if name in request.cookies]
+        if request.method in READING:
+            offered += [request.cookies[name] for name in COOKIES if name in request.cookies]
         right = [hmac.compare_digest(each.encode("utf-8", "replace"), self._api_key) for each in offered]
         return any(right)
 

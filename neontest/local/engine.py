@@ -19,6 +19,7 @@ from neontest.errors import UsageError
 from neontest.local import identity
 from neontest.local.app import App
 from neontest.local.binaries import Binaries
+from neontest.local.callers import Callers
 from neontest.local.cluster import Clusters
 from neontest.local.extensions import missing_extension_hint
 from neontest.local.held import Held
@@ -92,7 +93,8 @@ class LocalNeon:
             ends.callback(clusters.close)
             self._site = site = self._opened(clusters)
             ends.callback(site.work.close)
-            app = App(site, self.api_key, settle=SETTLE if self._persistent else 0.0)
+            callers = Callers(self._address[0], *listener.bound)
+            app = App(site, self.api_key, callers=callers, settle=SETTLE if self._persistent else 0.0)
             listener.serve(app)
             ends.callback(app.close)
             ends.callback(listener.stop)

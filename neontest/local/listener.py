@@ -53,10 +53,16 @@ class Listener:
     @property
     def address(self) -> str:
         """host:port, as it stands in a URL for clients on this machine."""
-        assert self._socket is not None
-        host, port = self._socket.getsockname()[:2]
+        host, port = self.bound
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """The address in numbers, and the port."""
+        assert self._socket is not None
+        host, port = self._socket.getsockname()[:2]
+        return host, port
 
     def serve(self, app: WSGIApplication) -> None:
         assert self._socket is not None

@@ -16,6 +16,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from neontest.local.app import App
+from neontest.local.callers import Callers
 from neontest.local.engine import LocalNeon
 from neontest.local.listener import CONNECTIONS, Listener, _Hurried
 
@@ -76,7 +77,7 @@ def test_who_sends_slowly_gains_no_time() -> None:
 
 def test_who_is_still_sending_keeps_nobody_from_stopping(neon: LocalNeon) -> None:
     assert neon._site is not None
-    app = App(neon._site, "key")
+    app = App(neon._site, "key", callers=Callers("localhost", "127.0.0.1", 80))
 
     class Body(io.RawIOBase):
         """Sent only after the application was closed."""
