@@ -72,7 +72,9 @@ class Acting:
         which an upgrade may have made something: another number of statements, another schema."""
         self._target = "heads" if context.settings.heads == "many" else "head"
 
-    def test(self, ground: Ground, history: History, start: tuple[str, ...] | None) -> None:
+    def test(
+        self, ground: Ground, history: History, start: tuple[str, ...] | None, *, parents_server: tuple[str, ...] = ()
+    ) -> None:
         """Take the candidate, walk, test. `start` is None where only the project can read the parent's revision."""
         settings = self.context.settings
         self._history = history
@@ -80,7 +82,7 @@ class Acting:
             with self._timed("parent"):
                 prepare_parent(self.context, self._sessions, ground, start or ())
         self._branches = branches = Branches(
-            self.context, ground, self._sessions, self._plan, self._note, self._redactor
+            self.context, ground, self._sessions, self._plan, self._note, self._redactor, parents_server
         )
         with self._timed("branch"):
             candidate = branches.trial("candidate", history)
@@ -293,6 +295,7 @@ class Acting:
             if trial is None:
                 self._note(tests_note="a fresh branch could not be upgraded")
                 return
+            trial.refuse_elsewhere()
             self.context.talk.say(f"tests: {shlex.join(words)}")
             lent = sessions.lent(trial.session, trial.lease, trial.url, trial.environment)
             found = suite.run(

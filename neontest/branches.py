@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from neontest import scratch
-from neontest.errors import BranchLeftBehind, NeontestError
+from neontest.errors import BranchLeftBehind, NeontestError, WrongDatabase
 from neontest.github.job import head_sha
 from neontest.ground import BASE, Context, Ground
 from neontest.lease import names
@@ -27,7 +27,7 @@ from neontest.migrate import environment, git
 from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import find_python
 from neontest.migrate.session import Commands, Session
-from neontest.postgres.connect import advisory_guard, connect_when_ready
+from neontest.postgres.connect import Connection, advisory_guard, connect_when_ready, server
 from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
@@ -126,9 +126,9 @@ class Sessions:
         for session in self._all:
             with suppress(NeontestError, OSError):
                 session.kill() if stopped else session.close()
-        for server in self._servers:
+        for each in self._servers:
             with suppress(NeontestError, OSError):
-                server.close()
+                each.close()
         self.scratch.close()
 
 
@@ -146,9 +146,11 @@ class Branches:
         plan: Plan,
         note: Callable[..., None],
         redactor: Redactor,
+        parents_server: tuple[str, ...] = (),
     ) -> None:
         self._context = context
         self._ground = ground
+        self._parents_server = parents_server
         self._sessions = sessions
         self._plan = plan
         self._note = note
@@ -179,6 +181,7 @@ class Branches:
             role=role, expires_at=lease.expires_at,
         )  # fmt: skip
         self._used(use)
+        refuse_parent(connection, self._parents_server, lease.name)
         guard = advisory_guard(connection)
         reader = Reader(connection)
         before = reader.snapshot()
@@ -198,8 +201,8 @@ class Branches:
         version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"
         self._note(server_version=version)
         trial = Trial(
-            lease=lease, url=url, environment=environ, connection=connection, reader=reader, session=session,
-            observer=observer, loaded=loaded, before=before, schema=schema,
+            lease=lease, url=url, guard=guard, environment=environ, connection=connection, reader=reader,
+            session=session, observer=observer, loaded=loaded, before=before, schema=schema,
             load_changes=load_changes(before, schema, tables, version_tables(connection)),
             start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
             rows=Rows(connection, self._plan, forget=observer.forget),
@@ -314,6 +317,16 @@ def lease_holder(context: Context, ground: Ground, *, seconds: float) -> Leases:
         until=now + timedelta(seconds=seconds),
         keep=settings.keep,
     )
+
+
+def refuse_parent(connection: Connection, parents_server: tuple[str, ...], name: str) -> None:
+    """Raise WrongDatabase where a branch's connection string leads to its parent's server, before anything is run."""
+    if not set(parents_server).isdisjoint(server(connection)):
+        connection.close()
+        raise WrongDatabase(
+            f"the connection string of branch {name} leads to the server of its parent; nothing was run there",
+            hint="report this",
+        )
 
 
 VersionTables = tuple[tuple[str, tuple[str, ...]], ...]

@@ -16,7 +16,7 @@ from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
 from neontest.neon.client import Neon
 from neontest.neon.models import Branch
-from neontest.postgres.connect import connect_when_ready, mapped
+from neontest.postgres.connect import connect_when_ready, mapped, server
 from neontest.postgres.snapshot import version_tables
 from neontest.record import History
 from neontest.stop import Deadline, Stop
@@ -178,28 +178,43 @@ def parent_url(ground: Ground, deadline: Deadline) -> str:
     )
 
 
-def parent_start(context: Context, ground: Ground) -> tuple[str, ...] | None:
-    """The revisions in the parent's version table, read and nothing else; None where that cannot be told from here.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentSeen:
+    """What was read of the parent, and nothing else than read."""
+
+    start: tuple[str, ...] | None = None
+    """The revisions in its version table; None where that cannot be told from here."""
+    server: tuple[str, ...] = ()
+    """What tells its server from others; empty where nobody asked it."""
+
+
+def parent_seen(context: Context, ground: Ground) -> ParentSeen:
+    """The parent as far as it can be reached.
 
     Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
     if not ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
-        return None
+        return ParentSeen()
     url = parent_url(ground, context.deadline)
     try:
         connection = connect_when_ready(url, context.deadline.sooner(30, what="connecting to the parent"), context.stop)
     except (DatabaseError, DeadlineExceeded) as error:
         context.talk.show(f"the parent's revision is read on the branch: {error.message}")
-        return None
+        return ParentSeen()
     try:
         with mapped("the parent cannot be set to read only"), connection.cursor() as cursor:
             cursor.execute("SET default_transaction_read_only = on")
-        tables = version_tables(connection)
+        tables, its_server = version_tables(connection), server(connection)
     finally:
         connection.close()
+    return ParentSeen(start=standing(tables, context.settings.alembic_name), server=its_server)
+
+
+def standing(tables: tuple[tuple[str, tuple[str, ...]], ...], section: str) -> tuple[str, ...] | None:
+    """The revisions in the version table that is the project's; None where it could be any of several."""
     if len(tables) > 1:
         usual = [each for each in tables if each[0].endswith("alembic_version")]
-        return tuple(usual[0][1]) if len(usual) == 1 and context.settings.alembic_name == "alembic" else None
+        return tuple(usual[0][1]) if len(usual) == 1 and section == "alembic" else None
     return tuple(tables[0][1]) if tables else ()
 
 

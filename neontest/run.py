@@ -16,7 +16,7 @@ from neontest import checks
 from neontest.acting import Acting
 from neontest.config import Settings
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
-from neontest.ground import Context, Ground, beside_base, ground, known, parent_start, planned_start
+from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
@@ -135,14 +135,16 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
 def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tuple[str, ...] | None) -> None:
     """Take branches of the parent and do on them all that the settings ask for."""
     job.note(project_id=where.project_id, parent=where.parent.id, parent_name=where.parent.name)
+    its_server: tuple[str, ...] = ()
     if start is None:
         with job.timed("parent"):
-            start = parent_start(acting.context, where)
+            seen = parent_seen(acting.context, where)
+        start, its_server = seen.start, seen.server
         if start is not None and not moved_by_env(acting.context.project):
             known(history, start, where.parent.name)
             if nothing_pending(job, history, start):
                 return
-    acting.test(where, history, start)
+    acting.test(where, history, start, parents_server=its_server)
 
 
 def acceptances(settings: Settings) -> tuple[Acceptance, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +15,7 @@ from neontest.errors import DatabaseError, WrongDatabase
 from neontest.lease.lease import Lease
 from neontest.migrate.pausing import Pausing
 from neontest.migrate.session import Loaded, Session
-from neontest.postgres.connect import Connection, alive
+from neontest.postgres.connect import Connection, alive, connect, shows
 from neontest.postgres.demands import demands
 from neontest.postgres.diff import diff
 from neontest.postgres.feasibility import violations
@@ -44,6 +44,8 @@ class Trial:
 
     lease: Lease
     url: str = field(repr=False)
+    guard: tuple[int, int]
+    """The lock by which every other connection to the branch knows it."""
     environment: dict[str, str] = field(repr=False)
     connection: Connection
     reader: Reader
@@ -67,18 +69,40 @@ class Trial:
     def visit(self, direction: Direction, to: str, pause: Pausing | None = None) -> Visit:
         """Run env.py anew, with a new connection, and read the schema afterwards."""
         limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
+        if self.session.commands is not None:
+            self.refuse_elsewhere()
         with guarding(self.connection):
             return self.seen(self.session.visit(direction, to, deadline=limit, pause=pause))
+
+    def refuse_elsewhere(self) -> None:
+        """Raise WrongDatabase where the connection string does not lead to this branch any more.
+
+        Before what cannot be watched: the project's own commands and its tests. Env.py's connections all show it.
+        """
+        with guarding(self.connection), closing(connect(self.url, timeout=min(30.0, self.deadline.left()))) as other:
+            if not shows(other, self.guard):
+                raise WrongDatabase(
+                    f"the connection string of branch {self.lease.name} leads elsewhere than before; nothing was run"
+                    " there",
+                    hint="was its compute or its name moved to another branch? run it again",
+                )
 
     def stairway(
         self, steps: Sequence[tuple[Direction, str]], after: Callable[[Visit], bool], *, isolate: bool
     ) -> None:
         """Drive the steps through one run of env.py, or one each; `after` gets each visit, says whether to go on."""
         limit = min(self.visit_seconds, max(0.1, self.deadline.left()))
+        if self.session.commands is not None:
+            self.refuse_elsewhere()
+
+        def followed(visit: Visit) -> bool:
+            go_on = after(self.seen(visit))
+            if go_on and self.session.commands is not None:
+                self.refuse_elsewhere()
+            return go_on
+
         with guarding(self.connection):
-            self.session.stairway(
-                steps, step_seconds=limit, after=lambda visit: after(self.seen(visit)), isolate=isolate
-            )
+            self.session.stairway(steps, step_seconds=limit, after=followed, isolate=isolate)
 
     def models(self) -> Models:
         """Compare the project's models with the branch as it is; nothing is written."""

@@ -66,6 +66,7 @@ class Lease:
     adopted: bool = False
     """The answer to its creation was lost; it was found by its name."""
     _endpoints: tuple[Endpoint, ...] = ()
+    _parent_id: str | None = None
     _neon: Neon = field(repr=False, compare=False)
 
     def url(self, database: str, role: str, *, deadline: Deadline | None = None) -> str:
@@ -76,6 +77,7 @@ class Lease:
             database=database,
             role=role,
             endpoints=self._endpoints or None,
+            parent_id=self._parent_id,
             deadline=deadline,
         )
 
@@ -220,6 +222,7 @@ class Leases:
             ready_seconds=self._clock() - start,
             adopted=created.adopted,
             _endpoints=created.endpoints,
+            _parent_id=self._parent.id,
             _neon=self._neon,
         )
 

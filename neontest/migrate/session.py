@@ -72,7 +72,7 @@ class Session:
     ) -> None:
         self.project, self.python = project, server.python
         self._environ: Mapping[str, str] = server.environ
-        self._isolate, self._commands, self._stop, self._log = isolate, commands, stop, log
+        self._isolate, self.commands, self._stop, self._log = isolate, commands, stop, log
         self._secrets: tuple[str, ...] = ()
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
@@ -145,7 +145,7 @@ class Session:
         try:
             found = self._answer(deadline, reports.Loaded)
         except WorkerError as error:
-            if self._commands is None:
+            if self.commands is None:
                 raise
             self._loaded = Loaded(current=None, history=(), version_locations=(), notes=(str(error),))
             return self._loaded
@@ -165,7 +165,7 @@ class Session:
             pause: At which statement the worker stops, and what is done about it; not seen where the project's own
                 command runs.
         """
-        if self._commands is not None:
+        if self.commands is not None:
             return self._command(direction, to, deadline)
         self._pausing = pause
         self._told("visit", direction=direction, to=to, pause=pause and {"at": pause.at, "after": pause.after})
@@ -191,7 +191,7 @@ class Session:
         failed step, after which the rest may be walked by another call if the session is still `alive`.
         """
         below = {revision.id: ", ".join(revision.down) or None for revision in self._history()}
-        if self._commands is not None:
+        if self.commands is not None:
             for direction, name in steps:
                 to = name if direction == "upgrade" else (below.get(name) or "base" if name in below else "-1")
                 what = f"{direction} {name}"
@@ -348,10 +348,10 @@ class Session:
 
     def _command(self, direction: Direction, to: str, deadline: Deadline) -> Visit:
         """One visit by the project's own command; only what the version table says is known of it."""
-        assert self._commands is not None
+        assert self.commands is not None
         before = self._look()
         seconds, error = commands.run(
-            self._commands.words(direction, to),
+            self.commands.words(direction, to),
             cwd=self.project.cwd,
             environ=self._environ,
             deadline=deadline,

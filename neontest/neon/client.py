@@ -201,17 +201,20 @@ class Neon:
         database: str,
         role: str,
         endpoints: Iterable[Endpoint] | None = None,
+        parent_id: str | None = None,
         deadline: Deadline | None = None,
     ) -> str:
         """The direct connection string of the branch: a secret.
 
-        Its host is checked against the branch's own computes (`endpoints`, where the caller knows them).
+        Its host is checked against the branch's own computes (`endpoints`, where the caller knows them) and
+        those of the parent, where it has one that nothing may be run on.
         Without `pooled=false` the service answers with the pooled host.
         """
         params = {"branch_id": branch_id, "database_name": database, "role_name": role, "pooled": "false"}
         own = tuple(endpoints) if endpoints is not None else self.endpoints(project_id, branch_id, deadline=deadline)
         uri = self._get(project_path(project_id) + "/connection_uri", Uri, deadline, params).uri
-        return checked_uri(uri, own, branch_id)
+        others = self.endpoints(project_id, parent_id, deadline=deadline) if parent_id is not None else ()
+        return checked_uri(uri, own, branch_id, others)
 
     # -- acting ------------------------------------------------------------------------------------------------
 

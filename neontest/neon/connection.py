@@ -66,9 +66,10 @@ def _chosen(what: str, names: tuple[str, ...], wanted: str | None, usual: str) -
     raise UsageError(f"which {what} of the branch to use is not clear", hint=f"choose with --{what} one of: {said}")
 
 
-def checked_uri(uri: str, endpoints: Iterable[Endpoint], branch_id: str) -> str:
+def checked_uri(uri: str, endpoints: Iterable[Endpoint], branch_id: str, others: Iterable[Endpoint] = ()) -> str:
     """The connection string, once it is proved to lead straight to a compute of this branch.
 
+    `others` are the computes of its parent, which it must never lead to, whosesoever the API says they are.
     A pooled host would break session state that migrations rely on; a foreign host would run them somewhere else.
     libpq and Python split an odd URI at different places, so only a plain one is believed. `endpoint.host` of a server
     on this machine is `host:port`.
@@ -97,6 +98,11 @@ def checked_uri(uri: str, endpoints: Iterable[Endpoint], branch_id: str) -> str:
         raise UnexpectedAnswer(
             f"the connection string of branch {branch_id} leads to {address}:{port}, which is none of "
             f"the branch's computes ({', '.join(sorted(own)) or 'it has none'})",
+            hint="nothing was run there; report this",
+        )
+    if {address, f"{address}:{port}"} & {each.host.lower() for each in others}:
+        raise UnexpectedAnswer(
+            f"the connection string of branch {branch_id} leads to {address}:{port}, a compute of its parent",
             hint="nothing was run there; report this",
         )
     return uri

@@ -113,6 +113,27 @@ def advisory_guard(conn: Connection) -> tuple[int, int]:
     return pair
 
 
+def shows(conn: Connection, guard: tuple[int, int]) -> bool:
+    """Whether the lock of `advisory_guard` is to be seen: the connection leads to the same database."""
+    with mapped("cannot look for an advisory lock"), conn.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s", guard
+        )
+        return cursor.rowcount > 0
+
+
+def server(conn: Connection) -> tuple[str, ...]:
+    """What tells a server from every other one, and from itself before a restart; a branch is never its parent's.
+
+    Neon's servers say which history of pages is theirs, too: a setting of its extension, empty elsewhere.
+    """
+    with mapped("cannot tell the server from others"), conn.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_postmaster_start_time()::text, coalesce(current_setting('neon.timeline_id', true), '')"
+        )
+        return tuple(filter(None, cursor.fetchone() or ()))
+
+
 def alive(conn: Connection) -> bool:
     """The server still answers on this connection."""
     with suppress(psycopg2.Error), conn.cursor() as cursor:

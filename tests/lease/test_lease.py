@@ -493,3 +493,12 @@ def test_a_branch_that_became_the_default_one_is_not_used(server: Any, leases: M
     server.fault("GET", "/operations/", call=became)
     with pytest.raises(NeonError, match="default branch"):
         leases().take(deadline=soon())
+
+
+def test_a_connection_string_to_a_compute_of_the_parent_is_refused(server: Any, leases: Make, soon: Any) -> None:
+    lease = leases().take(deadline=soon())
+    (ours,) = [each for each in server.endpoints.values() if each["branch_id"] == lease.branch.id]
+    (parents,) = [each for each in server.endpoints.values() if each["branch_id"] == server.main["id"]]
+    parents["host"] = ours["host"].upper()
+    with pytest.raises(NeonError, match="a compute of its parent"):
+        lease.url("neondb", "neondb_owner")
