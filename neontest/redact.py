@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -14,7 +15,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 SHORTEST: Final = 4
 """Characters; shorter secrets are only replaced inside URLs, or they would riddle every text."""
+SHORTEST_ENCODED: Final = 8
+"""Characters of base64 that nothing else is likely to have in it."""
 MARK: Final = "***"
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 
 
@@ -22,6 +26,19 @@ def spellings(secret: str) -> set[str]:
     """The secret as it is, percent-encoded, decoded, and as JSON writes it; but for what is too short."""
     found = (secret, quote(secret, safe=""), quote(secret), unquote(secret), json.dumps(secret)[1:-1])
     return {each for each in found if len(each) >= SHORTEST}
+
+
+def encodings(secret: str) -> set[str]:
+    """What base64 makes of the secret within a longer text, wherever in it the secret stands; "" for a short one.
+
+    Of each of the three ways in which its bytes can fall into groups, what does not depend on its neighbours.
+    """
+    found = set()
+    for before in range(3):
+        padded = b"\0" * before + secret.encode("utf-8", "replace")
+        kept = base64.b64encode(padded)[(before * 8 + 5) // 6 : len(padded) * 8 // 6].decode()
+        found |= {kept, kept.translate(_URL_SAFE)}
+    return {each for each in found if len(each) >= SHORTEST_ENCODED}
 
 
 def url_secrets(url: str) -> tuple[str, ...]:
@@ -52,7 +69,7 @@ class Redactor:
     def add(self, secret: str | None) -> None:
         """Learn a secret in all its spellings."""
         if secret:
-            self._secrets |= spellings(secret)
+            self._secrets |= spellings(secret) | encodings(secret)
 
     def add_url(self, url: str) -> None:
         """Learn a connection string and the password in it."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -20,6 +22,17 @@ def redactor() -> Redactor:
 @pytest.mark.parametrize("spelling", [PASSWORD, quote(PASSWORD, safe=""), 'p%t@x/\\"\\u00fc'])
 def test_every_spelling_of_a_password_goes(redactor: Redactor, spelling: str) -> None:
     assert redactor.text(f"it is {spelling}!") == "it is ***!"
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "owner:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_longer_secret_goes_from_within_base64_too(encode: Callable[[bytes], bytes], before: str) -> None:
+    redactor, key = Redactor(), "napi_0123456789?>~abcdef"
+    redactor.add(key)
+    told = redactor.text(f"Basic {encode((before + key + '@host').encode()).decode()}")
+    assert "***" in told
+    assert len(told) < 30  # what is left is of its neighbours
+    assert redactor.text("MDEyMzQ1 aWYgbm90aGluZw==") == "MDEyMzQ1 aWYgbm90aGluZw=="
 
 
 def test_a_password_in_any_url_goes_even_an_unknown_one() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neontest.cli import options
+from neontest.cli import options, secrecy
 from neontest.cli.signals import stoppable
 from neontest.cli.sweep import client, project_id
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(ctx: click.Context, /, **_: Any) -> None:
     """List neontest's branches in the Neon project; make one, delete one."""
+    secrecy.hide_memory()
     ctx.obj = options.settings(ctx, engine="local")
     if ctx.invoked_subcommand is not None:
         return

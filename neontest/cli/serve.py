@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from neontest.cli import secrecy
 from neontest.cli.options import both, option, postgres_options
 from neontest.cli.signals import stoppable
 from neontest.errors import Stopped, UsageError
@@ -51,6 +52,7 @@ def command(
     SIGHUP), which is its normal end: exit code 0. Branches, passwords and the API key are kept in the state folder
     and are there again at the next start.
     """
+    secrecy.hide_memory()
     try:
         # The signals' own order first: one that comes while the engine starts ends it too.
         with stoppable() as stop, _engine(host, port, branches_limit, postgres, postgres_version, state) as neon:

@@ -28,11 +28,13 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
     Only branches with neontest's annotation are looked at: expired ones, and those whose run is known to be dead.
     Default, protected and parent branches are never touched.
     """
+    from neontest.cli import secrecy
     from neontest.errors import one_line
     from neontest.lease.lease import left_behind
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.lease.sweep import owners, plan, sweep
 
+    secrecy.hide_memory()
     settings = options.settings(ctx, engine="local")
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)

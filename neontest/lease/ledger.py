@@ -24,6 +24,9 @@ from neontest.errors import UsageError
 DRAFT_SECONDS: Final = 3600.0
 """A draft that old is nobody's any more."""
 
+_NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_OTHERS: Final = 0o077
+
 Engine = Literal["neon", "local"]
 
 
@@ -102,7 +105,8 @@ class Ledger:
         """Make the folder and write to it, to know before anything is begun; UsageError where that cannot be."""
         with self._writing():
             draft = self.folder / f".check.json.{secrets.token_hex(4)}"
-            draft.write_bytes(b"{}")
+            with os.fdopen(os.open(draft, _NEW_FILE, 0o600), "wb") as file:
+                file.write(b"{}")
             draft.unlink()
 
     def write(self, entry: Entry) -> Hold:
@@ -114,7 +118,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(self.folder)
             yield
         except OSError as error:
             raise UsageError(
@@ -123,8 +127,13 @@ class Ledger:
             ) from error
 
     def found(self) -> Iterator[Found]:
-        """Each file, oldest first, locked where nobody else has it locked: release or remove what you get."""
+        """Each file, oldest first, locked where nobody else has it locked: release or remove what you get.
+
+        Raises:
+            UsageError: it cannot be read, or is another user's, who could have us give back what we must not.
+        """
         try:
+            _refuse_others(self.folder)
             paths = sorted(path for path in self.folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -152,6 +161,23 @@ def default_folder(environ: Mapping[str, str]) -> Path:
     # The specification: a relative path is to be ignored.
     folder = Path(state) if state.startswith("/") else Path(environ.get("HOME") or "~").expanduser() / ".local/state"
     return folder / "neontest" / "ledger"
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder and what is missing above it for its owner only, whatever the umask; one of ours is closed."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    _refuse_others(folder)
+    if folder.stat().st_mode & _OTHERS:
+        folder.chmod(0o700)
+
+
+def _refuse_others(folder: Path) -> None:
+    if folder.stat().st_uid != os.geteuid():
+        raise UsageError(
+            f"the ledger {folder} belongs to another user", hint="name a folder of your own in NEONTEST_LEDGER"
+        )
 
 
 def _found(path: Path) -> Found:
@@ -188,7 +214,7 @@ def _locked(descriptor: int) -> bool:
 def _write(path: Path, entry: Entry) -> int:
     """Put the entry at the path in one step; the descriptor of the new file, locked."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(draft, _NEW_FILE, 0o600)
     try:
         # Locked before it has its name, so that it is never there without an owner.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

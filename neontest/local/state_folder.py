@@ -33,7 +33,7 @@ def prepare_state(state: Path, account: Account) -> Path:
             ours, or the account cannot reach it.
     """
     try:
-        real = _walk(state, make=True)
+        real = _walk(state, make=0o711 if account.switch else 0o700)
         assert real is not None
         _refuse_unless_ours(real, others_group=account.switch)
         if not _is_marked(real):
@@ -58,7 +58,7 @@ def find_state(state: Path) -> Path | None:
         UsageError: it belongs to somebody else, or others can write in it or replace it.
     """
     try:
-        real = _walk(state, make=False)
+        real = _walk(state)
         if real is None:
             return None
         _refuse_unless_ours(real, others_group=False)
@@ -76,8 +76,11 @@ def make_real_folder(folder: Path, mode: int) -> None:
     folder.chmod(mode)
 
 
-def _walk(path: Path, *, make: bool) -> Path | None:
-    """The real path, none of whose steps another user can change; what is missing is made, or the answer is None."""
+def _walk(path: Path, *, make: int | None = None) -> Path | None:
+    """The real path, none of whose steps another user can change; what is missing is made, or the answer is None.
+
+    `make` is the mode of the last step: others may pass through it only where the servers run as another user.
+    """
     whole = Path.cwd() / path
     real, links = Path(whole.anchor), 0
     steps = list(reversed(whole.parts[1:]))
@@ -91,12 +94,12 @@ def _walk(path: Path, *, make: bool) -> Path | None:
         try:
             facts = here.lstat()
         except FileNotFoundError:
-            if not make:
+            if make is None:
                 return None
             with contextlib.suppress(FileExistsError):
                 here.mkdir(mode=0o755)
                 if not steps:
-                    here.chmod(0o711)
+                    here.chmod(make)
             facts = here.lstat()
         if not stat.S_ISLNK(facts.st_mode):
             real = here

@@ -20,7 +20,9 @@ def test_the_memory_of_a_run_is_closed_and_that_of_its_children_is_not() -> None
 
 
 @pytest.mark.parametrize(
-    "words", [["run"], ["hold"], ["cleanup"], ["doctor"], ["publish", __file__]], ids=lambda words: words[0]
+    "words",
+    [["run"], ["hold"], ["cleanup"], ["doctor"], ["publish", __file__], ["serve"], ["sweep"], ["branches"]],
+    ids=lambda words: words[0],
 )
 def test_every_command_that_has_keys_beside_the_projects_code_hides_them_first(words: list[str]) -> None:
     script = (

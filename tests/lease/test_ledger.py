@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -171,3 +172,42 @@ def test_the_usual_folder_is_the_users_state() -> None:
     assert default_folder({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/neontest/ledger")
     assert default_folder({"HOME": "/h"}) == Path("/h/.local/state/neontest/ledger")
     assert default_folder({}).is_absolute()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_it_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    ledger = Ledger(tmp_path / "a" / "b" / "ledger")
+    before = os.umask(umask)
+    try:
+        ledger.check()
+        hold = ledger.write(entry())
+        hold.update("br-a-1")
+    finally:
+        os.umask(before)
+    for folder in (ledger.folder, ledger.folder.parent, ledger.folder.parent.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(hold.path.stat().st_mode) == 0o600
+    hold.release()
+
+
+def test_a_folder_of_ones_own_that_others_could_look_into_is_closed(ledger: Ledger) -> None:
+    ledger.folder.mkdir(parents=True)
+    ledger.folder.chmod(0o777)
+    ledger.check()
+    assert stat.S_IMODE(ledger.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_another_users_folder_is_neither_written_nor_believed(tmp_path: Path, through_a_link: bool) -> None:
+    """Its owner could have us give back what we must not, or forget what we must."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    if through_a_link:
+        (tmp_path / "link").symlink_to(folder)
+        folder = tmp_path / "link"
+    for use in (Ledger(folder).check, lambda: Ledger(folder).write(entry()), lambda: found(Ledger(folder))):
+        with pytest.raises(UsageError, match="belongs to another user"):
+            use()
+    assert list(folder.iterdir()) == []

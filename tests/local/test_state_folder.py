@@ -27,7 +27,7 @@ def test_a_new_one_is_made_with_its_parents_and_found_again(room: Path) -> None:
     assert find_state(state) is None
     assert prepare_state(state, choose()) == state
     assert find_state(state) == prepare_state(state, choose()) == state
-    assert state.stat().st_mode & 0o777 == 0o711
+    assert state.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)  # its servers are another user's
 
 
 def test_an_empty_folder_is_taken_as_it_is(room: Path) -> None:
