@@ -24,6 +24,7 @@ from neontest.local.held import Held
 # yet, the folder is left to the next sweep, which knows where to look.
 SCRIPT: Final = """
 exec 4>&2 2>/dev/null
+umask 077
 trap "" INT TERM HUP
 d=$1; s=$2; fate=$3; shift 3
 "$@" </dev/null 3>&1 4>&- >>"$d/log" 2>&1 & pm=$!
