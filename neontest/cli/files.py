@@ -91,7 +91,7 @@ def write_one(form: str, file: str, report: Report, surroundings: Mapping[str, A
     except Exception as error:  # noqa: BLE001 -- the other formats, and the run's own result, are still to be told
         from neontest.redact import Redactor
 
-        click.echo(Redactor().text(traceback.format_exc()), err=True)
+        click.echo(output.plain(Redactor().text(traceback.format_exc())), err=True)
         click.echo(f"Error: {file} was not written: a defect in neontest: {type(error).__name__}", err=True)
         return False
     return put(file, text)

@@ -85,7 +85,7 @@ def run(args: list[str] | None = None) -> int:
             return interrupted()
         from neontest.redact import Redactor
 
-        click.echo(Redactor().text(traceback.format_exc()), err=True)
+        click.echo(output.plain(Redactor().text(traceback.format_exc())), err=True)
         complain(Defect(f"a defect in neontest: {type(error).__name__}"))
         return 3
     return result if isinstance(result, int) else 0
@@ -97,8 +97,6 @@ def interrupted() -> int:
 
 
 def complain(error: NeontestError) -> None:
-    click.echo(f"Error: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
-    for note in getattr(error, "__notes__", ()):
-        click.echo(f"  {note}", err=True)
+    click.echo(output.plain(f"Error: {error.message}"), err=True)
+    for each in filter(None, (error.hint, *getattr(error, "__notes__", ()))):
+        click.echo(output.plain(f"  {each}"), err=True)

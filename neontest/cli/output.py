@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
+from typing import Final
 
 import click
+
+_COLOR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+
+
+def plain(text: str) -> str:
+    """The text, which others wrote, with nothing in it that a terminal or GitHub's runner would obey.
+
+    Colors are taken out; a carriage return ends a line, as it does for the runner.
+    """
+    from neontest.renderers.words import clean, obeyed_by_nobody
+
+    lines = _COLOR.sub("", text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(obeyed_by_nobody(clean(line)) for line in lines)
 
 
 def forgive_encodings() -> None:

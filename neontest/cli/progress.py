@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from neontest.cli import output
+
 WIDTH_OF_A_LOG: Final = 100
 """Columns."""
 
@@ -47,7 +49,7 @@ class Progress:
     def say(self, text: str) -> None:
         """What is being done; on a terminal it takes the place of what was said before."""
         if self._status is not None:
-            self._status.update(Text(text))
+            self._status.update(Text(output.plain(text)))
         else:
             self.show(text)
 
@@ -59,7 +61,7 @@ class Progress:
         """A line that is said even where nothing else is."""
         # A full disk behind stderr is no reason to stop either.
         with suppress(OSError, ValueError):
-            self._console.print(Text(text))
+            self._console.print(Text(output.plain(text)))
 
     def detail(self, text: str) -> None:
         if self._verbose:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from typing import Final
 
 from rich.console import Console
@@ -17,8 +16,6 @@ from neontest.report import Finding, Level, Report
 
 COLORS: Final = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 VERDICTS: Final = {"passed": "bold green", "failed": "bold red", "error": "bold red", "stopped": "bold yellow"}
-
-_COMMAND: Final = re.compile(r"^\s*::|##\[")
 
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -55,15 +52,7 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     for use in report.branches:
         line(console, words.branch(use), "" if use.deleted or use.kept else "bold red")
     line(console, words.verdict(report), VERDICTS[report.verdict])
-    return "\n".join(obeyed_by_nobody(each.rstrip()) for each in buffer.getvalue().splitlines()) + "\n"
-
-
-def obeyed_by_nobody(text: str) -> str:
-    """The line so that it is no command to GitHub's runner, which reads this in its log.
-
-    Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11).
-    """
-    return _COMMAND.sub(lambda found: found[0][:-1] + " " + found[0][-1], text)
+    return "\n".join(words.obeyed_by_nobody(each.rstrip()) for each in buffer.getvalue().splitlines()) + "\n"
 
 
 def tests_fine(report: Report) -> bool:

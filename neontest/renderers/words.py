@@ -16,10 +16,20 @@ CONTROL: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
+_COMMAND: Final = re.compile(r"^\s*::|##\[")
+
 
 def clean(text: str) -> str:
     """The text without characters that could move a terminal's cursor, end or turn its lines, or not be encoded."""
     return CONTROL.sub("�", text)
+
+
+def obeyed_by_nobody(line: str) -> str:
+    """The line so that it is no command to GitHub's runner, which reads this in its log.
+
+    Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11).
+    """
+    return _COMMAND.sub(lambda found: found[0][:-1] + " " + found[0][-1], line)
 
 
 def engine(report: Report) -> str:
