@@ -171,3 +171,19 @@ def test_report_that_could_not_be_written_says_so(neontest: Run, saved: Path, tm
     assert ran.code == 3
     assert "Error: /dev/full was not written: No space left on device" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("how", ["flag", "environment", "pyproject.toml"])
+def test_a_saved_report_is_told_without_values_where_that_is_said(neontest: Run, tmp_path: Path, how: str) -> None:
+    notes = ("loading the project changed the schema: column a.b: default 's3cret' → 8675309",)
+    (tmp_path / "r.json").write_text(renderers.rendered(report(notes=notes), "json"), encoding="utf-8")
+    assert "s3cret" in neontest("report", "r.json", cwd=tmp_path).out
+    if how == "pyproject.toml":
+        (tmp_path / how).write_text('[tool.neontest]\nredact = "literals"\n')
+    ran = neontest(
+        "report", "r.json", *(("--redact", "literals") if how == "flag" else ()), "--format", "json", cwd=tmp_path,
+        env={"NEONTEST_REDACT": "literals"} if how == "environment" else None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert "column a.b: default '…' → '…'" in ran.out
+    assert "s3cret" not in ran.out

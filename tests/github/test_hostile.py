@@ -105,9 +105,7 @@ def project(tmp_path: Path) -> Path:
         raises = f"raise RuntimeError({text!r})" if number % 2 else "pass"
         raised = (
             "DO $do$ BEGIN PERFORM 's3cret-literal'; RAISE EXCEPTION USING MESSAGE = "
-            + "'"
-            + text.replace("'", "''")
-            + "'; END $do$"
+            "'" + text.replace("'", "''") + "'; END $do$"
         )
         if number == len(HOSTILE) - 2:
             raises = f"op.get_bind().exec_driver_sql({raised.replace('%', '%%')!r})"

@@ -283,3 +283,14 @@ def test_a_closed_pull_request_of_the_repository_is_no_reason(forked: Hub, send:
     forked.pull(9, FORK_HEAD, state="closed")
     assert send().code == 0
     assert [sha for sha, _ in forked.statuses] == [FORK_HEAD]
+
+
+@pytest.mark.parametrize(("args", "told"), [((), False), (("--redact", "none"), True)])
+def test_values_in_the_report_are_told_only_where_that_is_asked_for(
+    forked: Hub, send: Publish, args: tuple[str, ...], told: bool
+) -> None:
+    notes = ("loading the project changed the schema: column a.b: default 's3cret' → 8675309",)
+    assert send(*args, content=saved(findings=(), notes=notes)).code == 0
+    (body,) = forked.bodies(8)
+    assert "column a.b: default" in body
+    assert ["s3cret" in body, "8675309" in body] == [told, told]

@@ -226,14 +226,16 @@ def check(run: Watched, *, keys: tuple[str, ...]) -> None:
         assert run.of(key, "environ") in ([{"neontest"}] if os.geteuid() == 0 else [{"neontest"}, set()])
     # Whoever runs the project's tests hands them the branch. The worker gets it through a pipe.
     assert run.of(run.password, "environ") == {"tests", "tests' guard"}
-    assert "***" in run.told["json"]
+    assert "***" in run.told["err"]
     assert "ValueError" in run.told["json"]
 
 
 def test_a_local_run_tells_no_password(tmp_path: Path, local_state: Path) -> None:
     env = surroundings(local_state, {"NEONTEST_LEDGER": str(tmp_path / "ledger")})
-    run = watched(tmp_path, "--local", env=env, private=(tmp_path / "ledger", local_state))
+    run = watched(tmp_path, "--local", "--redact", "literals", env=env, private=(tmp_path / "ledger", local_state))
     assert "postgres" in {each.what for each in run.seen.values()}
+    assert "CREATE TABLE a (id int)" in run.told["json"]
+    assert "COMMENT ON TABLE a IS '…'" in run.told["json"]
     assert any("/ledger/" in place for place in run.told)
     check(run, keys=())
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from contextlib import closing
 from typing import Any
 
+import psycopg2
 import pytest
 
 from neontest.local.callers import Callers
@@ -129,3 +131,10 @@ def test_a_server_for_others_answers_to_the_name_that_it_was_given(
     callers = Callers(called, host, 8080)
     with contextlib.nullcontext() if served else pytest.raises(Problem):
         callers.check({"HTTP_HOST": asked})
+
+
+def test_api_and_servers_listen_on_loopback(neon: LocalNeon, api: Any) -> None:
+    assert neon.api_host.startswith("http://127.0.0.1:")
+    with closing(psycopg2.connect(api.uri(api.main()["id"]))) as conn, conn.cursor() as cursor:
+        cursor.execute("SHOW listen_addresses")
+        assert cursor.fetchone() == ("127.0.0.1",)
