@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -31,3 +33,20 @@ def test_every_command_that_has_keys_beside_the_projects_code_hides_them_first(w
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 77, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is for the system to say")
+def test_a_run_that_crashes_leaves_no_core_with_the_key_in_it() -> None:
+    limit = "import os, resource; resource.setrlimit(resource.RLIMIT_CORE, (4096, resource.RLIM_INFINITY))\n"
+    hide = "from neontest.cli.secrecy import hide_memory; hide_memory()\n"
+    crash = "import faulthandler; faulthandler.enable(); KEY = 'napi_s3cret'; os.abort()"
+    process = subprocess.Popen([sys.executable, "-c", limit + hide + crash], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = process.stderr.read()
+    process.stderr.close()
+    _, status = os.waitpid(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == -signal.SIGABRT
+    assert not os.WCOREDUMP(status)
+    assert "Fatal Python error: Aborted" in told
+    assert "s3cret" not in told
