@@ -54,7 +54,8 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
         except Stopped as error:
             report = run.cut_short(settings, error)
         with stop.shield():
-            abroad, here = literals.for_others(report, settings.redact), literals.for_oneself(report, settings.redact)
+            here = literals.for_oneself(report, settings.redact)
+            abroad = literals.for_others(report, settings.redact) if hub.on else here
             written = files.write(told, here, folder=files.folder(settings.root))
             hub.end(abroad, report_file=told.get("json"))
     with stop.shield():

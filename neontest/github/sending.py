@@ -120,6 +120,11 @@ class Sending:
             with self._stop.shield():
                 self._finish("error", "neontest ended without a report", None)
 
+    @property
+    def on(self) -> bool:
+        """GitHub is told: only then need anything be made for it."""
+        return self._on
+
     def secret(self, text: str) -> None:
         """Have the runner mask it; sending may be off, the log is there all the same."""
         if self._job is not None:

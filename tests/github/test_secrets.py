@@ -97,7 +97,7 @@ class Watch:
     def look(self, root: int) -> None:
         while not self._over.is_set():
             self.once(root)
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def once(self, root: int) -> None:
         family = {root}
