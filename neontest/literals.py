@@ -33,6 +33,8 @@ OWN_WORDS: Final = frozenset(
     {"timeout", "exit", "command", "ImportError", "ModuleNotFoundError", "IndentationError", "NotImplementedError"}
 )
 """Kinds of failure whose message is neontest's, Python's own, or written in the revision."""
+RAISED: Final = "P0"
+"""The class of errors that functions raise themselves: their words are their author's."""
 QUOTING: Final = frozenset({"CouldNotTest", "DatabaseError", "Defect", "LocalError", "WorkerError"})
 """Kinds of problems that pass on what a database or the project's code says."""
 _NOTED: Final = re.compile(
@@ -80,10 +82,10 @@ def prose(text: str) -> str:
     return _QUOTED.sub("'…'", text)
 
 
-def told_of(text: str) -> str:
+def told_of(text: str, *, names: bool = True) -> str:
     """A sentence of neontest's own that ends in an error's words behind a colon."""
     head, colon, rest = text.partition(": ")
-    return f"{prose(head)}{colon}{without_values(rest)}" if colon else prose(text)
+    return f"{prose(head)}{colon}{without_values(rest, names=names)}" if colon else prose(text)
 
 
 # -- structs
@@ -95,9 +97,10 @@ def _statement(each: Statement) -> Statement:
 
 def _failure(each: Failure) -> Failure:
     own = each.sqlstate is None and each.kind in OWN_WORDS
+    servers = each.sqlstate is not None and not each.sqlstate.startswith(RAISED)
     return msgspec.structs.replace(
         each,
-        message=each.message if own else without_values(each.message),
+        message=each.message if own else without_values(each.message, names=servers),
         sql=None if each.sql is None else without_literals(each.sql),
         hint=None if each.hint is None else prose(each.hint),
     )
@@ -135,8 +138,8 @@ def _lint(each: Lint) -> Lint:
 
 
 def _problem(each: Problem) -> Problem:
-    tell = told_of if each.kind in QUOTING else prose
-    return msgspec.structs.replace(each, message=tell(each.message))
+    message = told_of(each.message, names=False) if each.kind in QUOTING else prose(each.message)
+    return msgspec.structs.replace(each, message=message)
 
 
 def _noted(each: Any, **fields: Callable[[str], str]) -> Any:
@@ -159,7 +162,7 @@ TOLD: Final[dict[type, Callable[[Any], Any]]] = {
     Drift: _drift,
     Lint: _lint,
     Problem: _problem,
-    Violation: lambda each: msgspec.structs.replace(each, keys=()),
+    Violation: lambda each: msgspec.structs.replace(each, keys=(), columns=_lines(each.columns, without_literals)),
     Visit: lambda each: msgspec.structs.replace(each, schema_changes=_lines(each.schema_changes, schema_line)),
     Walk: lambda each: _noted(each, note=prose),
     Models: lambda each: _noted(each, note=told_of),

@@ -34,7 +34,7 @@ STAY = {
     *("Walk.kind", "Walk.revision", "Walk.branch", "Refused.revision", "Lint.rule", "Lint.level", "Lint.revision"),
     *("Lint.file", "Interruption.revision", "ColumnChange.column", "ColumnChange.became", "TableChange.table"),
     *("TableChange.became", "SequenceChange.sequence", "Read.table", "Read.how", "Filled.table", "Filled.columns"),
-    *("Violation.kind", "Violation.table", "Violation.columns", "Difference.kind", "Difference.on", "Difference.name"),
+    *("Violation.kind", "Violation.table", "Difference.kind", "Difference.on", "Difference.name"),
     *(
         "Difference.change",
         "UnindexedKey.name",

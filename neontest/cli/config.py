@@ -12,7 +12,7 @@ from neontest.cli import options
 from neontest.config import Accept, Commands
 from neontest.errors import one_line
 
-UNSET: Final = {"rows": "20 on the local engine, none on Neon"}
+UNSET: Final = {"rows": "20 on the local engine, none on Neon", "redact": "literals in what GitHub is told"}
 """What it means that a setting has no value of its own."""
 
 

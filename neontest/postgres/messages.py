@@ -39,32 +39,36 @@ _WORDS: Final = frozenset(
     conflicting conflicts connection constraint contained contains conversion could create data database deadlock
     default defined definition delete deleted denied depend dependent depends detected did different distinct
     division do does domain drop due duplicate each either end enough error exclusion exist existing exists
-    expression extension failed failing failure feature field first for foreign from function generated given
-    grant group has have here identical identity if immutable implement implemented in incompatible index
-    inherited inherits input insert inserted inside integer into invalid is it key keys language limit lock long
-    longer many marked match matching materialized maximum member method missing more must name named near need
-    needed new no non not null number object objects of on one only open operator or order other out outside
-    overlaps owner parameter parent partition partitioned partitions pending permission policy present primary
-    privilege privileges process query range read recovery reference referenced references referencing refers
-    refresh reindex relation remaining required requires returned role row rows run schema security sequence
-    serialize server set should size snapshot some specified sql statement still subquery superuser supported
-    syntax table tables temporary terminating text than that the them there this time timeout to too transaction
-    trigger triggers truncate type types unable unique unrecognized unsupported update updated use used user uses
-    using vacuum valid validate value values variable version view violated violates violating waiting was were
-    when which while with within without would you zero
+    expression extension failed failing failure feature field first for foreign found from function further
+    generated given grant group has have here identical identity if immutable implement implemented in
+    incompatible index inherited inherits input insert inserted inside integer into invalid is it key keys
+    language limit lock long longer many marked match matching materialized maximum member method missing more
+    must name named near need needed new no non not null number object objects of on one only open operator or
+    order other out outside overlaps owner parameter parent partition partitioned partitions pending permission
+    policy present primary privilege privileges process query range read recovery reference referenced references
+    referencing refers refresh reindex relation remaining required requires returned role row rows run schema
+    security sequence serialize server set should size snapshot some specified sql statement still subquery
+    superuser supported syntax table tables temporary terminating text than that the them there this time timeout
+    to too transaction trigger triggers truncate type types unable unique unrecognized unsupported update updated
+    use used user uses using vacuum valid validate value values variable version view violated violates violating
+    waiting was were when which while with within without would you zero
     """,
     )
 )
 """Words of Postgres's own messages, as far as migrations meet them."""
 
 
-def without_values(message: str) -> str:
-    """The message with `…` for every word that is neither Postgres's own nor a name behind a word that says so."""
+def without_values(message: str, *, names: bool = True) -> str:
+    """The message with `…` for every word that is neither Postgres's own nor a name behind a word that says so.
+
+    `names` is False for what somebody else wrote, who may mean anything by `type x`.
+    """
     text = _KEY.sub(lambda found: f"{found[1] or found[3]}…)", message)
     said: list[str] = []
     for piece in _PIECE.finditer(text):
         known = piece["word"] is not None and piece["word"].lower() in _WORDS
-        kept = piece["key"] or piece["named"] or piece["blank"] or (piece["word"] if known else None)
+        named = (piece["key"] or piece["named"]) if names else None
+        kept = named or piece["blank"] or (piece["word"] if known else None)
         said.append(kept if kept is not None else CUT)
     told = re.sub(rf"{CUT}(?:[\s,.:;/-]*{CUT})+", CUT, "".join(said))
     return " ".join(told.split())

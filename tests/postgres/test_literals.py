@@ -67,6 +67,10 @@ MESSAGES = {
 }
 
 
+def test_of_what_somebody_else_wrote_no_name_is_kept() -> None:
+    assert without_values('role s3cret is no type "s3cret" of column s3cret', names=False) == "… is no … of …"
+
+
 @pytest.mark.parametrize(("message", "told"), MESSAGES.items(), ids=range(len(MESSAGES)))
 def test_messages_keep_the_words_of_postgres_and_names(message: str, told: str) -> None:
     assert without_values(message) == told
