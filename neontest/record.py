@@ -155,7 +155,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str
     kind: str
-    """The exception's class name, such as `DuplicateObject` or `NotImplementedError`; `timeout`, `exit`, `command`."""
+    """The exception's class name, such as `DuplicateObject` or `NotImplementedError`; `timeout`, `exit`, `command`,
+    `lost` for a connection."""
     revision: str | None = None
     """The revision whose code was running."""
     file: str | None = None

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from neontest.errors import DatabaseError, WrongDatabase
+from neontest.errors import DatabaseError, WrongDatabase, one_line
 from neontest.lease.lease import Lease
 from neontest.migrate.pausing import Pausing
 from neontest.migrate.session import Loaded, Session
@@ -36,6 +36,8 @@ BROKEN: Final = frozenset(
     {"timeout", "exit", "SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError"}
 )
 """Kinds of failure that no row is the reason of, or that ended the worker."""
+LOST: Final = "lost"
+"""The kind of a failure for which a connection broke: `migrate.watch` says it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,8 +113,13 @@ class Trial:
             return self.session.models(limit)
 
     def seen(self, visit: Visit) -> Visit:
-        """The visit with what it did to the schema, which is read again."""
+        """The visit with what it did to the schema, which is read again.
+
+        Raises:
+            DatabaseError: its connection was lost, which says nothing about the migration.
+        """
         if visit.error is not None:
+            self.refuse_lost(visit.direction, visit.error)
             visit = msgspec.structs.replace(visit, error=self.advised(visit.error))
         before, self.schema = self.schema, self.reader.snapshot()
         if before is self.schema:
@@ -124,6 +131,15 @@ class Trial:
             invalid_indexes=newly_invalid(before, self.schema),
             unindexed_keys=newly_unindexed(before, self.schema),
         )
+
+    def refuse_lost(self, direction: Direction, failure: Failure) -> None:
+        """Raise DatabaseError where the connection broke: the network, or a server that was restarted or suspended."""
+        if failure.kind == LOST:
+            where = f" at {failure.file}:{failure.line}" if failure.file else ""
+            raise DatabaseError(
+                f"the {direction} lost its connection to branch {self.lease.name}{where}: {one_line(failure.message)}",
+                hint="run again; where it is lost at the same statement each time, that statement ends it",
+            )
 
     def refused(self, visit: Visit) -> Refused | None:
         """The upgrade that just failed, where rows can be why: which ones, as far as the statement tells.

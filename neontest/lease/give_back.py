@@ -85,7 +85,7 @@ def give_back(
     except Stopped:
         raise
     except NeontestError as error:
-        why = error.message
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
     except Exception as error:  # noqa: BLE001 -- it must not keep the other branches from being given back
         why = f"a defect in neontest: {type(error).__name__}"
     return GivenBack(

@@ -53,8 +53,14 @@ class ForkServer:
         with theirs:
             number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
         command = [str(python), "-u", str(WORKER), str(number), kind]
+        self._closing = False
+
+        def said(line: str) -> None:
+            if not self._closing:  # an interpreter that is interrupted while it starts says so at length
+                log(line)
+
         try:
-            self._child = Child(spawned(command, cwd=cwd, environ=environ, pass_fds=(number,)), stop=stop, log=log)
+            self._child = Child(spawned(command, cwd=cwd, environ=environ, pass_fds=(number,)), stop=stop, log=said)
         except OSError as error:
             self._requests.close()
             raise WorkerError(f"{python} does not start: {error.strerror}") from error
@@ -81,6 +87,7 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server, after its workers: nobody would tell their ends."""
+        self._closing = True
         self._child.end()
         self._requests.close()
 

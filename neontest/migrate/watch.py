@@ -24,6 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STANDARD = os.path.dirname(os.path.abspath(os.__file__))
 MOST = 5_000
 """Statements of a visit that are reported: a row-by-row data migration is not told row by row."""
+LOST = "lost"
+"""The kind of a failure that a lost connection is: SQLAlchemy knows each driver's."""
 LONGEST = 20_000
 """Characters of a statement or a message that are reported."""
 
@@ -207,6 +209,8 @@ class Watch:
             file, line = ran[1] if ran is not None else self.origin()[0]
             sql = context.statement
             self.first = dict(described(context.original_exception), file=file, line=line, sql=sql and text(sql))
+            if context.is_disconnect:
+                self.first["kind"] = LOST
 
     def _rolled_back(self, *_: Any) -> None:
         self.first = None

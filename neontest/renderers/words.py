@@ -164,7 +164,7 @@ def branch(use: BranchUse) -> str:
         how = f" in {duration(use.delete_seconds)}" if use.delete_seconds is not None else ""
         return f"branch {use.id} given back{how}" + (", deletion proved" if use.proved else ", deletion accepted")
     expiry = f"; it expires {use.expires_at:%Y-%m-%d %H:%M}Z" if use.expires_at else ""
-    return f"branch {use.id} ({use.name}) NOT given back{expiry}: run `neontest cleanup`"
+    return f"branch {use.id or '(id unknown)'} ({use.name}) NOT given back{expiry}: run `neontest cleanup`"
 
 
 ERRORS: Final = {
@@ -185,6 +185,8 @@ def verdict(report: Report) -> str:
     if report.verdict == "stopped" and report.problems:
         return report.problems[0].message
     if report.verdict == "error":
+        if report.exit_code == 4 and len(report.problems) > 1:
+            return "error: could not test, and a branch could not be given back"
         return f"error: {ERRORS.get(report.exit_code, 'could not test')}"
     if not report.history.pending and not report.findings:
         return "passed: nothing to test"

@@ -1,0 +1,53 @@
+"""A few runs of the fault matrix, at each call the fault that would do the most harm there; all: `python -m tests.chaos`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.faults import Lane, lane
+from tests.chaos.knobs import KNOBS
+
+KNOB = {each.id: each for each in KNOBS}
+CREATE, DELETE, OPERATION = r"POST .*/branches$", r"DELETE ", r"GET .*/operations/"
+SAMPLE = (
+    ("drop-after", CREATE, "a create whose answer is lost"),
+    ("500-after", CREATE, "a create that says it failed"),
+    ("limit", CREATE, "no branch to be had"),
+    ("operation-fails", OPERATION, "a branch that is never ready"),
+    ("key-expired", DELETE, "a key that expires before the branch is deleted"),
+    ("drop-after", DELETE, "a deletion whose answer is lost"),
+    ("delete-empty", DELETE, "a deletion that is answered with nothing"),
+    ("423", DELETE, "a project that is locked when the branch is to go"),
+    ("429-after", r"GET .*/connection_uri$", "a limit of requests in the middle"),
+)
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Lane]:
+    with lane() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def calls(one: Lane) -> list[str]:
+    """Those of a run that nothing stands in the way of."""
+    return one.calls()
+
+
+@pytest.mark.parametrize(("fault", "call"), [each[:2] for each in SAMPLE], ids=[each[2] for each in SAMPLE])
+def test_a_run_survives(one: Lane, calls: list[str], fault: str, call: str) -> None:
+    knob = KNOB[fault]
+    its = [each for each in calls if knob.calls is not None and knob.calls.match(each)]
+    number = next(number for number, each in enumerate(its, 1) if re.match(call, each))
+    trial = one.run(knob, number)
+    assert not trial.wrong, f"{trial.title}: {trial.wrong}\n{trial.said}"
+    assert trial.met
+
+
+@pytest.mark.parametrize("fault", ["small-pages", "clock-behind", "parent-protected", "idle", "cut-upgrade"])
+def test_a_run_survives_what_is_there_all_the_time(one: Lane, fault: str) -> None:
+    trial = one.run(KNOB[fault], 0)
+    assert not trial.wrong, f"{trial.title}: {trial.wrong}\n{trial.said}"
