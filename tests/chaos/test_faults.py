@@ -1,4 +1,4 @@
-"""A few runs of the fault matrix, at each call the fault that would do the most harm there; all: `python -m tests.chaos`."""
+"""Runs of the fault matrix, at each call the fault that would do the most harm there; all: `python -m tests.chaos`."""
 
 from __future__ import annotations
 
