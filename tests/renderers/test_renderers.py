@@ -159,6 +159,13 @@ def test_a_branch_left_behind_is_said_with_its_expiry_and_the_command() -> None:
     assert text.splitlines()[-1] == "error: tested, but a branch could not be given back"
 
 
+def test_what_could_not_be_tested_is_not_said_to_be_because_a_branch_was_left() -> None:
+    left = Problem(kind="BranchLeftBehind", message="branch br-a could not be given back", hint=None)
+    both = (left, Problem(kind="Unauthorized", message="401", hint=None))
+    text = console.render(report(verdict="error", exit_code=4, problems=both))
+    assert text.splitlines()[-1] == "error: could not test, and a branch could not be given back"
+
+
 def test_nothing_to_test_is_the_verdict_where_nothing_is_pending() -> None:
     empty = report(history=History(heads=("r1",), start="r1"), walks=(), tests=None, branches=())
     assert console.render(empty).splitlines()[1:] == ["nothing pending at r1", "", "passed: nothing to test"]
