@@ -1,0 +1,104 @@
+"""A run against an API that is as far away and as slow as Neon: its calls, and the time that it waits and works."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+import httpx
+
+from neontest.local.engine import LocalNeon
+from tests.benchmarks.measure import Row
+from tests.benchmarks.place import Place, tool
+
+CALL: Final = 0.1
+"""Seconds for which each call is under way."""
+CREATE: Final = 2.0
+"""Seconds until the operations of a new branch are through: Neon takes 1 to 3."""
+CALLS: Final = 8
+"""Besides polls, for each branch that is taken."""
+
+
+def rows(place: Place) -> Iterator[Row]:
+    files = place.project(8)
+    for mode, branches in (("whole", 1), ("both", 2)):
+        with LocalNeon(place.folder / "far", place.binaries, persistent=False) as local, far(local) as seen:
+            env = {"NEON_API_KEY": local.api_key, "NEON_PROJECT_ID": local.project_id, "NEON_API_HOST": seen.address}
+            words = ("run", "--neon", "--mode", mode, "--no-tests", "--no-lint", "--fail-on", "never")
+            began = time.perf_counter()
+            place.run(tool("neontest"), *words, cwd=files.root, env=env)
+            took = time.perf_counter() - began
+        polls = seen.calls.pop("poll", 0)
+        calls = sum(seen.calls.values())
+        title = f"run --mode {mode}"
+        yield Row(bench="api", size="8 revisions", ours=f"{title}: calls besides polls", seconds=calls,
+                  bound=CALLS * branches, unit="calls")  # fmt: skip
+        yield Row(bench="api", size="8 revisions", ours=f"{title}: polls", seconds=polls, unit="calls")
+        yield Row(bench="api", size="8 revisions", ours=f"{title}: the whole", seconds=took)
+
+
+class Seen:
+    """What went through."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.address = ""
+        self.made: dict[str, float] = {}
+        """When the operations of new branches were asked for."""
+        self.lock = threading.Lock()
+
+
+@contextmanager
+def far(local: LocalNeon) -> Iterator[Seen]:
+    """The local API behind a door that takes its time."""
+    seen = Seen()
+    base = local.api_host.removesuffix("/api/v2")
+    client = httpx.Client(base_url=base, timeout=60)
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            time.sleep(CALL)
+            poll = self.command == "GET" and "/operations/" in self.path
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")
+            }
+            answer = client.request(self.command, self.path, content=body, headers=headers)
+            content = answer.content
+            with seen.lock:
+                seen.calls["poll" if poll else f"{self.command} {self.path.partition('?')[0]}"] += 1
+                if self.command == "POST" and answer.status_code == 201:
+                    for each in answer.json()["operations"]:
+                        seen.made[each["id"]] = time.monotonic()
+                if poll and answer.status_code == 200 and answer.json()["operation"]["status"] == "finished":
+                    begun = seen.made.get(answer.json()["operation"]["id"], 0.0)
+                    if time.monotonic() - begun < CREATE:
+                        content = content.replace(b'"finished"', b'"running"')
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("content-type", "application/json"))
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = do_PATCH = pass_on  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    seen.address = f"http://127.0.0.1:{server.server_address[1]}/api/v2"
+    try:
+        yield seen
+    finally:
+        server.shutdown()
+        server.server_close()
+        client.close()

@@ -1,0 +1,151 @@
+"""Every revision up, down and up again, without the start of processes: ours with the schema compared and the locks
+traced at each step, beside the plugins that walk, and beside nothing but the SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from neontest.migrate.environment import render_environment, stripped
+from neontest.migrate.forkserver import ForkServer
+from neontest.migrate.session import Session
+from neontest.postgres.connect import connect
+from neontest.postgres.locks import Observer
+from neontest.postgres.snapshot import Reader
+from neontest.record import Direction, Visit
+from neontest.stop import Deadline, Stop
+from tests.benchmarks import peers, replay
+from tests.benchmarks.measure import Cost, Row, Variant, compared, growth, in_turns
+from tests.benchmarks.place import Place
+from tests.migrate.conftest import Files
+
+WAYS: tuple[Direction, ...] = ("upgrade", "downgrade", "upgrade")
+PLAIN, TRACED, WHOLE = "stairway", "stairway, traced", "stairway, traced, schema at each step"
+BOUNDS = {
+    PLAIN: {"pytest-alembic": 0.5, "its SQL alone": 3.3},
+    WHOLE: {"pytest-alembic": 1.0, "pytest-mrt": 0.06},
+    TRACED: {PLAIN: 1.35},
+}
+"""What was set as a goal."""
+
+
+def rows(place: Place) -> Iterator[Row]:
+    points: dict[str, dict[int, float]] = {PLAIN: {}, WHOLE: {}}
+    for size in place.sizes(20, 100, 500, 1000):
+        files = place.project(size)
+        variants: dict[str, Variant] = {
+            PLAIN: ours(place, files, trace=False, schema=False),
+            TRACED: ours(place, files, trace=True, schema=False),
+            WHOLE: ours(place, files, trace=True, schema=True),
+            "its SQL alone": sql(place, files),
+        }
+        for name in peers.installed():
+            if name != "pytest-mrt" or size <= 100:  # its time grows with the square: minutes
+                variants[name] = peers.variant(place, name, files)
+        costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if size <= 100 else 3), warm=int(size <= 100))
+        for one in (PLAIN, TRACED, WHOLE):
+            shown = [each for each in costs if each in BOUNDS[one] or each == one]
+            found = compared("stairway", f"{size} revisions", {each: costs[each] for each in shown}, ours=one,
+                             bounds=BOUNDS[one] if size >= 100 else None)  # fmt: skip
+            if one in points:
+                points[one][size] = found[0].seconds
+            yield from found
+    for one, seconds in points.items():
+        large = {size: each for size, each in seconds.items() if size >= 100}
+        if len(large) > 1:
+            yield growth("stairway", one, large, bound=1.15 if one == PLAIN else 1.25)
+
+
+def ours(place: Place, files: Files, *, trace: bool, schema: bool) -> Variant:
+    def ready() -> Callable[[], Cost]:
+        url = place.database()
+        return lambda: walked(place, files, url, trace=trace, schema=schema)
+
+    return ready
+
+
+def walked(place: Place, files: Files, url: str, *, trace: bool, schema: bool) -> Cost:
+    """The walk alone: the project is loaded before. The processor's time is the worker's and ours."""
+    environ = stripped(dict(os.environ))
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(connect(url)))
+        project = files.project()
+        server = ForkServer(
+            Path(sys.executable), kind=project.kind, cwd=project.cwd, environ=environ, stop=Stop(), log=lambda _: None
+        )
+        stack.callback(server.close)
+        session = stack.enter_context(Session(project, server, trace=trace, stop=Stop(), log=lambda _: None))
+        rendered = render_environment(
+            url, session.interpreter, templates={}, files=None, base_environ=environ, asynchronous=False
+        )
+        session.open(url, rendered, guard=None, deadline=Deadline(60, what="loading the project"))
+        if trace:
+            observer = Observer(connection, url)
+            stack.callback(observer.close)
+            session.observer = observer
+        reader = Reader(connection)
+        visits: list[Visit] = []
+
+        def after(visit: Visit) -> bool:
+            visits.append(visit)
+            if schema:
+                reader.snapshot()
+            return True
+
+        def walk() -> None:
+            steps = [(way, name) for name in files.written for way in WAYS]
+            session.stairway(steps, step_seconds=60, after=after)
+
+        cost = worked(walk)
+        assert all(visit.error is None for visit in visits), visits[-1].error
+        assert any(each.locks for visit in visits for each in visit.statements) is trace
+    return cost
+
+
+def worked(call: Callable[[], object]) -> Cost:
+    """Its cost in this process and in all that it has started."""
+    import time
+
+    def used() -> float:
+        ticks = 0
+        parents = {os.getpid()}
+        stats = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                stats[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:13])))
+        more = True
+        while more:
+            found = {pid for pid, (parent, _) in stats.items() if parent in parents} - parents
+            more = bool(found)
+            parents |= found
+        ticks = sum(stats[pid][1] for pid in parents if pid in stats and "postgres" not in named(pid))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    before, began = used(), time.perf_counter()
+    call()
+    wall = time.perf_counter() - began
+    return Cost(wall=wall, cpu=used() - before)
+
+
+def named(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
+
+
+def sql(place: Place, files: Files) -> Variant:
+    up = replay.by_revision(replay.script(place, files, "upgrade", "head"))
+    down = replay.by_revision(replay.script(place, files, "downgrade", f"{files.last}:base"))[::-1]
+    up[0], create = [each for each in up[0] if "CREATE TABLE alembic_version" not in each], up[0][0]
+    steps = [[create], *(step for one, back in zip(up, down, strict=True) for step in (one, back, one))]
+
+    def ready() -> Callable[[], object]:
+        url = place.database()
+        return lambda: replay.replayed(url, steps)
+
+    return ready

@@ -1,0 +1,153 @@
+"""Costs of calls that take turns, and their ratios: the same noise hits both sides of each."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+TICK_SECONDS = 1 / TICK
+"""What the servers' work is told in: less than ten of these are no figure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Seconds by the clock, and of processor: of this process, of its children that have ended, of the servers."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison of a benchmark."""
+
+    bench: str
+    size: str
+    ours: str
+    seconds: float
+    """Median of ours."""
+    theirs: str = ""
+    """Empty where ours stands alone."""
+    their_seconds: float | None = None
+    wall: float | None = None
+    """Median of the paired ratios, ours to theirs."""
+    cpu: float | None = None
+    bound: float | None = None
+    """The ratio (of seconds where ours stands alone) that is not to be passed."""
+    by: str = "wall"
+    """Which of the ratios the bound is for."""
+    unit: str = "s"
+
+    @property
+    def judged(self) -> float | None:
+        if not self.theirs:
+            return self.seconds
+        return self.wall if self.by == "wall" else self.cpu
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.bound is None or self.judged is None else self.judged <= self.bound
+
+
+class Meter:
+    """Measures calls. `postmasters` are the servers whose work counts.
+
+    A call that knows its own cost better, as it is a part of a process, returns it; the servers' work is added.
+    """
+
+    def __init__(self, postmasters: Collection[int] = ()) -> None:
+        self._postmasters = frozenset(postmasters)
+
+    def cost(self, call: Callable[[], object]) -> Cost:
+        served, used, began = self._servers(), self._client(), time.perf_counter()
+        known = call()
+        wall, used = time.perf_counter() - began, self._client() - used
+        served = self._servers() - served
+        if isinstance(known, Cost):
+            return Cost(wall=known.wall, cpu=known.cpu + served)
+        return Cost(wall=wall, cpu=used + served)
+
+    def _client(self) -> float:
+        found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(each.ru_utime + each.ru_stime for each in found)
+
+    def _servers(self) -> float:
+        seconds = 0.0
+        for stat in Path("/proc").glob("[0-9]*/stat") if self._postmasters else ():
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                own, parent = int(stat.parent.name), int(fields[1])
+                if own in self._postmasters:  # it knows of the server processes that have ended
+                    seconds += sum(map(int, fields[11:15])) / TICK
+                elif parent in self._postmasters:
+                    seconds += sum(map(int, fields[11:13])) / TICK
+        return seconds
+
+
+Variant = Callable[[], Callable[[], object]]
+"""Makes ready what one call needs, which costs nothing, and gives the call."""
+
+
+def in_turns(variants: Mapping[str, Variant], meter: Meter, *, rounds: int, warm: int = 1) -> dict[str, list[Cost]]:
+    """The costs of each, a call a round, the order turned round each time; the first `warm` rounds do not count."""
+    found: dict[str, list[Cost]] = {name: [] for name in variants}
+    for number in range(warm + rounds):
+        order = list(variants.items())
+        for name, ready in order if number % 2 else reversed(order):
+            cost = meter.cost(ready())
+            if number >= warm:
+                found[name].append(cost)
+    return found
+
+
+def compared(
+    bench: str,
+    size: str,
+    costs: Mapping[str, Sequence[Cost]],
+    *,
+    ours: str,
+    bounds: Mapping[str, float] | None = None,
+    by: str = "wall",
+) -> list[Row]:
+    """A row for each of the others."""
+    rows = []
+    for name, theirs in costs.items():
+        if name == ours:
+            continue
+        pairs = list(zip(costs[ours], theirs, strict=True))
+        coarse = statistics.median(each.cpu for each in theirs) < 10 * TICK_SECONDS
+        rows.append(
+            Row(
+                bench=bench,
+                size=size,
+                ours=ours,
+                seconds=statistics.median(each.wall for each in costs[ours]),
+                theirs=name,
+                their_seconds=statistics.median(each.wall for each in theirs),
+                wall=statistics.median(one.wall / max(other.wall, 1e-9) for one, other in pairs),
+                cpu=None if coarse else statistics.median(one.cpu / max(other.cpu, 1e-9) for one, other in pairs),
+                bound=(bounds or {}).get(name),
+                by=by,
+            )
+        )
+    return rows
+
+
+def exponent(points: Mapping[int, float]) -> float:
+    """Of the power of the size that the seconds grow with, by least squares of the logarithms."""
+    logs = [(math.log(size), math.log(max(seconds, 1e-9))) for size, seconds in points.items()]
+    return statistics.linear_regression([x for x, _ in logs], [y for _, y in logs]).slope
+
+
+def growth(bench: str, ours: str, points: Mapping[int, float], *, bound: float | None = None) -> Row:
+    """The exponent as a row of its own."""
+    sizes = "-".join(f"{size:,}" for size in (min(points), max(points)))
+    return Row(bench=bench, size=sizes, ours=f"{ours}: growth", seconds=exponent(points), bound=bound, unit="exponent")
