@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -32,6 +33,7 @@ from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader, version_tables
+from neontest.process import MARK
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
 from neontest.rows import Plan, Rows
@@ -52,9 +54,11 @@ class Sessions:
         self._context = context
         self._redactor = redactor
         self.python = find_python(settings.root, wanted=settings.python, environ=context.environ)
-        self._environ = environment.stripped(context.environ)
         scratch.sweep()
         self.scratch = scratch.Scratch()
+        environ = environment.stripped(context.environ)
+        # Whatever is started here is known as this run's, even once this process was killed.
+        self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
         self._all: list[Session] = []
         self._servers: list[ForkServer] = []
         # Importing alembic takes longer than making a branch: begin now.
@@ -123,13 +127,25 @@ class Sessions:
 
     def close(self, *, stopped: bool) -> None:
         """End every worker and forget every file."""
-        for session in self._all:
-            with suppress(NeontestError, OSError):
-                session.kill() if stopped else session.close()
+        if stopped:
+            # Those that mind no signal are killed in the end: all at once, as a stop leaves little time.
+            ends = [threading.Thread(target=self._end, args=(each.kill,), daemon=True) for each in self._all]
+            for end in ends:
+                end.start()
+            for end in ends:
+                end.join()
+        else:
+            for session in self._all:
+                self._end(session.close)
         for each in self._servers:
             with suppress(NeontestError, OSError):
                 each.close()
         self.scratch.close()
+
+    @staticmethod
+    def _end(how: Callable[[], None]) -> None:
+        with suppress(NeontestError, OSError):
+            how()
 
 
 class Branches:

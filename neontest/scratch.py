@@ -1,4 +1,7 @@
-"""A private folder for a run's files, which may hold secrets: gone with its owner, or swept after it."""
+"""A private folder for a run's files, which may hold secrets: gone with its owner, or swept after it.
+
+Its name is the run's mark, too, by which a sweep knows what a killed run has started and nobody has ended.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Final
+
+from neontest.process import end_marked
 
 PREFIX: Final = "neontest-run-"
 HALF_MADE: Final = 60.0
@@ -26,6 +31,11 @@ class Scratch:
         # Only now may a sweep of another process look at it.
         self.path = made.rename(made.with_name(made.name.removeprefix("new-")))
 
+    @property
+    def mark(self) -> str:
+        """What the environment of everything that the run starts begins its `process.MARK` with."""
+        return marking(self.path)
+
     def folder(self) -> Path:
         """A new folder in it."""
         return Path(tempfile.mkdtemp(dir=self.path))
@@ -37,11 +47,17 @@ class Scratch:
             self._lock = -1
 
 
+def marking(path: Path) -> str:
+    """The mark of the run whose folder that is; with an end, so that no name is the beginning of another's."""
+    return f"{path.name}."
+
+
 def sweep() -> int:
-    """Remove the folders of this user's dead processes; how many there were."""
+    """End what this user's dead processes have started, and remove their folders; how many there were."""
     removed = 0
     for path in Path(tempfile.gettempdir()).glob(f"*{PREFIX}*"):
         if path.name.startswith((PREFIX, f"new-{PREFIX}")) and orphaned(path):
+            end_marked(marking(path).encode())  # in a session of its own, no watchman has ended it
             shutil.rmtree(path, ignore_errors=True)
             removed += 1
     return removed

@@ -15,7 +15,7 @@ ARROWS: dict[str, set[str]] = {
     "talk": {"record"},
     "bounded": {"stop"},
     "process": {"stop"},
-    "scratch": set(),
+    "scratch": {"process"},
     "redact": set(),
     "config": {"errors"},
     "postgres": {"errors", "stop"},

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from neontest import scratch
+from neontest.process import MARK, end_marked, marked
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,40 @@ def test_a_killed_owners_folder_is_swept(own_tmp: Path) -> None:
     assert len(list(own_tmp.iterdir())) == 1
     assert scratch.sweep() == 1
     assert list(own_tmp.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found through /proc")
+def test_what_a_killed_owner_started_in_other_sessions_is_ended_and_nothing_else(own_tmp: Path) -> None:
+    script = (
+        "import os, signal, subprocess, tempfile; tempfile.tempdir = os.environ['T']\n"
+        "from neontest.process import MARK\nfrom neontest.scratch import Scratch\n"
+        "held = Scratch()\n"
+        "for mark in (held.mark + 'child', 'of another'):\n"
+        "    subprocess.Popen(['sleep', '600'], env={**os.environ, MARK: mark}, start_new_session=True)\n"
+        "print(held.mark, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    held = scratch.Scratch()
+    environ = {**os.environ, "T": str(own_tmp), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with (own_tmp / "said").open("w") as said:  # not a pipe, which the children would hold open
+        subprocess.run([sys.executable, "-c", script], env=environ, check=False, stdout=said)
+    mark = (own_tmp / "said").read_text().strip().encode()
+    mine = subprocess.Popen(["sleep", "600"], env={MARK: held.mark})
+    try:
+        end = time.monotonic() + 10
+        while not (marked(mark) and marked(b"of another")):  # a program has no environment while it is loaded
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        (own_tmp / scratch.PREFIX).mkdir()  # its name is the beginning of every mark
+        assert scratch.sweep() == 2
+        assert marked(mark) == []
+        assert len(marked(b"of another")) == 1
+        assert mine.poll() is None
+    finally:
+        mine.kill()
+        mine.wait()
+        for each in (b"of another", mark):
+            end_marked(each)
+        held.close()
 
 
 def test_links_and_folders_half_made_are_left_alone(own_tmp: Path) -> None:
