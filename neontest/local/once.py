@@ -6,16 +6,18 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from neontest.errors import LocalError
 from neontest.local.held import Held
 
 
 def once(done: Path, build: Callable[[Path], None], before_clearing: Callable[[Path], None] | None = None) -> Path:
     """The folder `done`, built the first time in a folder of its own and then renamed, so that it is whole or absent.
 
-    A lock beside it keeps others waiting meanwhile. What a killed builder left is cleared by the next one, after
-    `before_clearing`, which ends what still works in it.
+    A lock beside it keeps others waiting meanwhile. What a builder left that failed is cleared at once, what a
+    killed one left by the next, after `before_clearing`, which ends what still works in it.
     """
     if done.is_dir():
         return done
@@ -31,7 +33,8 @@ def once(done: Path, build: Callable[[Path], None], before_clearing: Callable[[P
                 build(fresh)
                 fresh.rename(done)
             except BaseException:
-                shutil.rmtree(fresh, ignore_errors=True)
+                with suppress(LocalError):  # it would hide what happened, and the next one meets it again
+                    _clear(fresh, before_clearing)
                 raise
     finally:
         lock.close()

@@ -24,6 +24,7 @@ from neontest.local.cluster import Clusters
 from neontest.local.remains import works_in
 from neontest.local.setup import prepare
 from neontest.local.sweep import sweep
+from tests.chaos.left import processes, segments_made_by
 
 NewId = Callable[[], str]
 Owners = Callable[..., Any]
@@ -307,11 +308,6 @@ def kill_all_that_name(path: Path) -> set[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="Linux only")
 
 
-def segments_made_by(pids: set[int]) -> list[str]:
-    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    return [row[1] for row in rows if int(row[4]) in pids]
-
-
 @needs_proc
 def test_what_was_killed_while_the_fresh_cluster_was_made_leaves_nothing_after_a_sweep(
     room: Path, owners: Owners, fresh_id: NewId
@@ -326,6 +322,24 @@ def test_what_was_killed_while_the_fresh_cluster_was_made_leaves_nothing_after_a
     process.wait(60)
     until(lambda: sweep(state) == [] and not kill_all_that_name(state))
     assert segments_made_by(killed) == []
+    assert not any((state / "tmpl").glob("*.new"))
+
+
+@needs_proc
+@pytest.mark.parametrize("file", ["postmaster.pid", "PG_VERSION"])
+def test_an_owner_that_is_stopped_while_the_fresh_cluster_is_made_leaves_nothing(
+    room: Path, owners: Owners, fresh_id: NewId, file: str
+) -> None:
+    """Initdb's own server outlives it, with its shared memory."""
+    state = room / "new"
+    process = owners(MANY, fresh_id(), state=state, report=False)
+    assert process.stdout.readline() == "ready\n"
+    until(lambda: any((fresh / file).exists() for fresh in (state / "tmpl").glob("*.new")))
+    seen = processes(f"{state}/")
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert segments_made_by(seen) == []
+    assert not processes(f"{state}/tmpl")
     assert not any((state / "tmpl").glob("*.new"))
 
 
