@@ -61,8 +61,12 @@ class Sessions:
         self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
         self._all: list[Session] = []
         self._servers: list[ForkServer] = []
-        # Importing alembic takes longer than making a branch: begin now.
-        self._server = self._served(self._environ)
+        try:
+            # Importing alembic takes longer than making a branch: begin now.
+            self._server = self._served(self._environ)
+        except BaseException:
+            self.scratch.close()
+            raise
 
     def take(self, surroundings: Mapping[str, str] = NONE) -> Session:
         """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these."""

@@ -45,8 +45,10 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
     Ledger(settings.ledger or default_folder(environ)).check()
     start = planned_start(context, history)
     with ExitStack() as stack:
-        sessions = Sessions(context, Redactor())
-        stack.callback(ended, sessions, stop)
+        with stop.shield():
+            sessions = Sessions(context, Redactor())
+            stack.callback(ended, sessions, stop)
+        stop.check()
         where = stack.enter_context(ground(context))
         if where.local is not None:
             prepare_parent(context, sessions, where, start or ())

@@ -124,8 +124,10 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
         if start is not None and nothing_pending(job, history, start):
             return
     with ExitStack() as stack:
-        acting = Acting(context, job.note, job.timed, job.redactor)
-        stack.callback(job.ended, acting)
+        with stop.shield():  # or it has a folder and a process that nobody ends
+            acting = Acting(context, job.note, job.timed, job.redactor)
+            stack.callback(job.ended, acting)
+        stop.check()
         with job.timed("engine"):
             where = stack.enter_context(ground(context))
         stack.callback(acting.close)
