@@ -15,13 +15,17 @@ Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who is told to end before there is a session has nothing to say
+
 import atexit
 import contextlib
 import importlib.util
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -175,7 +179,6 @@ def serve(wire: Wire) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the server has nothing to say at its end
     if os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]  # this file's folder is no place for the project's imports
     if sys.argv[1] == "alone":
@@ -183,12 +186,12 @@ def main() -> None:
     else:
         forks.imported(sys.argv[2])
         commands, reports = forks.served(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.append(os.getcwd())
     wire = Wire(commands, reports)
     for forever in (wire.listen, wire.flush):
         threading.Thread(target=forever, name="neontest", daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         serve(wire)
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()  # the project's

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,14 @@ def test_ctrl_c_in_an_import_is_no_defect(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("neontest.cli.main.importlib.import_module", importing)
     assert run(["sweep"]) == 130
     assert capsys.readouterr().err == "Error: stopped by SIGINT\n"
+
+
+def test_an_interrupt_while_the_program_is_still_read_ends_it_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"}
+    command = [sys.executable, "-m", "neontest", "run"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:

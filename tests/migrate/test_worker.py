@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,6 +54,14 @@ def test_the_worker_is_python_3_8_and_imports_nothing_of_ours(name):
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").partition(".")[0])
     assert found - set(sys.stdlib_module_names) <= ALLOWED
+
+
+def test_one_that_is_told_to_end_while_it_is_still_read_says_nothing(tmp_path):
+    (tmp_path / "queue.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    command = [sys.executable, str(FOLDER / "worker.py"), "9", "alembic"]
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_annotations_are_never_evaluated():
