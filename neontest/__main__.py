@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-import signal
+import _signal  # and not `signal`, which has to be read itself
 
 
 def main() -> None:
     """The command line. An interrupt that comes while it is still read ends it without a word."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = _signal.getsignal(_signal.SIGINT)
+    if before is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from neontest.cli import main as command
 
-    signal.signal(signal.SIGINT, before)
+    _signal.signal(_signal.SIGINT, before)
     command.main()
 
 

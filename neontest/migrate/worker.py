@@ -15,10 +15,10 @@ Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
 from __future__ import annotations
 
-import signal
+import _signal  # the first of all, and not yet `signal`, which has to be read itself
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who is told to end before there is a session has nothing to say
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # told to end before there is a session, it has nothing to say
 
 import atexit
 import contextlib
@@ -26,6 +26,7 @@ import importlib.util
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time

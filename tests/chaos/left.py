@@ -31,11 +31,19 @@ def environment(entry: Path) -> bytes:
         return b""
 
 
-def segments_made_by(pids: Iterable[int]) -> list[str]:
-    """The System V shared memory that these made, and that no living process can still free."""
-    makers = set(pids)
-    rows = [line.split() for line in SEGMENTS.read_text().splitlines()[1:]]
-    return [row[1] for row in rows if int(row[4]) in makers]
+def segments_made_by(pids: Iterable[int], but: Iterable[str] = ()) -> list[str]:
+    """The ids of the System V shared memory that these made, `but` for what was there before they could."""
+    makers, known = set(pids), set(but)
+    return [row[1] for row in _segments() if int(row[4]) in makers and row[1] not in known]
+
+
+def segments() -> list[str]:
+    """The ids of all there is."""
+    return [row[1] for row in _segments()]
+
+
+def _segments() -> list[list[str]]:
+    return [line.split() for line in SEGMENTS.read_text().splitlines()[1:]]
 
 
 def sockets(folder: Path) -> list[str]:

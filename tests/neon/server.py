@@ -497,9 +497,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[FakeNeon]:
+def serving(neon: FakeNeon | None = None) -> Iterator[FakeNeon]:
     """A server of its own on a free port; afterwards every exchange must have kept to the contract."""
-    neon = FakeNeon()
+    neon = neon or FakeNeon()
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"neon": neon}))
     neon.url = f"http://127.0.0.1:{server.server_address[1]}/api/v2"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
