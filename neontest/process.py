@@ -81,8 +81,15 @@ class Child:
     the end is the process's exit, and then the whole group is killed; on Linux also what had left the group.
     """
 
-    def __init__(self, start: Start, *, stop: Stop, log: Callable[[str], None]) -> None:
-        self._stop, self._log = stop, log
+    def __init__(
+        self,
+        start: Start,
+        *,
+        stop: Stop,
+        log: Callable[[str], None],
+        grace: Sequence[tuple[signal.Signals, float]] = GRACE,
+    ) -> None:
+        self._stop, self._log, self._grace = stop, log, grace
         self._mark = secrets.token_hex(16)
         self._status: int | None = None
         opened: list[int] = []
@@ -122,7 +129,7 @@ class Child:
         with self._stop.shield():
             if self._status is not None:  # long ago, perhaps: its process group may be another's by now
                 return self._status
-            for signum, seconds in GRACE:
+            for signum, seconds in self._grace:
                 if self._process.poll() is not None or self._process.pid is None:
                     break
                 self._signal(signum)

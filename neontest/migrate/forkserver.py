@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from neontest.errors import WorkerError
-from neontest.process import FIRST_FREE, MARK, Child, Start, spawned
+from neontest.process import FIRST_FREE, GRACE, MARK, Child, Start, spawned
 from neontest.stop import Stop
 
 WORKER: Final = Path(__file__).with_name("worker.py")
@@ -53,14 +53,10 @@ class ForkServer:
         with theirs:
             number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
         command = [str(python), "-u", str(WORKER), str(number), kind]
-        self._closing = False
-
-        def said(line: str) -> None:
-            if not self._closing:  # an interpreter that is interrupted while it starts says so at length
-                log(line)
-
         try:
-            self._child = Child(spawned(command, cwd=cwd, environ=environ, pass_fds=(number,)), stop=stop, log=said)
+            start = spawned(command, cwd=cwd, environ=environ, pass_fds=(number,))
+            # No interrupt: to one that a Python meets before its first line, it has a traceback to say.
+            self._child = Child(start, stop=stop, log=log, grace=GRACE[1:])
         except OSError as error:
             self._requests.close()
             raise WorkerError(f"{python} does not start: {error.strerror}") from error
@@ -87,7 +83,6 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server, after its workers: nobody would tell their ends."""
-        self._closing = True
         self._child.end()
         self._requests.close()
 
