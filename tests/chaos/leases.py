@@ -24,10 +24,11 @@ from neontest.lease.ledger import Entry, Hold, Ledger
 from neontest.lease.sweep import owners, plan, sweep
 from neontest.neon.client import Neon
 from neontest.neon.models import CreatedBranch, Operation
+from neontest.neon.paths import stamp
 from neontest.stop import Deadline, Stop
 from tests.chaos.ours import Actor, Asked, Clock, Model
 from tests.conftest import away
-from tests.neon.server import KEY, PROJECT, FakeNeon, serving
+from tests.neon.server import KEY, PROJECT, FakeNeon, Refusal, serving
 
 MACHINES = 2
 ELSEWHERE = 2
@@ -48,13 +49,15 @@ FAULTS: dict[str, dict[str, Any]] = {
     "one read fails": {"method": "GET", "path": "/branches", "status": 503, "times": 1},
     "an operation's answer is lost": {"method": "GET", "path": "/operations/", "drop": True},
 }  # fmt: skip
-DEATHS = ("never", "before the create", "after the create", "while its operations run")
+FOR_CREATE = [name for name, how in FAULTS.items() if how.get("method") != "DELETE"] + ["none"] * 4
+FOR_DELETE = [name for name, how in FAULTS.items() if how.get("method") != "POST"] + ["none"] * 4
+DEATHS = ("before the create", "with the create on its way", "after the create", "while its operations run")
 FOREIGN: dict[str, dict[str, Any]] = {
     "another tool's": {"annotation": {"owner": "me"}},
     "without an annotation": {},
     "of another version": {"annotation": {"neontest": "2", "until": "2026-11-22T12:00:00Z"}},
     "of a run elsewhere": {"annotation": {"neontest": "1", "lease": "f" * 16, "run": "9-9"}, "hours": 1},
-    "kept elsewhere": {"annotation": {"neontest": "1", "lease": "e" * 16, "keep": "1"}, "hours": 1},
+    "kept elsewhere": {"annotation": {"neontest": "1", "lease": "e" * 16, "keep": "1"}, "hours": 1, "expires": 24},
     "ours and protected": {"annotation": {"neontest": "1", "lease": "d" * 16}, "hours": 0, "protected": True},
     "ours and without an end": {"annotation": {"neontest": "1", "lease": "c" * 16}},
 }
@@ -69,9 +72,14 @@ class Mortal(Neon):
     """A client whose process can die around a create."""
 
     death = "never"
+    late: Callable[[dict[str, Any]], None]
+    """Has a create arrive when who sent it is gone."""
 
     def create_branch(self, *args: Any, **more: Any) -> CreatedBranch:
         if self.death == "before the create":
+            raise Died
+        if self.death == "with the create on its way":
+            self.late(more)
             raise Died
         made = super().create_branch(*args, **more)
         if self.death == "after the create":
@@ -150,6 +158,7 @@ class World(RuleBasedStateMachine):
         self.neon = self.ends.enter_context(self.client(Neon))
         self.runs: list[Run] = []
         self.numbers = 0
+        self.noted: list[str] = []
         self.foreign: set[str] = {self.server.main["id"]}
 
     def client(self, kind: type[Neon]) -> Any:
@@ -199,6 +208,7 @@ class World(RuleBasedStateMachine):
             announced = entry.annotation.get("keep") == "1"
             self.model.asked[mark] = Asked(mark=mark, run=number, machine=machine, keeps=announced, until=until)
             self.model.alive.add(mark)
+            self.noted.append(entry.name)
 
         ledger, neon = NotedLedger(self.ledgers[machine], noted), self.client(Mortal)
         leases = Leases(
@@ -207,11 +217,25 @@ class World(RuleBasedStateMachine):
             expires_at=now + timedelta(hours=24) if keeps else names.expiry(3600, now=now), until=until, keep=keeps,
             stop=Stop(), clock=self.clock.monotonic, now=self.clock.now,
         )  # fmt: skip
+        neon.late = self.late
         self.runs.append(Run(number, machine, leases, ledger, neon, [], keeps, until))
+
+    def late(self, asked: dict[str, Any]) -> None:
+        """The service carries a create out a second later, whoever is still there."""
+        branch = {"name": asked["name"], "parent_id": asked["parent_id"], "expires_at": stamp(asked["expires_at"])}
+        body = {"branch": branch, "annotation_value": dict(asked["annotation"])}
+
+        def arrive() -> None:
+            with suppress(Refusal):  # the name is taken by now
+                self.server.handle("POST", f"/projects/{PROJECT}/branches", {}, body)
+
+        self.clock.at(1.0, arrive)
 
     @precondition(lambda self: self.runs)
     @rule(
-        which=chance, fault=strategies.sampled_from([*FAULTS]), death=strategies.sampled_from([*DEATHS, *["never"] * 4])
+        which=chance,
+        fault=strategies.sampled_from(FOR_CREATE),
+        death=strategies.sampled_from([*DEATHS, *["never"] * 4]),
     )
     def take(self, which: int, fault: str, death: str) -> None:
         run = self.pick(self.runs, which)
@@ -229,7 +253,7 @@ class World(RuleBasedStateMachine):
         run.neon.death = "never"
 
     @precondition(lambda self: any(run.taken for run in self.runs))
-    @rule(which=chance, lease=chance, fault=strategies.sampled_from([*FAULTS]))
+    @rule(which=chance, lease=chance, fault=strategies.sampled_from(FOR_DELETE))
     def give_back(self, which: int, lease: int, fault: str) -> None:
         run = self.pick([run for run in self.runs if run.taken], which)
         given = self.pick(run.taken, lease)
@@ -241,7 +265,7 @@ class World(RuleBasedStateMachine):
             self.model.alive.discard(given.branch.annotation["lease"])  # left to cleanup from now on
 
     @precondition(lambda self: self.runs)
-    @rule(which=chance, fault=strategies.sampled_from([*FAULTS]))
+    @rule(which=chance, fault=strategies.sampled_from(FOR_DELETE))
     def end_a_run(self, which: int, fault: str) -> None:
         run = self.pick(self.runs, which)
         with self.acting(Actor("run", run.number), fault):
@@ -287,16 +311,21 @@ class World(RuleBasedStateMachine):
         annotation = facts.pop("annotation", {})
         hours = facts.pop("hours", None)
         if hours is not None:
-            stamp = f"{self.clock.now() + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
-            annotation, facts = {**annotation, "until": stamp}, {**facts, "expires_at": stamp}
+            until = self.clock.now() + timedelta(hours=hours)
+            expires = self.clock.now() + timedelta(hours=facts.pop("expires", hours))
+            annotation = {**annotation, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+            facts["expires_at"] = f"{expires:%Y-%m-%dT%H:%M:%SZ}"
         self.numbers += 1
         made = self.server.branch(f"neontest/a/abc/r{self.numbers}", annotation=annotation, **facts)
         self.foreign.add(made["id"])
 
     @precondition(lambda self: self.model.made)
-    @rule(which=chance, how=strategies.sampled_from(["protects", "unprotects", "makes a branch of", "deletes"]))
+    @rule(
+        which=chance,
+        how=strategies.sampled_from(["protects", "unprotects", "makes a branch of", "deletes", "marks", "marks"]),
+    )
     def somebody(self, which: int, how: str) -> None:
-        there = [each for each in self.server.branches.values() if each["id"] in self.model.made]
+        there = [each for id, each in self.server.branches.items() if id in self.model.made and id not in self.foreign]
         if not there:
             return
         branch = self.pick(there, which)
@@ -304,17 +333,31 @@ class World(RuleBasedStateMachine):
             self.foreign.add(
                 self.server.branch(f"of-{branch['id']}-{len(self.server.branches)}", parent_id=branch["id"])["id"]
             )
+        elif how == "marks":
+            self.server.annotations[branch["id"]] = {"neontest": "1", "run": "another", "keep": "1"}
+            self.foreign.add(branch["id"])
         elif how == "deletes":
             if not self.children(branch["id"]):
                 del self.server.branches[branch["id"]]
         else:
             branch["protected"] = how == "protects"
 
+    @precondition(lambda self: self.model.asked)
+    @rule(which=chance)
+    def somebody_takes_the_name(self, which: int) -> None:
+        """What a run here has asked for is not there, and another run elsewhere has a branch of that name."""
+        there = {each["name"] for each in self.server.branches.values()}
+        free = [name for name in self.noted if name not in there]
+        if free:
+            self.foreign.add(
+                self.server.branch(self.pick(free, which), annotation={"neontest": "1", "keep": "1"})["id"]
+            )
+
     @precondition(lambda self: self.model.made)
     @rule(which=chance)
     def somebody_takes_its_place(self, which: int) -> None:
         """A branch of ours is gone, and another one has its name and nearly its annotation."""
-        mine = [each for each in self.server.branches.values() if each["id"] in self.model.made]
+        mine = [each for id, each in self.server.branches.items() if id in self.model.made and id not in self.foreign]
         there = [each for each in mine if not self.children(each["id"])]
         if there:
             branch = self.pick(there, which)
@@ -342,7 +385,7 @@ class World(RuleBasedStateMachine):
 
     # -- the commands
 
-    @rule(machine=strategies.integers(0, MACHINES), fault=strategies.sampled_from([*FAULTS, *["none"] * 6]))
+    @rule(machine=strategies.integers(0, MACHINES), fault=strategies.sampled_from(FOR_DELETE))
     def cleanup(self, machine: int, fault: str) -> None:
         self.clean(machine, fault)
 
@@ -357,13 +400,15 @@ class World(RuleBasedStateMachine):
             )  # fmt: skip
         if fault == "none":
             there = {self.server.annotations[id].get("lease"): id for id in self.server.branches}
-            for mark in dead & set(there):
+            for mark in dead & (set(there) - {None}):
                 branch = self.server.branches[there[mark]]
                 held = branch["protected"] or self.children(branch["id"]) or there[mark] in self.foreign
                 assert held, f"cleanup left {branch['name']}, whose owner is gone"
 
     @rule(
-        machine=strategies.integers(0, ELSEWHERE), dry=strategies.booleans(), fault=strategies.sampled_from([*FAULTS])
+        machine=strategies.integers(0, ELSEWHERE),
+        dry=strategies.sampled_from([False, False, True]),
+        fault=strategies.sampled_from(FOR_DELETE),
     )
     def sweep(self, machine: int, dry: bool, fault: str) -> None:
         self.swept(machine, dry=dry, fault=fault)
@@ -388,7 +433,7 @@ class World(RuleBasedStateMachine):
         """Deleted, the deletion proved, and only then forgotten; but for what is kept, or has expired long ago."""
         remembered = set().union(*(self.marks(number) for number in range(MACHINES)))
         for id, annotation in self.model.made.items():
-            if id not in self.server.branches:
+            if id not in self.server.branches or id in self.foreign:
                 continue
             asked = self.model.asked[annotation["lease"]]
             expires = datetime.fromisoformat(self.server.branches[id]["expires_at"])

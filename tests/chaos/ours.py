@@ -6,6 +6,7 @@ carries it out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ class Clock:
     """Time that passes when somebody sleeps, or when it is told to."""
 
     passed: float = 0.0
+    coming: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
     def monotonic(self) -> float:
         return self.passed
@@ -27,8 +29,18 @@ class Clock:
         return EPOCH + timedelta(seconds=self.passed)
 
     def sleep(self, seconds: float) -> bool:
-        self.passed += max(0.0, seconds)
+        end = self.passed + max(0.0, seconds)
+        for each in [each for each in self.coming if each[0] <= end]:
+            if each in self.coming:
+                self.coming.remove(each)
+                self.passed = max(self.passed, each[0])
+                each[1]()
+        self.passed = max(self.passed, end)
         return False
+
+    def at(self, seconds: float, call: Callable[[], None]) -> None:
+        """Have something happen so many seconds from now."""
+        self.coming.append((self.passed + seconds, call))
 
 
 @dataclass
