@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -38,6 +39,11 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 CheckLevel = Literal["error", "warning", "info", "off"]
+
+MOST_ROWS: Final = 1_000_000
+"""To invent for a table; above that nobody would wait for them."""
+Rows = Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -73,15 +79,15 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     files: dict[str, str] = {}
     commands: Commands | None = None
     other_databases: Literal["refuse", "allow"] | None = None
-    rows: int | None = None
+    rows: Rows | None = None
     rows_seed: int | None = None
     data: Literal["full", "touched", "sample", "off"] | None = None
     data_timeout: float | str | None = None
     lock_budget: float | str | None = None
-    small_table: int | None = None
+    small_table: Count | None = None
     slow_migration: float | str | None = None
     slow_statement: float | str | None = None
-    many_locks: int | None = None
+    many_locks: Count | None = None
     lint: bool | None = None
     interrupt: bool | None = None
     deterministic: bool | None = None
@@ -172,14 +178,10 @@ def read_file(root: Path) -> FileSettings:
         ConfigError: naming the key, and the key that was probably meant.
     """
     path = root / "pyproject.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("neontest", {})
-    except FileNotFoundError:
-        return FileSettings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    tool = read_toml(path).get("tool", {})
+    table = tool.get("neontest", {}) if isinstance(tool, dict) else None
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: [tool.neontest] must be a table")
+        raise ConfigError(f"{path}: {'tool' if table is None else '[tool.neontest]'} must be a table")
     known = FileSettings.__struct_encode_fields__
     for key in table:
         if key not in known:
@@ -187,11 +189,65 @@ def read_file(root: Path) -> FileSettings:
             hint = f'did you mean "{near[0]}"?' if near else f"known keys: {', '.join(known)}"
             raise ConfigError(f'{path}: [tool.neontest] has no key "{key}"', hint=hint)
     try:
-        return msgspec.convert(table, FileSettings)
+        settings = msgspec.convert(table, FileSettings)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: [tool.neontest]: {error}") from error
+        raise ConfigError(f"{path}: [tool.neontest] {invalid(error)}") from error
+    refuse_empty(path, settings)
+    return settings
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """The TOML file's content, empty where there is no such file; ConfigError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8, as TOML has to be: byte {error.start}", hint="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} cannot be read: it is nested too deeply") from error
+
+
+def invalid(error: msgspec.ValidationError) -> str:
+    """What msgspec says of a value, the key first, as TOML would name it."""
+    what, _, where = str(error).partition(" - at `")
+    where = where.rstrip("`").removeprefix("$").removeprefix(".")
+    what = what.replace(" | null`", "`")
+    return f"{where}: {what[:1].lower()}{what[1:]}" if where else what
+
+
+def refuse_empty(path: Path, settings: FileSettings) -> None:
+    """Raise ConfigError for a text that says nothing, or that no file, variable or command can hold."""
+    for key, name in zip(settings.__struct_encode_fields__, settings.__struct_fields__, strict=True):
+        value = getattr(settings, name)
+        if (isinstance(value, str) and not value.strip()) or (name == "tests" and value == ()):
+            raise ConfigError(f"{path}: [tool.neontest] {key} is empty", hint=f"give it a value, or leave {key} out")
+        if any("\0" in text for text in texts(msgspec.to_builtins(value))):
+            raise ConfigError(f"{path}: [tool.neontest] {key} holds a null byte", hint="take it out")
+    for variable in settings.env:
+        if not variable or "=" in variable:
+            raise ConfigError(f"{path}: [tool.neontest.env] {variable!r} cannot be the name of a variable")
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text in a value of TOML's kinds."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for name, each in value.items():
+                yield from (name, *texts(each))
+        case list() | tuple():
+            for each in value:
+                yield from texts(each)
+
+
+LONGEST: Final = 30 * 86_400.0
+"""Seconds; no branch lives longer. Source: https://neon.com/docs/guides/branch-expiration (2026-11)."""
 DURATIONS: Final = (
     "timeout", "visit_timeout", "test_timeout", "data_timeout", "lock_budget", "slow_migration", "slow_statement"
 )  # fmt: skip
@@ -202,12 +258,14 @@ def seconds(value: float | str, *, what: str) -> float:
     """A duration in seconds: `90`, `"90s"`, `"10m"`, `"1.5h"`.
 
     Raises:
-        ConfigError: if it is none of these, or not above zero.
+        ConfigError: if it is none of these, not above zero, or longer than a branch may live.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(value))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(value), re.ASCII)
     result = float(match[1]) * UNITS[match[2]] if match else 0.0
     if result <= 0:
         raise ConfigError(f'{what}: "{value}" is not a duration', hint="give seconds, or such as 90s, 10m, 1h")
+    if result > LONGEST:
+        raise ConfigError(f"{what}: {str(value)[:40]} is longer than 30 days", hint="give seconds, or such as 90s, 10m, 1h")
     return result
 
 
@@ -264,7 +322,9 @@ def choose_engine(
 
 def refuse_contradictions(settings: Settings) -> None:
     """Raise UsageError or ConfigError where settings cannot be meant as they are."""
+    refuse_unsplittable("the test command", settings.tests)
     for name in ("upgrade", "downgrade") if settings.commands else ():
+        refuse_unsplittable(f"the command for {name}", getattr(settings.commands, name))
         if "{revision}" not in "".join(getattr(settings.commands, name)):
             raise ConfigError(
                 f"{settings.root / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no {{revision}}, so it would"
@@ -286,3 +346,15 @@ def refuse_contradictions(settings: Settings) -> None:
                     f"{flag} prepares the empty local parent; on Neon the parent is your data",
                     hint=f"leave {flag} out, or add --local",
                 )
+
+
+def refuse_unsplittable(what: str, command: str | tuple[str, ...] | None) -> None:
+    """Raise UsageError for a command that a shell could not split into words either, or that has none."""
+    try:
+        words = command if command is None or isinstance(command, tuple) else tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(
+            f"{what} cannot be split into words: {str(error).lower()}", hint="close the quote, or write a list of words"
+        ) from error
+    if words == () or (words and not words[0].strip()):
+        raise UsageError(f"{what} is empty", hint="give one, or leave it out")

@@ -51,13 +51,16 @@ def one_line(text: str) -> str:
 
 
 class NeontestError(Exception):
-    """Something that neontest foresaw: one sentence, and what to do now."""
+    """Something that neontest foresaw: one sentence, and what to do now.
+
+    The message may quote what others wrote, so it is made fit to print.
+    """
 
     exit_code: int = 3
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(one_line(message))
+        self.message = one_line(message)
         self.hint = hint
 
 
@@ -101,10 +104,8 @@ class WrongDatabase(CouldNotTest):
 
 
 class GitHubError(CouldNotTest):
-    """The message may quote what GitHub said, so it is made fit to print."""
-
     def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
-        super().__init__(one_line(message), hint=hint)
+        super().__init__(message, hint=hint)
         self.status = status
 
 
@@ -125,16 +126,12 @@ class NoPostgres(LocalError):
 
 
 class NeonError(CouldNotTest):
-    """The Neon API said no, or said nothing.
-
-    The message may quote what the API said, so it is made fit to print. `request_id` is what Neon's support asks for;
-    it is in the message too.
-    """
+    """The Neon API said no, or said nothing. `request_id` is what Neon's support asks for; the message has it too."""
 
     def __init__(
         self, message: str, *, hint: str | None = None, status: int | None = None, request_id: str | None = None
     ) -> None:
-        super().__init__(one_line(message), hint=hint)
+        super().__init__(message, hint=hint)
         self.status = status
         self.request_id = request_id
 

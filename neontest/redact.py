@@ -24,7 +24,8 @@ URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=
 
 def spellings(secret: str) -> set[str]:
     """The secret as it is, percent-encoded, decoded, and as JSON writes it; but for what is too short."""
-    found = (secret, quote(secret, safe=""), quote(secret), unquote(secret), json.dumps(secret)[1:-1])
+    quoted = (quote(secret, safe=safe, errors="surrogateescape") for safe in ("", "/"))  # it may be no text
+    found = (secret, *quoted, unquote(secret), json.dumps(secret)[1:-1])
     return {each for each in found if len(each) >= SHORTEST}
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import msgspec
 
 from neontest.errors import UsageError
 from neontest.record import Record
+
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes of a saved report; one of 300 revisions with all their statements has a few million."""
 
 Verdict = Literal["passed", "failed", "error", "stopped"]
 
@@ -119,10 +124,32 @@ def from_json(text: str | bytes) -> Report:
     """
     try:
         return msgspec.json.decode(text, type=Report)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise UsageError(
-            f"not a neontest report: {error}", hint="give a file written by `neontest run --json FILE`"
+            f"not a neontest report: {why}", hint="give a file written by `neontest run --json FILE`"
         ) from error
+
+
+def read(file: Path, *, largest: int = LARGEST) -> Report:
+    """The report in this file. A pipe into which nobody writes is an empty file, and not waited for.
+
+    Raises:
+        UsageError: it cannot be read, is larger than `largest` bytes, or not a report of version 1.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "rb") as opened:
+            content = opened.read(largest + 1)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    if len(content) > largest:
+        raise UsageError(f"{file} is larger than {largest:,} bytes: no report of neontest is")
+    try:
+        return from_json(content)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.message}", hint=error.hint) from error
 
 
 def json_schema() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from neontest.config import Settings
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
+from neontest.migrate import environment
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.migrate.project import Project
@@ -108,6 +109,7 @@ def blank(settings: Settings) -> Record:
 def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
     refuse_unknown_checks(settings)
+    environment.check(settings.env, settings.files)
     deadline = Deadline(settings.timeout, what="the run")
     talk.say(f"engine: {settings.engine} ({settings.engine_why})")
     with job.timed("preflight"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import click
 
 
@@ -18,5 +20,7 @@ def command(check: str | None) -> None:
             click.echo(f"{each.id:<{width}}  {each.title}")
         return
     if check not in every:
-        raise click.UsageError(f'there is no check "{check}"; `neontest explain` lists them')
+        near = difflib.get_close_matches(check, every, n=1)
+        meant = f'did you mean "{near[0]}"?' if near else "`neontest explain` lists them"
+        raise click.UsageError(f'there is no check "{check}"; {meant}')
     click.echo(f"{check}: {every[check].title}\n\n{checks.explanation(every[check]).strip()}")

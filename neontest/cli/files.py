@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,10 +73,26 @@ def writable(option: str, file: str) -> None:
     path = Path(file)
     if file == "-":
         return
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        facts = None
+    except OSError as error:
+        raise click.UsageError(f"{option}: {file} cannot be written: {error.strerror}") from error
+    if (facts is not None and stat.S_ISDIR(facts.st_mode)) or not path.absolute().parent.is_dir():
         raise click.UsageError(f"{option}: {file} cannot be written: no such folder, or it is one itself")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+    if not os.access(path if facts is not None else path.absolute().parent, os.W_OK):
         raise click.UsageError(f"{option}: {file} cannot be written: permission denied")
+    if facts is not None and stat.S_ISFIFO(facts.st_mode):
+        refuse_unread(option, file)
+
+
+def refuse_unread(option: str, file: str) -> None:
+    """Raise UsageError for a pipe that nobody reads: at the end of the run it would be waited for without end."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        raise click.UsageError(f"{option}: {file} cannot be written: it is a pipe that nobody reads") from error
 
 
 def write(files: Mapping[str, str], report: Report, **surroundings: Any) -> bool:

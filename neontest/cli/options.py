@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from neontest.config import Settings, Source, settle
+from neontest.config import MOST_ROWS, Settings, Source, settle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,7 +98,7 @@ walk_options: Final = both(
 
 evidence_options: Final = both(
     option(
-        "--rows", type=click.IntRange(min=0), metavar="N",
+        "--rows", type=click.IntRange(0, MOST_ROWS), metavar="N",
         help="Rows to invent for each empty table.  [default: 20 on the local engine, 0 on Neon]",
     ),
     option(
@@ -108,10 +108,16 @@ evidence_options: Final = both(
     ),
     option("--data-timeout", metavar="TIME", help="Limit of all reading of rows.  [default: 60s]"),
     option("--lock-budget", metavar="TIME", help="How long a lock may block others.  [default: 1s]"),
-    option("--small-table", type=int, metavar="ROWS", help="Smaller tables pass all lock checks.  [default: 10000]"),
+    option(
+        "--small-table", type=click.IntRange(min=0), metavar="ROWS",
+        help="Smaller tables pass all lock checks.  [default: 10000]",
+    ),
     option("--slow-migration", metavar="TIME", help="Limit of one revision's upgrade.  [default: 3m]"),
     option("--slow-statement", metavar="TIME", help="Limit of one statement.  [default: 30s]"),
-    option("--many-locks", type=int, metavar="N", help="Tables that one transaction may lock.  [default: 5]"),
+    option(
+        "--many-locks", type=click.IntRange(min=0), metavar="N",
+        help="Tables that one transaction may lock.  [default: 5]",
+    ),
     option("--lint/--no-lint", default=None, help="Have squawk read the statements.  [default: if it is installed]"),
     option("--interrupt", is_flag=True, default=None, help="Cancel upgrades in the middle, and run them again."),
     option("--deterministic", is_flag=True, default=None, help="Upgrade two branches in different surroundings."),

@@ -30,13 +30,13 @@ def command(ctx: click.Context, /, file: Path, form: str, target: str, root: Pat
     from neontest import literals
     from neontest.cli import progress
     from neontest.cli.run import COULD_NOT_TELL, colors
-    from neontest.report import from_json
+    from neontest.report import read
 
     files.writable("--output", target)
     shown = target == "-"
     settings = options.settings(ctx, engine="local")
     text = renderers.rendered(
-        literals.for_oneself(from_json(file.read_bytes()), settings.redact),
+        literals.for_oneself(read(file), settings.redact),
         form,
         width=progress.terminal_width() if shown else progress.WIDTH_OF_A_LOG,
         color=shown and colors(),

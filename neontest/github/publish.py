@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from neontest import report as reports
 from neontest.config import Settings
 from neontest.errors import GitHubDenied, GitHubError, UsageError, one_line
 from neontest.github import files, sending, status
@@ -21,7 +22,7 @@ from neontest.github.comment import Sticky
 from neontest.github.job import Job
 from neontest.github.models import Pull
 from neontest.renderers import words
-from neontest.report import Report, from_json
+from neontest.report import Report
 
 LARGEST: Final = 32 * 1024 * 1024
 """Bytes; a report of 300 revisions with all their statements has a few."""
@@ -39,18 +40,9 @@ def read(file: Path) -> Report:
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise UsageError(f"{file} is not a plain file")
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    if len(content) > LARGEST:
-        raise UsageError(f"{file} is larger than {LARGEST:,} bytes: no report of neontest is")
-    try:
-        report = from_json(content)
-    except UsageError as error:
-        raise UsageError(one_line(f"{file}: {error.message}"), hint=error.hint) from None
-    except (RecursionError, UnicodeDecodeError):
-        raise UsageError(f"{file}: not a neontest report") from None
+    report = reports.read(file, largest=LARGEST)
     if max(map(len, (report.walks, report.history.revisions, report.history.pending, report.read))) > MOST:
         raise UsageError(f"{file} tells of more than {MOST:,} revisions, walks or tables: that cannot be shown")
     return report

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from neontest.errors import WorkerError
+from neontest.errors import UsageError
 from neontest.process import how_it_ended, run_child
 from neontest.record import Direction, Failure
 from neontest.stop import Deadline, Stop
@@ -39,7 +39,7 @@ def run(
     """Run the command to its end; returns its seconds and why it failed.
 
     Raises:
-        WorkerError: there is no such program.
+        UsageError: there is no such program.
     """
     began, last = time.monotonic(), [""]
 
@@ -50,7 +50,10 @@ def run(
     try:
         status, ended = run_child(words, cwd=cwd, environ=environ, deadline=deadline, stop=stop, log=logged)
     except OSError as error:
-        raise WorkerError(f"{words[0]} does not start: {error.strerror}") from error
+        raise UsageError(
+            f"the project's own command {words[0]} does not start: {error.strerror}",
+            hint="correct upgrade and downgrade in [tool.neontest.commands]",
+        ) from error
     seconds, name = time.monotonic() - began, " ".join(words)
     if not ended:
         late = f"{deadline.what} took longer than {deadline.seconds:g} s: {name}"

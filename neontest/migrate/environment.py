@@ -223,20 +223,21 @@ def write_files(templates: Mapping[str, str], url: str, default_url: str, direct
         default_url: What `{url}` becomes: the URL in the form that `render_environment` gave DATABASE_URL.
 
     Raises:
-        ConfigError: a name leaves the directory, or a template has a field that we do not know.
+        ConfigError: a file cannot be written, its name leaves the directory, or a template has a field that we do not
+            know.
     """
     forms = UrlForms.parse(url)
     for name, template in templates.items():
         path = directory / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ConfigError(f"[tool.neontest.files] {name}: a file outside of {{files}} is not written")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(
-            filled(template, forms, where=f"[tool.neontest.files] {name}", url=default_url, files=directory),
-            encoding="utf-8",
-        )
+        where = named_file(name)
+        text = filled(template, forms, where=where, url=default_url, files=directory)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{where} cannot be written: {error.strerror}") from error
 
 
 def filled(template: str, forms: UrlForms, *, where: str, url: str, files: Path | None) -> str:
@@ -266,6 +267,23 @@ def filled(template: str, forms: UrlForms, *, where: str, url: str, files: Path 
     except ValueError as error:
         raise ConfigError(f"{where}: {error}", hint="write {{ for a brace") from error
     return text
+
+
+def check(templates: Mapping[str, str], files: Mapping[str, str]) -> None:
+    """Raise ConfigError where a template of [tool.neontest.env] or [tool.neontest.files] cannot be filled in."""
+    forms = UrlForms(host="", port=0, user="", password="", database="")
+    for table, each in (("env", templates), ("files", files)):
+        for name, template in each.items():
+            where = f"[tool.neontest.env] {name}" if table == "env" else named_file(name)
+            filled(template, forms, where=where, url="", files=None)
+
+
+def named_file(name: str) -> str:
+    """How a file of [tool.neontest.files] is named to people; ConfigError where it would not lie in the folder."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ConfigError(f"[tool.neontest.files] {name!r}: a file outside of {{files}} is not written")
+    return f"[tool.neontest.files] {name[:80]}"
 
 
 def secrets_of(url: str) -> tuple[str, ...]:

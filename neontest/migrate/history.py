@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,6 +43,8 @@ def read_sources(
             unread.append(Fault(kind="unreadable", message=message, file=name))
             continue
         try:
+            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for without end
+                raise OSError(errno.EINVAL, "it is no file")
             sources.append((name, file.read_bytes()))
         except OSError as error:
             message = f"{name} cannot be read: {error.strerror or error}"
@@ -114,7 +118,7 @@ def _files(project: Project, locations: tuple[Path, ...]) -> Iterator[Path]:
                 continue
             compiled = _compiled(Path(folder), files) if project.sourceless else ()
             for path in (*(Path(folder, name) for name in sorted(files) if scripts.is_script(name)), *compiled):
-                real = path.resolve()
+                real = Path(os.path.realpath(path))  # a circle of links stays as it is
                 if real not in seen and (scripts.is_script(real.name) or path in compiled):
                     seen.add(real)
                     yield path

@@ -73,7 +73,17 @@ def find(
     Raises:
         UsageError: none, several, or one whose options do not hold together.
     """
-    root = root.absolute()
+    try:
+        return _found(root.absolute(), alembic_config, section, environ)
+    except OSError as error:
+        where = f": {str(error.filename)[:200]}" if error.filename else ""
+        raise UsageError(
+            f"the migrations cannot be looked for: {error.strerror}{where}",
+            hint="correct the path, or make it readable, or give --alembic-config FILE",
+        ) from error
+
+
+def _found(root: Path, alembic_config: Path | None, section: str, environ: Mapping[str, str]) -> Project:
     named = alembic_config or (Path(path) if (path := environ.get("ALEMBIC_CONFIG")) else None)
     if named is not None:
         origin = "--alembic-config" if alembic_config is not None else "ALEMBIC_CONFIG"
@@ -209,7 +219,8 @@ def _opened(root: Path, config: Path, section: str, environ: Mapping[str, str], 
 
 def _check_scripts(scripts: Path, config: Path, location: str | None) -> None:
     if not scripts.is_dir():
-        raise UsageError(f"{config}: the script_location {location!r} is {scripts}, which does not exist")
+        kind = "is no folder" if scripts.exists() else "does not exist"
+        raise UsageError(f"{config}: the script_location {location!r} is {scripts}, which {kind}")
     if not (scripts / "env.py").is_file():
         raise UsageError(f"{scripts} has no env.py, so Alembic cannot run there")
 

@@ -7,6 +7,7 @@ import io
 import re
 import sys
 import tokenize
+from importlib.util import decode_source
 from typing import Final, TypeAlias
 
 from neontest.record import Acceptance, Fault, Revision
@@ -17,6 +18,9 @@ _NAMES: Final = ("revision", "down_revision", "depends_on", "branch_labels")
 
 PYTHON: Final = "{}.{}".format(*sys.version_info)
 """What files are read as: not always the project's own version, so it is said."""
+
+LONGEST: Final = 1000
+"""Characters of an id. Alembic's column holds 32, unless the project made it wider."""
 
 # Alembic refuses these in ids: they mean something in `branch@head`, `-1` and `+1`.
 _REFUSED: Final = "@-+"
@@ -43,12 +47,14 @@ def parse(source: bytes, name: str) -> Revision | Fault:
     assigned above them: what only running the file would tell is a Fault.
     """
     try:
-        tree = ast.parse(source, filename=name)
+        # Decoded first, as an import does: the parser alone lets comments be in no encoding at all.
+        tree = ast.parse(decode_source(source), filename=name)
     except SyntaxError as error:
         message = f"{name} is not Python {PYTHON}: {error.msg}"
         return Fault(kind="unreadable", message=message, file=name, line=error.lineno or 1)
     except (ValueError, RecursionError, MemoryError) as error:
-        return Fault(kind="unreadable", message=f"{name} is not Python {PYTHON}: {error}", file=name, line=1)
+        why = str(error) or "it is nested too deeply"
+        return Fault(kind="unreadable", message=f"{name} is not Python {PYTHON}: {why}", file=name, line=1)
     try:
         return _revision(tree, name, source)
     except _UnreadableError as error:
@@ -106,6 +112,8 @@ def _revision(tree: ast.Module, name: str, source: bytes) -> Revision:
         raise _UnreadableError("it assigns no `revision`, so Alembic takes it for a broken revision file", 1)
     if not isinstance(id_, str) or not id_:
         raise _UnreadableError(f"revision is {id_!r}, not a text", line)
+    if not id_.isprintable() or len(id_) > LONGEST:
+        raise _UnreadableError(f"{id_[:40]!r} cannot be a revision id: at most {LONGEST} printable characters", line)
     if refused := sorted(set(id_) & set(_REFUSED)):
         raise _UnreadableError(f"Alembic refuses {' '.join(refused)} in a revision id: {id_!r}", line)
     if "down_revision" not in values:

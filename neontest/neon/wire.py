@@ -177,7 +177,8 @@ def checked_host(host: str) -> str:
     plain = plain and all(0 < len(part) < 64 for part in (parts.hostname or "").rstrip(".").split("."))
     if not plain or not port_is_right or parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
-            "the Neon API host is not an http(s) address", hint="for example https://console.neon.tech/api/v2"
+            "the Neon API host is not an http(s) address",
+            hint="NEON_API_HOST is such as https://console.neon.tech/api/v2, which it also is when it is not set",
         )
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise UsageError(

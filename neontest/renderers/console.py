@@ -60,7 +60,8 @@ def tests_fine(report: Report) -> bool:
 
 
 def line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(words.clean(text), style=style))
+    """One line, whatever a name or a message in it holds."""
+    console.print(Text(words.clean(text.replace("\n", " ")), style=style))
 
 
 def walks(report: Report) -> Table:
