@@ -81,6 +81,7 @@ class Sessions:
             other_databases=settings.other_databases,
             stop=self._context.stop,
             log=self._logged,
+            deadline=self._context.deadline,
         )
         self._all.append(session)
         return session

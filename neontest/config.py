@@ -205,7 +205,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8, as TOML has to be: byte {error.start}", hint="save it as UTF-8") from error
+        raise ConfigError(
+            f"{path} is not UTF-8, as TOML has to be: byte {error.start}", hint="save it as UTF-8"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except RecursionError as error:
@@ -265,7 +267,9 @@ def seconds(value: float | str, *, what: str) -> float:
     if result <= 0:
         raise ConfigError(f'{what}: "{value}" is not a duration', hint="give seconds, or such as 90s, 10m, 1h")
     if result > LONGEST:
-        raise ConfigError(f"{what}: {str(value)[:40]} is longer than 30 days", hint="give seconds, or such as 90s, 10m, 1h")
+        raise ConfigError(
+            f"{what}: {str(value)[:40]} is longer than 30 days", hint="give seconds, or such as 90s, 10m, 1h"
+        )
     return result
 
 
@@ -291,7 +295,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
             values[name] = seconds(values[name], what=name.replace("_", "-"))
     for name in ("alembic_config", "postgres", "state", "ledger"):
         if name in values:
-            values[name] = root / Path(values[name]).expanduser()
+            values[name] = root / at_home(values[name], what=name.replace("_", "-"))
     if values.get("tests") is False:
         values["tests"], values["run_tests"] = None, False
     if "base" not in values and environ.get("GITHUB_BASE_REF"):
@@ -301,6 +305,14 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
     settings = Settings(**{**values, "root": root, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
     refuse_contradictions(settings)
     return settings
+
+
+def at_home(path: str | Path, *, what: str) -> Path:
+    """The path, with the home that `~` means."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{what}: {path} is in no home that is known here", hint="give the whole path") from error
 
 
 def choose_engine(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 from datetime import UTC, datetime, timedelta
@@ -62,6 +61,7 @@ def create(
     role: str | None,
 ) -> None:
     """Make a branch like a run's, and leave it until its expiry."""
+    from neontest.branches import user
     from neontest.config import seconds
     from neontest.errors import UsageError
     from neontest.lease.lease import Leases
@@ -75,7 +75,7 @@ def create(
         raise UsageError("--expires-in: Neon lets a branch expire within 30 days", hint="give 719h or less")
     if name is not None and not 0 < len(name) <= LONGEST_NAME:
         raise UsageError(f"--name: a name has 1 to {LONGEST_NAME} characters")
-    who = owner(os.environ, user=getpass.getuser(), host=platform.node(), pid=os.getpid())
+    who = owner(os.environ, user=user(), host=platform.node(), pid=os.getpid())
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)
         deadline = Deadline(300.0, what="making the branch")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -13,11 +15,13 @@ import click
 import neontest
 import neontest.cli
 from neontest.cli import output
-from neontest.errors import Defect, NeontestError, Stopped
+from neontest.errors import Defect, NeontestError, Stopped, UsageError
 
 NOT_COMMANDS: Final = frozenset({"files", "main", "options", "output", "progress", "secrecy", "signals"})
 ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "publish", "explain", "config")
 
+CANNOT_TELL: Final = 3
+"""Nobody heard the answer: the disk behind standard output is full."""
 READER_GONE: Final = 141
 """As shells count SIGPIPE: nobody reads the output, such as after `| head`."""
 
@@ -53,6 +57,7 @@ def neontest_group() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code; see the README for what each code means."""
+    output.open_closed()
     output.forgive_encodings()
     code = run(args)
     output.settle()
@@ -62,17 +67,16 @@ def main(args: list[str] | None = None) -> None:
 def run(args: list[str] | None = None) -> int:
     """The exit code of one command line. Commands give theirs by returning an int."""
     try:
+        refuse_nowhere()
         result: Any = neontest_group.main(args, prog_name="neontest", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        error.show()
+    except click.ClickException as error:  # no arguments at all are one, too
+        with suppress(OSError):
+            error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
     except Stopped as error:
-        click.echo(f"neontest: {error.message}", err=True)
+        say(f"neontest: {error.message}")
         return error.exit_code
     except NeontestError as error:
         complain(error)
@@ -83,20 +87,36 @@ def run(args: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
         if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a class was made, in an import
             return interrupted()
+        if isinstance(error, OSError) and (why := output.full()):
+            say(f"Error: standard output cannot be written: {why}")
+            return CANNOT_TELL
         from neontest.redact import Redactor
 
-        click.echo(output.plain(Redactor().text(traceback.format_exc())), err=True)
+        say(Redactor().text(traceback.format_exc()))
         complain(Defect(f"a defect in neontest: {type(error).__name__}"))
         return 3
     return result if isinstance(result, int) else 0
 
 
 def interrupted() -> int:
-    click.echo("Error: stopped by SIGINT", err=True)
+    say("Error: stopped by SIGINT")
     return 130
 
 
+def refuse_nowhere() -> None:
+    """Raise UsageError where the current folder was deleted: every relative path would fail in its own way."""
+    try:
+        os.getcwd()  # noqa: PTH109 -- pathlib's is the same, slower
+    except OSError as error:
+        raise UsageError(f"the current folder cannot be used: {error.strerror}", hint="cd into the project") from error
+
+
+def say(text: str) -> None:
+    """Others' words on standard error, obeyed by nobody; a full disk behind it changes no exit code."""
+    with suppress(OSError):
+        click.echo(output.plain(text), err=True)
+
+
 def complain(error: NeontestError) -> None:
-    click.echo(output.plain(f"Error: {error.message}"), err=True)
-    for each in filter(None, (error.hint, *getattr(error, "__notes__", ()))):
-        click.echo(output.plain(f"  {each}"), err=True)
+    for each in (f"Error: {error.message}", *(f"  {more}" for more in (error.hint, *getattr(error, "__notes__", ())) if more)):
+        say(each)

@@ -24,6 +24,16 @@ def plain(text: str) -> str:
     return "\n".join(obeyed_by_nobody(clean(line)) for line in lines)
 
 
+def open_closed() -> None:
+    """Let what was closed go nowhere, or come from there: files that are opened later would take those numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
 def forgive_encodings() -> None:
     """Let a terminal or a log that knows fewer characters show what it can."""
     for stream in (sys.stdout, sys.stderr):
@@ -45,6 +55,17 @@ def tell(text: str, *, err: bool = False) -> bool:
             click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
         return False
     return True
+
+
+def full() -> str | None:
+    """Why standard output takes nothing more, such as a full disk; None where it takes one more line break."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout.fileno())
+        return error.strerror
+    return None
 
 
 def command(text: str) -> None:

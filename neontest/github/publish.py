@@ -15,7 +15,7 @@ from typing import Final
 
 from neontest import report as reports
 from neontest.config import Settings
-from neontest.errors import GitHubDenied, GitHubError, UsageError, one_line
+from neontest.errors import GitHubDenied, GitHubError, UsageError
 from neontest.github import files, sending, status
 from neontest.github.client import GitHub
 from neontest.github.comment import Sticky

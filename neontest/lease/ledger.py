@@ -159,7 +159,14 @@ def default_folder(environ: Mapping[str, str]) -> Path:
     """
     state = environ.get("XDG_STATE_HOME") or ""
     # The specification: a relative path is to be ignored.
-    folder = Path(state) if state.startswith("/") else Path(environ.get("HOME") or "~").expanduser() / ".local/state"
+    if state.startswith("/"):
+        return Path(state) / "neontest" / "ledger"
+    try:
+        folder = Path(environ.get("HOME") or "~").expanduser() / ".local/state"
+    except RuntimeError as error:  # a user without a name, too
+        raise UsageError(
+            "there is no place for the ledger: HOME is not set", hint="name a folder of your own in NEONTEST_LEDGER"
+        ) from error
     return folder / "neontest" / "ledger"
 
 

@@ -62,12 +62,23 @@ class Account:
         return done.returncode == 0
 
 
+def named(uid: int) -> bool:
+    """The user stands in the list of users; in a container one often does not."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def default_state(environ: Mapping[str, str], euid: int) -> Path:
     """The folder for clusters when none is named: one that the servers' account can reach."""
     if euid == 0:
         return Path("/var/tmp/neontest-0")  # noqa: S108 (`state_folder` sees to it that it is ours)
     cache = environ.get("XDG_CACHE_HOME") or ""
-    home = environ.get("HOME") or pwd.getpwuid(euid).pw_dir
+    home = environ.get("HOME") or (pwd.getpwuid(euid).pw_dir if named(euid) else "")
+    if not home and not cache.startswith("/"):
+        return Path(f"/var/tmp/neontest-{euid}")  # noqa: S108 (as above)
     return (Path(cache) if cache.startswith("/") else Path(home) / ".cache") / "neontest" / "local"
 
 
@@ -75,10 +86,19 @@ def choose() -> Account:
     """The account for servers that we start.
 
     Raises:
-        LocalError: we are root and can neither become another user nor make a user namespace.
+        LocalError: we are a user whom Postgres refuses, and can make no user namespace to be another in.
     """
-    if os.geteuid() != 0:
-        return Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
+    euid = os.geteuid()
+    inside = Account(uid=euid, gid=0 if euid == 0 else os.getegid(), switch=False, prefix=NAMESPACE)
+    if euid != 0:
+        if named(euid):
+            return Account(uid=euid, gid=os.getegid(), switch=False)
+        if shutil.which("unshare") and inside.can("true"):
+            return inside
+        raise LocalError(
+            f"Postgres needs to know the name of its user, and user {euid} has none here",
+            hint="add the user to /etc/passwd, or run neontest as another one",
+        )
     for name in NAMES:
         try:
             entry = pwd.getpwnam(name)
@@ -87,7 +107,6 @@ def choose() -> Account:
         account = Account(uid=entry.pw_uid, gid=entry.pw_gid, switch=True)
         if entry.pw_uid != 0 and account.can("true"):
             return account
-    inside = Account(uid=0, gid=0, switch=False, prefix=NAMESPACE)
     if shutil.which("unshare") and inside.can("true"):
         return inside
     raise LocalError(

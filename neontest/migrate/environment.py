@@ -23,6 +23,9 @@ FIELDS: Final = ("url", "host", "port", "user", "password", "database", "sslmode
 DRIVERS: Final = ("psycopg2", "psycopg", "asyncpg", "pg8000")
 """In the order in which they are chosen where the project names none."""
 
+LONGEST_NAME: Final = 255
+"""Bytes of a file's name, on nearly all file systems."""
+
 _OURS: Final = re.compile(
     # What neontest itself was given to work with, as variables or as the inputs of an action.
     r"NEON_API_KEY|(?:NEONTEST|INPUT)_.*(?:KEY|TOKEN|SECRET|PASSWORD).*"
@@ -272,6 +275,10 @@ def filled(template: str, forms: UrlForms, *, where: str, url: str, files: Path 
 def check(templates: Mapping[str, str], files: Mapping[str, str]) -> None:
     """Raise ConfigError where a template of [tool.neontest.env] or [tool.neontest.files] cannot be filled in."""
     forms = UrlForms(host="", port=0, user="", password="", database="")
+    paths = {Path(name) for name in files}
+    for path in paths:
+        if not paths.isdisjoint(path.parents):
+            raise ConfigError(f"[tool.neontest.files] {path}: another file stands where its folder would be")
     for table, each in (("env", templates), ("files", files)):
         for name, template in each.items():
             where = f"[tool.neontest.env] {name}" if table == "env" else named_file(name)
@@ -283,6 +290,8 @@ def named_file(name: str) -> str:
     path = Path(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ConfigError(f"[tool.neontest.files] {name!r}: a file outside of {{files}} is not written")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise ConfigError(f"[tool.neontest.files] {name[:80]}…: a name has at most {LONGEST_NAME} bytes")
     return f"[tool.neontest.files] {name[:80]}"
 
 

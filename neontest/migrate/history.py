@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from neontest.errors import UnknownRevision, UsageError
@@ -36,7 +36,14 @@ def read_sources(
     """The revision files in these folders, (name, content), in Alembic's order; those without one go to `faults`."""
     sources: list[tuple[str, bytes]] = []
     unread: list[Fault] = [] if faults is None else faults
-    for file in _files(project, tuple(locations)):
+
+    def unreadable(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # Alembic takes a folder that is not there for an empty one
+            name = project.name(Path(error.filename))
+            message = f"{name} cannot be read: {error.strerror}"
+            unread.append(Fault(kind="unreadable", message=message, file=name))
+
+    for file in _files(project, tuple(locations), unreadable):
         name = project.name(file)
         if file.suffix != ".py":
             message = f"{name} is compiled and has no source beside it, so it cannot be read without running it"
@@ -108,11 +115,11 @@ def _graph(history: History) -> Graph:
     return Graph((*heads, *(revision for revision in history.revisions if revision.id not in history.heads)))
 
 
-def _files(project: Project, locations: tuple[Path, ...]) -> Iterator[Path]:
+def _files(project: Project, locations: tuple[Path, ...], unreadable: Callable[[OSError], None]) -> Iterator[Path]:
     """The files that Alembic would load, in its order: each once, however many locations show it."""
     seen: set[Path] = set()
     for location in locations:
-        for folder, names, files in os.walk(location):
+        for folder, names, files in os.walk(location, onerror=unreadable):
             if Path(folder).name.endswith("__pycache__"):
                 names.clear()
                 continue

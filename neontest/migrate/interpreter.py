@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +44,17 @@ def find_python(root: Path, *, wanted: str | Path | None, environ: Mapping[str, 
 
 
 def _wanted(root: Path, wanted: str, environ: Mapping[str, str]) -> Path:
-    path = root / Path(wanted).expanduser()
-    if path.is_dir() and (python := _inside(path)) is not None:
-        return python
-    if path.is_file() and os.access(path, os.X_OK):
-        return path.absolute()
-    found = shutil.which(wanted, path=environ.get("PATH")) if os.sep not in wanted else None
+    found = None
+    with suppress(OSError, ValueError, RuntimeError):  # a name that no file and no home can have
+        path = root / Path(wanted).expanduser()
+        if path.is_dir() and (python := _inside(path)) is not None:
+            return python
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+        found = shutil.which(wanted, path=environ.get("PATH")) if os.sep not in wanted else None
     if found is None:
         raise ConfigError(
-            f"there is no Python at {wanted}", hint="name an interpreter or a virtual environment with --python"
+            f"there is no Python at {wanted[:200]}", hint="name an interpreter or a virtual environment with --python"
         )
     return Path(found).absolute()
 

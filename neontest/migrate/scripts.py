@@ -7,7 +7,6 @@ import io
 import re
 import sys
 import tokenize
-from importlib.util import decode_source
 from typing import Final, TypeAlias
 
 from neontest.record import Acceptance, Fault, Revision
@@ -47,8 +46,7 @@ def parse(source: bytes, name: str) -> Revision | Fault:
     assigned above them: what only running the file would tell is a Fault.
     """
     try:
-        # Decoded first, as an import does: the parser alone lets comments be in no encoding at all.
-        tree = ast.parse(decode_source(source), filename=name)
+        tree = ast.parse(source, filename=name)
     except SyntaxError as error:
         message = f"{name} is not Python {PYTHON}: {error.msg}"
         return Fault(kind="unreadable", message=message, file=name, line=error.lineno or 1)

@@ -69,7 +69,9 @@ class Session:
         trace: bool = True,
         stop: Stop,
         log: Callable[[str], None],
+        deadline: Deadline | None = None,
     ) -> None:
+        """`deadline` is the run's: it bounds the start of the interpreter too."""
         self.project, self.python = project, server.python
         self._environ: Mapping[str, str] = server.environ
         self._isolate, self.commands, self._stop, self._log = isolate, commands, stop, log
@@ -83,7 +85,8 @@ class Session:
         """Sees the database from beside; without one the trace has only what the migration's connection shows."""
         self.notes: list[str] = []
         self._channel = Channel(partial(server.worker, cwd=project.cwd), stop=stop, log=self._logged)
-        self._began = Deadline(START_SECONDS, what="starting the project's Python")
+        what = "starting the project's Python"
+        self._began = deadline.sooner(START_SECONDS, what=what) if deadline else Deadline(START_SECONDS, what=what)
         self._channel.send(
             "start",
             kind=project.kind,
@@ -108,7 +111,15 @@ class Session:
             WorkerError: it does not start, or has no Alembic.
         """
         if self._interpreter is None:
-            found = self._answer(self._began, reports.Hello)
+            try:
+                found = self._answer(self._began, reports.Hello)
+            except WorkerError as error:
+                if not isinstance(error.__cause__, Ended):
+                    raise
+                raise WorkerError(
+                    f"{self.python} cannot be the project's Python: {error.__cause__} before it said anything",
+                    hint="name another one with --python; -v shows what it printed",
+                ) from error
             self._interpreter = Interpreter(
                 python=self.python,
                 version=found.python,
@@ -332,7 +343,10 @@ class Session:
             doing = f" in {failure.sql!r}" if failure.sql else ""
             raise DeadlineExceeded(f"{failure.message}{doing}", hint="raise the limit, or find what hangs") from late
         if found is None:
-            raise WorkerError(f"the worker gave no answer to what should be {wanted.__name__}")
+            raise WorkerError(
+                "the project's process said that it was done, and had not begun",
+                hint="it writes to files that it did not open: look for os.write",
+            )
         return found
 
     def _finish(self, deadline: Deadline) -> None:

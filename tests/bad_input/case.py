@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,6 +96,8 @@ class Case:
     env: Mapping[str, str | None] = field(default_factory=dict)
     through: tuple[str, ...] = ()
     """The command that starts neontest, in a process of its own; else it is forked, which decides less."""
+    user: int | None = None
+    """Root tries it as this user, whom it need not be possible to lock out."""
     slow: bool = False
     """Only the command tries it, not the tests."""
     silent: bool = False
@@ -125,20 +129,17 @@ def tried(case: Case, state: Path) -> Outcome:
     """
     top = Path(tempfile.mkdtemp(prefix="neontest-bad-", dir=state.parent)).resolve()
     top.chmod(0o711)
-    place = Place(
-        top=top, root=top / "project", home=top / "home", tmp=top / "tmp", ledger=top / "ledger", state=state
-    )
+    before = branches(state)
+    place = Place(top=top, root=top / "project", home=top / "home", tmp=top / "tmp", ledger=top / "ledger", state=state)
     try:
         made(case, place)
         began = time.monotonic()
         code, out, err = ran(case, place)
         took = time.monotonic() - began
-        return Outcome(
-            code=code, said=said(case, out + err)[0], wrong=tuple(faults(case, place, code, out, err)), out=out, err=err,
-            seconds=took,
-        )  # fmt: skip
+        wrong = faults(case, place, before, code, out, err)
+        line = said(case, out + err)[0]
+        return Outcome(code=code, said=line, wrong=tuple(wrong), out=out, err=err, seconds=took)
     finally:
-        ended(place)
         removed(top)
 
 
@@ -176,11 +177,17 @@ def ran(case: Case, place: Place) -> tuple[int, str, str]:
     """The exit code and what was said on standard output and error."""
     args = [place.filled(each) for each in case.args]
     environ = environment(case, place)
-    if case.through:
+    if case.through or case.user is not None:
         start = [place.filled(each) for each in case.through]
+        python = sys.executable
+        if case.user is not None:
+            python, packages = for_all()
+            environ["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{packages}"
+            if os.geteuid() == 0:
+                start = ["setpriv", f"--reuid={case.user}", f"--regid={case.user}", "--clear-groups", *start]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = subprocess.Popen(
-                [*start, sys.executable, "-m", "neontest", *args],
+                [*start, python, "-m", "neontest", *args],
                 cwd=place.root, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             )  # fmt: skip
             try:
@@ -198,12 +205,25 @@ def ran(case: Case, place: Place) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def for_all() -> tuple[str, str]:
+    """A Python that every user can run, and where what it needs is installed; Refused where there is none."""
+    packages = sysconfig.get_path("purelib")
+    version = "{}.{}".format(*sys.version_info)
+    for python in (os.path.realpath(sys.executable), f"/usr/local/bin/python{version}", f"/usr/bin/python{version}"):
+        every = [Path(python), *Path(python).parents, Path(packages), *Path(packages).parents]
+        if Path(python).exists() and all(
+            each.stat().st_mode & 0o005 == 0o005 or each.stat().st_mode & 0o001 for each in every
+        ):
+            return python, packages
+    raise Refused("no Python here can be run by every user")
+
+
 def said(case: Case, text: str) -> list[str]:
     """The lines that match; one empty where there is none."""
     return [line.strip() for line in text.splitlines() if re.search(case.says, line)] or [""]
 
 
-def faults(case: Case, place: Place, code: int, out: str, err: str) -> list[str]:
+def faults(case: Case, place: Place, before: frozenset[str], code: int, out: str, err: str) -> list[str]:
     wrong = []
     if code != case.code:
         wrong.append(f"exit code {code}, not {case.code}")
@@ -214,16 +234,22 @@ def faults(case: Case, place: Place, code: int, out: str, err: str) -> list[str]
         wrong.append(f"it says so {len(lines)} times")
     if match := NEONTESTS_OWN.search(out + err):
         wrong.append(f"a traceback of neontest's own: {match[0]}")
-    return wrong + left(place)
+    return wrong + left(place) + [f"a branch was left: {each}" for each in sorted(branches(place.state) - before)]
+
+
+def branches(state: Path) -> frozenset[str]:
+    return frozenset(each.name for each in state.glob("b/*"))
 
 
 def left(place: Place) -> list[str]:
-    """What is there that should have been given back: branches, processes, ledger entries, temporary files."""
+    """What is there that should have been given back: processes, ledger entries, temporary files."""
     found = [f"left in the ledger: {each.name}" for each in sorted(place.ledger.glob("*")) if place.ledger.is_dir()]
     found += [f"left in TMPDIR: {each.name}" for each in sorted(place.tmp.glob("*")) if place.tmp.is_dir()]
     found += [f"left in HOME: {each}" for each in sorted(place.home.rglob("*.json")) if place.home.is_dir()]
-    found += [f"a branch was left: {each.name}" for each in sorted(place.state.glob("b/*"))]
-    found += [f"a process was left: {words}" for words in processes(place).values()]
+    for number, words in processes(place).items():
+        found.append(f"a process was left: {words}")
+        with suppress(ProcessLookupError):  # so that one case is not the next one's
+            os.kill(number, signal.SIGKILL)
     return found
 
 
@@ -235,21 +261,14 @@ def processes(place: Place) -> dict[int, str]:
             if int(folder.name) == os.getpid():
                 continue
             command = (folder / "cmdline").read_bytes()
+            if not command:  # the kernel's own, and the dead
+                continue
             about = command + (folder / "environ").read_bytes() + os.fsencode((folder / "cwd").readlink())
         except OSError:
             continue
         if os.fsencode(place.top) in about:
             found[int(folder.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()[:100]
     return found
-
-
-def ended(place: Place) -> None:
-    """End what was left, so that one case is not the next one's."""
-    for number in processes(place):
-        try:
-            os.kill(number, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def removed(top: Path) -> None:

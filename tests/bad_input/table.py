@@ -14,6 +14,4 @@ NO_ROOMS = frozenset({"case", "table"})
 def every() -> dict[str, tuple[Case, ...]]:
     """The cases of each module beside this one, by its name."""
     names = sorted(each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return {
-        name: importlib.import_module(f"tests.bad_input.{name}").CASES for name in names if name not in NO_ROOMS
-    }
+    return {name: importlib.import_module(f"tests.bad_input.{name}").CASES for name in names if name not in NO_ROOMS}

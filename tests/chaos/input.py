@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests import forking
@@ -38,12 +37,16 @@ def main(args: list[str]) -> int:
                     continue
                 done += 1
                 bad += bool(outcome.wrong)
-                print(f"  {'ok' if not outcome.wrong else 'WRONG':5} {outcome.code:>3}  {outcome.seconds:5.2f} s  {case.name}")
+                print(
+                    f"  {'WRONG' if outcome.wrong else 'ok':5} {outcome.code:>3}  {outcome.seconds:5.2f} s  {case.name}"
+                )
                 print(f"{'':20}{outcome.said[:300]}")
                 for each in outcome.wrong:
                     print(f"{'':20}* {each}")
                 if options.verbose or outcome.wrong:
-                    print("\n".join(f"{'':24}| {line[:250]}" for line in (outcome.out + outcome.err).splitlines()[-40:]))
+                    print(
+                        "\n".join(f"{'':24}| {line[:250]}" for line in (outcome.out + outcome.err).splitlines()[-40:])
+                    )
                 sys.stdout.flush()
     finally:
         forking.end()
