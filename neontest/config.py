@@ -206,7 +206,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path} is not UTF-8, as TOML has to be: byte {error.start}", hint="save it as UTF-8"
+            f"{path} cannot be read: it is not UTF-8, as TOML has to be, at byte {error.start}",
+            hint="save it as UTF-8",
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error

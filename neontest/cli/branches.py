@@ -73,7 +73,7 @@ def create(
     lasts = timedelta(seconds=seconds(expires_in, what="--expires-in"))
     if lasts > LONGEST_EXPIRY - timedelta(minutes=1):
         raise UsageError("--expires-in: Neon lets a branch expire within 30 days", hint="give 719h or less")
-    if name is not None and not 0 < len(name) <= LONGEST_NAME:
+    if name is not None and not (name.strip() and len(name) <= LONGEST_NAME):
         raise UsageError(f"--name: a name has 1 to {LONGEST_NAME} characters")
     who = owner(os.environ, user=user(), host=platform.node(), pid=os.getpid())
     with stoppable() as stop, client(settings, stop) as neon:

@@ -189,6 +189,8 @@ def _refuse_others(folder: Path) -> None:
 
 def _found(path: Path) -> Found:
     try:
+        if not path.is_file() and path.exists():  # a pipe would be waited for without end
+            return Found(path=path)
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         raise

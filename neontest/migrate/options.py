@@ -139,6 +139,8 @@ def tool_alembic(toml: Path) -> Mapping[str, Any] | None:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise UsageError(f"{toml}:{line[1] if line else 1}: not TOML: {_one_line(error)}") from error
+    except RecursionError as error:
+        raise UsageError(f"{toml} cannot be read: it is nested too deeply") from error
     tool = document.get("tool")
     table = tool.get("alembic") if isinstance(tool, dict) else None
     return table if isinstance(table, dict) else None

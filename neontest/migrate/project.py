@@ -64,6 +64,12 @@ class Project:
         """The file's name from the root, with `/`; absolute where it lies elsewhere."""
         return (file.relative_to(self.root) if file.is_relative_to(self.root) else file).as_posix()
 
+    def told(self, path: Path | None) -> str | None:
+        """As the project's own command would be told: relative to where it runs, if it lies below."""
+        if path is None:
+            return None
+        return os.path.relpath(path, self.cwd) if path.is_relative_to(self.cwd) else str(path)
+
 
 def find(
     root: Path, *, alembic_config: Path | None = None, section: str = "alembic", environ: Mapping[str, str]

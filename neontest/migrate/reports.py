@@ -209,6 +209,21 @@ def unloadable(facts: Unloadable, hide: Hide, python: object) -> WorkerError:
     )
 
 
+def no_start(python: object, end: BaseException) -> WorkerError:
+    """Why there is no worker: what was started is no Python, or one in which nothing starts."""
+    return WorkerError(
+        f"{python} cannot be the project's Python: {end} before it said anything",
+        hint="name another one with --python; -v shows what it printed",
+    )
+
+
+def not_begun() -> WorkerError:
+    return WorkerError(
+        "the project's process said that it was done, and had not begun",
+        hint="it writes to files that it did not open: look for os.write",
+    )
+
+
 def wrong_database(report: WrongDatabase) -> WrongDatabaseError:
     where = f"{report.host or 'a local socket'}/{report.database or ''}"
     if not report.early:

@@ -91,10 +91,10 @@ class Session:
             "start",
             kind=project.kind,
             root=os.path.realpath(project.root),
-            ini=_named(project.ini, project.cwd),
-            toml=_named(project.toml, project.cwd),
+            ini=project.told(project.ini),
+            toml=project.told(project.toml),
             section=project.section,
-            scripts=_named(project.script_location, project.cwd),
+            scripts=project.told(project.script_location),
             x=list(x_arguments),
         )
 
@@ -116,10 +116,7 @@ class Session:
             except WorkerError as error:
                 if not isinstance(error.__cause__, Ended):
                     raise
-                raise WorkerError(
-                    f"{self.python} cannot be the project's Python: {error.__cause__} before it said anything",
-                    hint="name another one with --python; -v shows what it printed",
-                ) from error
+                raise reports.no_start(self.python, error.__cause__) from error
             self._interpreter = Interpreter(
                 python=self.python,
                 version=found.python,
@@ -343,10 +340,7 @@ class Session:
             doing = f" in {failure.sql!r}" if failure.sql else ""
             raise DeadlineExceeded(f"{failure.message}{doing}", hint="raise the limit, or find what hangs") from late
         if found is None:
-            raise WorkerError(
-                "the project's process said that it was done, and had not begun",
-                hint="it writes to files that it did not open: look for os.write",
-            )
+            raise reports.not_begun()
         return found
 
     def _finish(self, deadline: Deadline) -> None:
@@ -403,10 +397,3 @@ class Session:
 
 def _joined(heads: Sequence[str] | None) -> str | None:
     return ", ".join(heads) if heads else None
-
-
-def _named(path: Path | None, cwd: Path) -> str | None:
-    """As the project's own command would be told: relative to where it runs, if it lies below."""
-    if path is None:
-        return None
-    return os.path.relpath(path, cwd) if path.is_relative_to(cwd) else str(path)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.bad_input.case import ENV_PY, RUN, Case, revision
 from tests.bad_input.settings import toml
 
 
-def case(name: str, text: str, says: str, *, code: int = 3, args: tuple[str, ...] = (), **more) -> Case:
+def case(name: str, text: str, says: str, *, code: int = 3, args: tuple[str, ...] = (), **more: Any) -> Case:
     """An env.py with these lines before the sound ones."""
     return Case(
         name=name, code=code, args=(*RUN, *args), files={"migrations/env.py": text + "\n" + ENV_PY}, says=says, **more
     )
 
 
-def url(name: str, text: str, says: str, **more) -> Case:
+def url(name: str, text: str, says: str, **more: Any) -> Case:
     """An env.py that uses a URL of its own."""
     return Case(
         name=name,
@@ -24,7 +26,7 @@ def url(name: str, text: str, says: str, **more) -> Case:
     )
 
 
-def upgrade(name: str, body: str, says: str, *, args: tuple[str, ...] = (), **more) -> Case:
+def upgrade(name: str, body: str, says: str, *, args: tuple[str, ...] = (), **more: Any) -> Case:
     """A revision whose upgrade does this: a finding."""
     return Case(
         name=name,
@@ -49,7 +51,7 @@ CASES = (
     case("env.py that loops for ever", "while True: pass", r"took longer than 1 s", args=FAST),
     case(
         "env.py that ignores signals and sleeps",
-        "import signal, time\n[signal.signal(n, signal.SIG_IGN) for n in range(1, 32) if n - 9 and n - 19]\ntime.sleep(99)",
+        "import signal as s, time\n[s.signal(n, s.SIG_IGN) for n in range(1, 32) if n - 9 and n - 19]\ntime.sleep(99)",
         r"took longer than 1 s",
         args=FAST,
         slow=True,
@@ -167,7 +169,7 @@ CASES = (
             + (f"depends_on = 'r{n - 1}'\n" if n % 2 and n > 1 else "")
             for n in range(1, 401)
         }
-        | toml('heads = "many"'),
+        | dict(toml('heads = "many"')),
         says=r"nothing to test",
     ),
     Case(

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bad_input.case import RUN, Case, Place, Refused
 
@@ -100,12 +101,17 @@ def in_namespace(place: Place) -> None:
         raise Refused("no file system can be mounted here")
 
 
+def full_ledger(place: Place) -> None:
+    in_namespace(place)
+    place.ledger.mkdir()
+
+
 def full_device(place: Place) -> None:
     if not Path("/dev/full").exists():
         raise Refused("there is no /dev/full")
 
 
-def run(name: str, says: str, **more) -> Case:
+def run(name: str, says: str, **more: Any) -> Case:
     return Case(name=name, says=says, **more)
 
 
@@ -306,7 +312,7 @@ CASES = (
         "a full disk under the ledger",
         r"the ledger .* cannot be written: No space left on device",
         through=("unshare", "-m", *shell("mount -t tmpfs -o size=4k,nr_inodes=2 full {ledger}; : > {ledger}/x")),
-        make=lambda place: (in_namespace(place), place.ledger.mkdir()),
+        make=full_ledger,
     ),
     run(
         "a full disk under TMPDIR",

@@ -42,6 +42,12 @@ def damaged(name: str, content: bytes) -> Make:
     return make
 
 
+def mended(place: Place) -> None:
+    """What is broken in the commit is not so any more in the folder."""
+    repository()(place)
+    (place.root / "migrations/versions/r1.py").write_text(GOOD)
+
+
 def no_objects(place: Place) -> None:
     repository()(place)
     for folder in (place.root / ".git" / "objects").iterdir():
@@ -286,7 +292,7 @@ CASES = (
         name="a base with a broken revision",
         args=(*RUN, "--base", "main"),
         files={"migrations/versions/r1.py": "revision ="},
-        make=lambda place: (repository()(place), (place.root / "migrations/versions/r1.py").write_text(GOOD)),
+        make=mended,
         says=r"the head of main is not known",
     ),
     Case(

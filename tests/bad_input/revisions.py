@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from tests.bad_input.case import GOOD, Case, Place, revision
 
@@ -19,7 +20,7 @@ def pipe(place: Place) -> None:
     __import__("os").mkfifo(place.root / "migrations/versions/r2.py")
 
 
-def case(name: str, text: str | bytes, says: str, **more) -> Case:
+def case(name: str, text: str | bytes, says: str, **more: Any) -> Case:
     return Case(name=name, code=1, files=second(text), says=says, **more)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tests.bad_input.case import RUN, Case, Place
 
@@ -15,14 +15,14 @@ def toml(text: str) -> Mapping[str, str]:
     return {"pyproject.toml": "[tool.neontest]\n" + text}
 
 
-def folder(name: str):
+def folder(name: str) -> Callable[[Place], None]:
     def make(place: Place) -> None:
         (place.root / name).mkdir()
 
     return make
 
 
-def linked(name: str, target: str):
+def linked(name: str, target: str) -> Callable[[Place], None]:
     def make(place: Place) -> None:
         (place.root / name).unlink(missing_ok=True)
         (place.root / name).symlink_to(target)
