@@ -124,7 +124,12 @@ CASES = (
         args=(*RUN, "--python", "/nowhere/python"),
     ),
     run("an interpreter's name of 5,000 characters", r"there is no Python at", args=(*RUN, "--python", "x" * 5000)),
-    run("an interpreter that is a folder", r"there is no Python at migrations", args=(*RUN, "--python", "migrations")),
+    run(
+        "an interpreter that is a folder",
+        r"there is no Python at migrations",
+        args=(*RUN, "--python", "migrations"),
+        slow=True,
+    ),
     run(
         "an interpreter that is no Python",
         r"/bin/cat cannot be the project's Python",
@@ -187,7 +192,7 @@ CASES = (
     run(
         "binaries that fail",
         r"bin",
-        args=(*RUN, "--postgres", "bin"),
+        env={"NEONTEST_POSTGRES": "bin"},
         make=broken_postgres("#!/bin/sh\nexit 1\n"),
         code=3,
         slow=True,
@@ -201,7 +206,11 @@ CASES = (
         slow=True,
     ),
     run(
-        "a version that there is not", r"no Postgres 7 on this machine", args=(*RUN, "--postgres-version", "7"), code=3
+        "a version that there is not",
+        r"no Postgres 7 on this machine",
+        args=(*RUN, "--postgres-version", "7"),
+        code=3,
+        slow=True,
     ),
     run(
         "a version below zero",
@@ -252,6 +261,7 @@ CASES = (
         args=(*RUN, "--state", "{home}/state"),
         user=NOBODY,
         make=owned(NOBODY, closed=("home",)),
+        slow=True,
     ),
     run(
         "a project that may not be written",
@@ -301,7 +311,7 @@ CASES = (
     ),
     run("no HOME", r"engine ", args=("config",), env={"HOME": None}, code=0),
     run("no HOME and no ledger", PASSED, env={"HOME": None, "XDG_STATE_HOME": "{tmp}/x"}, code=0, slow=True),
-    run("a HOME that is no path", r"the ledger", env={"HOME": "/dev/null", "NEONTEST_LEDGER": None}),
+    run("a HOME that is no path", r"the ledger", env={"HOME": "/dev/null", "NEONTEST_LEDGER": None}, slow=True),
     run(
         "a folder that was deleted",
         r"the current folder cannot be used",
