@@ -32,6 +32,7 @@ CASES = (
         args=("init", "--yes"),
         files={"pyproject.toml": "a ="},
         says=r"pyproject.toml",
+        slow=True,
     ),
     Case(
         name="init over a pyproject.toml in UTF-16",
@@ -56,6 +57,7 @@ CASES = (
         args=("init", "--yes"),
         files={"alembic.ini": None, "migrations/env.py": None, "migrations/versions/r1.py": None},
         says=r"no Alembic or Flask-Migrate environment",
+        slow=True,
     ),
     Case(
         name="init with a workflow that is a folder",
@@ -68,11 +70,13 @@ CASES = (
         args=("doctor",),
         files={"migrations/versions/r1.py": revision("r1", "r1")},
         says=r"revision r1 is its own parent",
+        slow=True,
     ),
     Case(
         name="doctor with an interpreter that is not there",
         args=("doctor", "--python", "/nowhere"),
         says=r"there is no Python at /nowhere",
+        slow=True,
     ),
     Case(
         name="a pyproject.toml below, nested 100,000 deep",

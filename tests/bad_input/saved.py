@@ -47,12 +47,19 @@ CASES = (
         files=saved(b'{"engine": "\xff\xfe"}'),
         says=r"not a neontest report",
     ),
-    Case(name="a report in UTF-16", args=REPORT, files=saved("{}".encode("utf-16")), says=r"not a neontest report"),
+    Case(
+        name="a report in UTF-16",
+        args=REPORT,
+        files=saved("{}".encode("utf-16")),
+        says=r"not a neontest report",
+        slow=True,
+    ),
     Case(
         name="a report with a byte order mark",
         args=REPORT,
         files=saved(b"\xef\xbb\xbf{}"),
         says=r"not a neontest report",
+        slow=True,
     ),
     Case(name="a report nested 100,000 deep", args=REPORT, files=saved("[" * 100_000), says=r"not a neontest report"),
     Case(
@@ -80,6 +87,7 @@ CASES = (
         name="a format that there is not",
         args=("report", "alembic.ini", "--format", "pdf"),
         says=r"'pdf' is not one of",
+        slow=True,
     ),
     Case(
         name="publish of an empty report",
@@ -93,12 +101,16 @@ CASES = (
         says=r"--json: no/such/folder.json cannot be written",
     ),
     Case(
-        name="a report onto a folder", args=(*RUN, "--json", "migrations"), says=r"--json: migrations cannot be written"
+        name="a report onto a folder",
+        args=(*RUN, "--json", "migrations"),
+        says=r"--json: migrations cannot be written",
+        slow=True,
     ),
     Case(
         name="two reports into one file",
         args=(*RUN, "--json", "a", "--html", "a"),
         says=r"--html and --json cannot both go to a",
+        slow=True,
     ),
     Case(
         name="a report below a file",

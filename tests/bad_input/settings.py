@@ -55,9 +55,19 @@ CASES = (
         name="a negative duration", args=CONFIG, files=toml("timeout = -5"), says=r'timeout: "-5.0?" is not a duration'
     ),
     Case(
-        name="an infinite duration", args=CONFIG, files=toml("timeout = inf"), says=r'timeout: "inf" is not a duration'
+        name="an infinite duration",
+        args=CONFIG,
+        files=toml("timeout = inf"),
+        says=r'timeout: "inf" is not a duration',
+        slow=True,
     ),
-    Case(name="a duration that is no number", args=CONFIG, files=toml("timeout = nan"), says=r'timeout: "nan" is not'),
+    Case(
+        name="a duration that is no number",
+        args=CONFIG,
+        files=toml("timeout = nan"),
+        says=r'timeout: "nan" is not',
+        slow=True,
+    ),
     Case(
         name="a duration beyond all measure",
         args=(*RUN, "--timeout", "9" * 400),
@@ -115,7 +125,7 @@ CASES = (
         files=toml('env = { "" = "a" }'),
         says=r"'' cannot be the name of a variable",
     ),
-    Case(name="x that is no list", args=CONFIG, files=toml('x = "a=b"'), says=r"x"),
+    Case(name="x that is no list", args=CONFIG, files=toml('x = "a=b"'), says=r"x", slow=True),
     Case(name="pyproject.toml that is not TOML", args=CONFIG, files=toml("timeout ="), says=r"pyproject.toml.*"),
     Case(
         name="pyproject.toml with the key twice",
@@ -208,30 +218,34 @@ CASES = (
         env={"NEONTEST_TIMEOUT": "soon"},
         says=r'timeout: "soon" is not',
     ),
-    Case(name="NEONTEST_ROWS without a number", args=("run", "--local"), env={"NEONTEST_ROWS": "x"}, says=r"x"),
+    Case(
+        name="NEONTEST_ROWS without a number", args=("run", "--local"), env={"NEONTEST_ROWS": "x"}, says=r"x", slow=True
+    ),
     Case(name="NEONTEST_LINT that is neither", args=RUN, env={"NEONTEST_LINT": "perhaps"}, says=r"perhaps"),
     Case(
         name="NEONTEST_MODE of another name",
         args=("run", "--local"),
         env={"NEONTEST_MODE": "sideways"},
         says=r"sideways",
+        slow=True,
     ),
     Case(
         name="NEONTEST_TIMEOUT that is no text", args=RUN, env={"NEONTEST_TIMEOUT": "\udcff\x1b[2J"}, says=r"timeout: "
     ),
     Case(name="--no-tests and a test command", args=(*RUN, "--", "pytest"), says=r"contradict"),
-    Case(name="--neon without a key", args=("run", "--neon"), says=r"NEON_API_KEY is not set"),
+    Case(name="--neon without a key", args=("run", "--neon"), says=r"NEON_API_KEY is not set", slow=True),
     Case(name="a seed on Neon", args=("run", "--seed", "x.sql"), env=NEON, says=r"--seed prepares"),
     Case(
         name="a project that is named nowhere",
         args=("run",),
         env={"NEON_API_KEY": "k"},
         says=r"no Neon project was named",
+        slow=True,
     ),
     Case(name="an unknown option", args=("run", "--flux"), says=r"--flux"),
-    Case(name="an unknown command", args=("rnu",), says=r"rnu"),
+    Case(name="an unknown command", args=("rnu",), says=r"rnu", slow=True),
     Case(name="--root that is not there", args=("run", "--root", "nope"), says=r"nope"),
-    Case(name="--root that is a file", args=("run", "--root", "alembic.ini"), says=r"alembic.ini"),
+    Case(name="--root that is a file", args=("run", "--root", "alembic.ini"), says=r"alembic.ini", slow=True),
     Case(
         name="a check to explain that there is not", args=("explain", "NONSENSE"), says=r'there is no check "NONSENSE"'
     ),
@@ -272,6 +286,7 @@ CASES = (
         args=("run",),
         env={**NEON, "NEON_API_HOST": "ftp://x/y"},
         says=r"the Neon API host is not an http",
+        slow=True,
     ),
     Case(
         name="an API host with a bad port",
@@ -284,6 +299,7 @@ CASES = (
         args=("run",),
         env={**NEON, "NEON_API_HOST": "http://a b/"},
         says=r"the Neon API host is not an http",
+        slow=True,
     ),
     Case(
         name="an API host with half an IPv6 address",
