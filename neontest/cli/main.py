@@ -118,5 +118,8 @@ def say(text: str) -> None:
 
 
 def complain(error: NeontestError) -> None:
-    for each in (f"Error: {error.message}", *(f"  {more}" for more in (error.hint, *getattr(error, "__notes__", ())) if more)):
+    for each in (
+        f"Error: {error.message}",
+        *(f"  {more}" for more in (error.hint, *getattr(error, "__notes__", ())) if more),
+    ):
         say(each)
