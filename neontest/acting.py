@@ -255,7 +255,7 @@ class Acting:
         with self._timed("lint"):
             found = lint(
                 upgrade_statements(self._walks),
-                server_version=trial.connection.server_version,
+                server_version=trial.schema.server_version,
                 executable=find(context.environ),
                 stop=context.stop,
                 deadline=context.deadline,
@@ -271,7 +271,7 @@ class Acting:
     def _models(self, trial: Trial | None) -> Trial | None:
         """Compare the project's models with the database at head; the branch at head, if one is there now."""
         with self._timed("models"):
-            trial = trial or self._at_head()
+            trial = trial if trial is not None and not trial.ended else self._at_head()
             if trial is None:
                 return None
             found = trial.models()

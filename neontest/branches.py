@@ -16,13 +16,22 @@ from typing import Final
 import msgspec
 
 from neontest import scratch
-from neontest.errors import BranchLeftBehind, NeontestError, WrongDatabase
+from neontest.errors import (
+    BranchLeftBehind,
+    ComputesBusy,
+    DatabaseError,
+    DeadlineExceeded,
+    NeontestError,
+    NoFreeBranch,
+    WrongDatabase,
+)
 from neontest.github.job import head_sha
 from neontest.ground import BASE, Context, Ground
 from neontest.lease import names
 from neontest.lease.give_back import GivenBack
 from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
 from neontest.lease.ledger import Ledger, default_folder
+from neontest.lease.patience import Patience
 from neontest.lent import Lent
 from neontest.migrate import environment, git
 from neontest.migrate.forkserver import ForkServer
@@ -43,6 +52,10 @@ KEPT: Final = timedelta(hours=24)
 STOPPED_BUDGET: Final = 5.5
 """Seconds to give everything back after a signal: GitHub sends SIGTERM after 7.5 s and kills 2.5 s later."""
 BUDGET: Final = 60.0
+AWAKE: Final = 120.0
+"""Seconds for a compute to let somebody in."""
+AFTERWARDS: Final = 20.0
+"""Seconds for which a run waits at least where it has given back a branch for another: it may still be counted."""
 NONE: Final[Mapping[str, str]] = {}
 
 
@@ -181,6 +194,8 @@ class Branches:
         self._uses: dict[str, BranchUse] = {}
         self._soon: Future[Lease] | None = None
         self._revisions: frozenset[str] = frozenset()
+        self._one_at_a_time = False
+        """The project has no second branch for this run."""
 
     def trial(self, role: LeaseRole, history: History | None = None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A branch with the project loaded on it, in `surroundings`; the first call says the history."""
@@ -193,9 +208,7 @@ class Branches:
         began = time.monotonic()
         url = lease.url(ground.database, ground.role, deadline=context.deadline)
         self._redactor.add_url(url)
-        connection = connect_when_ready(
-            url, context.deadline.sooner(120, what=f"connecting to {lease.name}"), context.stop
-        )
+        connection = self._connected(lease, url)
         ready = lease.ready_seconds + time.monotonic() - began
         use = BranchUse(
             id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
@@ -240,6 +253,8 @@ class Branches:
 
     def give_back(self, trial: Trial) -> None:
         """End what runs on the branch, and give it back unless it is the one to keep."""
+        if trial.ended:
+            return
         trial.close()
         if trial is not self._trials[0] or not self._context.settings.keep:
             self._give_back(trial.lease)
@@ -257,11 +272,55 @@ class Branches:
         return mine[0] if mine else (tables[0][1] if tables else ())
 
     def _lease(self, role: LeaseRole) -> Lease:
+        """A branch of the same moment as the first.
+
+        At the project's limit nobody may hold a branch while waiting for another, or ten runs with a branch each would
+        wait for one another. So a run that has branches gives them back then, and goes on with one at a time: whatever
+        it still needed one for can be done on a fresh branch of the same moment.
+        """
+        lsn, wait = self._trials[0].lease.branch.parent_lsn if self._trials else None, self._context.settings.wait
+        if not self._one_at_a_time and (self._soon is not None or self._held()):
+            try:
+                return self._another(role, lsn)
+            except NoFreeBranch:
+                self._context.talk.say("the project has no second branch for this run: it goes on with one at a time")
+                self._one_at_a_time = True
+        if self._give_way():
+            wait = max(wait, AFTERWARDS)
+        patience = Patience(seconds=wait, say=self._context.talk.say)
+        return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline, patience=patience)
+
+    def _another(self, role: LeaseRole, lsn: str | None) -> Lease:
+        """A branch besides those that are held: the one that was asked for early, or one that is free now."""
         if role == "sibling" and self._soon is not None:
             soon, self._soon = self._soon, None
             return result(soon, self._context.deadline, self._tick)
-        lsn = self._trials[0].lease.branch.parent_lsn if self._trials else None
         return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline)
+
+    def _held(self) -> list[Trial]:
+        """What could be given back before the end: all but the one to keep."""
+        kept = 1 if self._context.settings.keep else 0
+        return [trial for trial in self._trials[kept:] if not trial.ended]
+
+    def _give_way(self) -> bool:
+        """Give back what is held; False where that is nothing."""
+        held = self._held()
+        for trial in held:
+            self.give_back(trial)
+        return bool(held)
+
+    def _connected(self, lease: Lease, url: str) -> Connection:
+        """The first connection to the branch. Where too many computes run, this run's others are given back."""
+        context = self._context
+        limit = context.deadline.sooner(max(AWAKE, context.settings.wait), what=f"connecting to {lease.name}")
+        if self._held():
+            try:
+                return connect_when_ready(url, limit.sooner(AFTERWARDS, what=limit.what), context.stop)
+            except (DatabaseError, DeadlineExceeded) as error:
+                if isinstance(error, ComputesBusy):
+                    self._one_at_a_time = True
+                    self._give_way()
+        return connect_when_ready(url, limit, context.stop)
 
     def _tick(self, seconds: float) -> bool:
         self._context.stop.check()

@@ -68,6 +68,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     prepare: str | None = None
     tests: str | tuple[str, ...] | Literal[False] | None = None
     timeout: float | str | None = None
+    wait: float | str | None = None
     visit_timeout: float | str | None = None
     test_timeout: float | str | None = None
     fail_on: Literal["error", "warning", "never"] | None = None
@@ -129,6 +130,8 @@ class Settings:
     """The command; None means pytest with the project's interpreter."""
     run_tests: bool = True
     timeout: float = 1800.0
+    wait: float = 0.0
+    """For a free branch, each time that one is needed, where the project has as many as it may have."""
     visit_timeout: float = 600.0
     test_timeout: float = 1200.0
     fail_on: Literal["error", "warning", "never"] = "error"
@@ -252,20 +255,22 @@ def texts(value: object) -> Iterator[str]:
 LONGEST: Final = 30 * 86_400.0
 """Seconds; no branch lives longer. Source: https://neon.com/docs/guides/branch-expiration (2026-11)."""
 DURATIONS: Final = (
-    "timeout", "visit_timeout", "test_timeout", "data_timeout", "lock_budget", "slow_migration", "slow_statement"
+    "timeout", "wait", "visit_timeout", "test_timeout", "data_timeout", "lock_budget", "slow_migration",
+    "slow_statement",
 )  # fmt: skip
+MAY_BE_ZERO: Final = frozenset({"wait"})
 UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(value: float | str, *, what: str) -> float:
+def seconds(value: float | str, *, what: str, zero: bool = False) -> float:
     """A duration in seconds: `90`, `"90s"`, `"10m"`, `"1.5h"`.
 
     Raises:
-        ConfigError: if it is none of these, not above zero, or longer than a branch may live.
+        ConfigError: if it is none of these, zero where that is no answer, or longer than a branch may live.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(value), re.ASCII)
     result = float(match[1]) * UNITS[match[2]] if match else 0.0
-    if result <= 0:
+    if match is None or (result <= 0 and not zero):
         raise ConfigError(f'{what}: "{value}" is not a duration', hint="give seconds, or such as 90s, 10m, 1h")
     if result > LONGEST:
         raise ConfigError(
@@ -293,7 +298,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
             origin[name] = "default"
     for name in DURATIONS:
         if name in values:
-            values[name] = seconds(values[name], what=name.replace("_", "-"))
+            values[name] = seconds(values[name], what=name.replace("_", "-"), zero=name in MAY_BE_ZERO)
     for name in ("alembic_config", "postgres", "state", "ledger"):
         if name in values:
             values[name] = root / at_home(values[name], what=name.replace("_", "-"))

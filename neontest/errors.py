@@ -22,6 +22,7 @@ NeontestError                       exit code
 │       ├── AlreadyExists           409
 │       ├── PasswordNotStored       412
 │       ├── LimitExceeded           422, a limit of the plan
+│       │   └── NoFreeBranch        the project has as many branches, or computes, as it may have
 │       ├── HasChildren             422, a branch that others were made from
 │       ├── Refused                 any other 4xx
 │       ├── Locked                  423, and 422 "not ready yet", past all retries
@@ -85,6 +86,10 @@ class Defect(CouldNotTest):
 
 class DatabaseError(CouldNotTest):
     pass
+
+
+class ComputesBusy(DatabaseError):
+    """As many computes of the project run as may run at once."""
 
 
 class DeadlineExceeded(CouldNotTest):
@@ -158,6 +163,10 @@ class PasswordNotStored(NeonError):
 
 class LimitExceeded(NeonError):
     pass
+
+
+class NoFreeBranch(LimitExceeded):
+    """It may be had later: others give theirs back."""
 
 
 class HasChildren(NeonError):

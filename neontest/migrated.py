@@ -12,6 +12,7 @@ from neontest.errors import UsageError
 from neontest.ground import Context, Ground, ground, planned_start
 from neontest.lease.lease import Leases, left_behind
 from neontest.lease.ledger import Ledger, default_folder
+from neontest.lease.patience import Patience
 from neontest.lent import Lent
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
@@ -81,7 +82,8 @@ def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases,
     """A new branch, upgraded."""
     context.talk.say(f"branch of {where.parent.name}")
     session = sessions.take()
-    lease = leases.take(deadline=context.deadline)
+    patience = Patience(seconds=context.settings.wait, say=context.talk.say)
+    lease = leases.take(deadline=context.deadline, patience=patience)
     url = lease.url(where.database, where.role, deadline=context.deadline)
     environ = sessions.rendered(session, url)
     upgrade(

@@ -67,6 +67,8 @@ class Trial:
     rows: Rows
     remedy: Callable[[str], str | None]
     """What to do about an extension that the branch's server does not have."""
+    ended: bool = False
+    """Nothing can be done on it any more."""
 
     def visit(self, direction: Direction, to: str, pause: Pausing | None = None) -> Visit:
         """Run env.py anew, with a new connection, and read the schema afterwards."""
@@ -166,6 +168,7 @@ class Trial:
 
     def close(self) -> None:
         """End the worker and the connection; the lease is given back elsewhere."""
+        self.ended = True
         self.session.close()
         self.observer.close()
         self.connection.close()

@@ -157,3 +157,13 @@ def test_what_github_is_told_can_be_set_and_a_name_is_short(tmp_path: Path) -> N
             settled(tmp_path, comment=name)
     with pytest.raises(ConfigError):
         settled(tmp_path, "[tool.neontest]\ngithub = 'no'\n")
+
+
+def test_waiting_for_a_free_branch_may_be_zero_as_no_other_duration_may(tmp_path: Path) -> None:
+    toml = "[tool.neontest]\nwait = '10m'\n"
+    assert (settled(tmp_path).wait, settled(tmp_path, toml).wait, settled(tmp_path, toml, wait="0").wait) == (0, 600, 0)
+    assert settled(tmp_path, "[tool.neontest]\nwait = 0\n").wait == 0
+    with pytest.raises(ConfigError, match="timeout"):
+        settled(tmp_path, timeout="0")
+    with pytest.raises(ConfigError, match="wait"):
+        settled(tmp_path, wait="soon")

@@ -125,6 +125,7 @@ evidence_options: Final = both(
 
 limit_options: Final = both(
     option("--timeout", metavar="TIME", help="Limit of the whole run.  [default: 30m]"),
+    option("--wait", metavar="TIME", help="How long to wait for a free branch at the project's limit.  [default: 0]"),
     option("--visit-timeout", metavar="TIME", help="Limit of one upgrade or downgrade.  [default: 10m]"),
     option("--test-timeout", metavar="TIME", help="Limit of the project's tests.  [default: 20m]"),
     option(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,8 +37,9 @@ from neontest.lease.budget import Budget
 from neontest.lease.give_back import Claim, GivenBack, give_back, refusal
 from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
+from neontest.lease.patience import NONE, Patience, when_free
 from neontest.neon.client import Neon
-from neontest.neon.models import Branch, Endpoint
+from neontest.neon.models import Branch, CreatedBranch, Endpoint
 from neontest.stop import Deadline, Stop
 
 LeaseRole = Literal["candidate", "sibling"]
@@ -85,12 +87,13 @@ class Lease:
 class _Claim(Claim):
     """A claim with its place in the ledger and what has become of it."""
 
-    __slots__ = ("given", "hold", "kept")
+    __slots__ = ("asked", "given", "hold", "kept")
 
     def __init__(self, hold: Hold) -> None:
         entry = hold.entry
         super().__init__(name=entry.name, annotation=entry.annotation, expires_at=entry.expires_at)
         self.hold = hold
+        self.asked = 0.0
         self.given: GivenBack | None = None
         self.kept = False
 
@@ -143,12 +146,21 @@ class Leases:
 
     # -- taking ------------------------------------------------------------------------------------------------
 
-    def take(self, role: LeaseRole = "candidate", *, parent_lsn: str | None = None, deadline: Deadline) -> Lease:
+    def take(
+        self,
+        role: LeaseRole = "candidate",
+        *,
+        parent_lsn: str | None = None,
+        deadline: Deadline,
+        patience: Patience = NONE,
+    ) -> Lease:
         """A branch of the parent, once its operations are through.
 
-        Whatever is raised, what may have been made is given back by `give_back_all`.
+        Whatever is raised, what may have been made is given back by `give_back_all`. NoFreeBranch: the project has as
+        many as it may have, still so when `patience` was over; who holds branches while waiting may wait for somebody
+        who waits for those.
         """
-        return self._take(self._neon, role, parent_lsn, deadline)
+        return self._take(self._neon, role, parent_lsn, deadline, patience)
 
     def take_soon(
         self, role: LeaseRole = "sibling", *, parent_lsn: str | None = None, deadline: Deadline
@@ -161,7 +173,7 @@ class Leases:
 
         def work() -> None:
             try:
-                lease = self._take(neon, role, parent_lsn, deadline)
+                lease = self._take(neon, role, parent_lsn, deadline, NONE)
             except BaseException as error:  # noqa: BLE001 -- a future carries it to whoever asks
                 future.set_exception(CancelledError() if isinstance(error, Stopped) else error)
             else:
@@ -171,40 +183,27 @@ class Leases:
         threading.Thread(target=work, name="neontest-take-soon", daemon=True).start()
         return future
 
-    def _take(self, neon: Neon, role: LeaseRole, parent_lsn: str | None, deadline: Deadline) -> Lease:
+    def _take(
+        self, neon: Neon, role: LeaseRole, parent_lsn: str | None, deadline: Deadline, patience: Patience
+    ) -> Lease:
         if self._parent.expires_at is not None:
             raise UsageError(
                 f"branch {one_line(self._parent.name)} expires, and Neon makes no branches from a branch that expires",
                 hint="choose another parent, or take its expiry away",
             )
-        start = self._clock()
         for tried in range(_NAMES_TRIED):
             claim = self._claim(role, again=tried > 0)
             try:
-                claim.asking = True
-                created = neon.create_branch(
-                    self._project_id,
-                    name=claim.name,
-                    parent_id=self._parent.id,
-                    parent_lsn=parent_lsn,
-                    expires_at=self._expires_at,
-                    annotation=claim.annotation,
-                    deadline=deadline,
-                )
-                claim.branch_id = created.branch.id
+                created = when_free(
+                    partial(self._create, neon, claim, parent_lsn, deadline), patience, pause=neon.pause,
+                    within=deadline, what=f"the {role}",
+                )  # fmt: skip
                 break
             except AlreadyExists:
                 # Another's branch, never to be used. Ours was not made, so there is nothing to give back.
                 self._forget(claim)
                 if tried == _NAMES_TRIED - 1 or not self._rename:
                     raise
-            except _NOT_MADE:
-                raise
-            except BaseException:
-                claim.lost_until = self._clock() + SETTLE
-                raise
-            finally:
-                claim.asking = False
         claim.hold.update(created.branch.id)
         neon.wait_for(self._project_id, created.operations, deadline)
         branch = created.branch
@@ -219,12 +218,35 @@ class Leases:
             role=role,
             created_at=branch.created_at,
             expires_at=self._expires_at,
-            ready_seconds=self._clock() - start,
+            ready_seconds=self._clock() - claim.asked,
             adopted=created.adopted,
             _endpoints=created.endpoints,
             _parent_id=self._parent.id,
             _neon=self._neon,
         )
+
+    def _create(self, neon: Neon, claim: _Claim, parent_lsn: str | None, deadline: Deadline) -> CreatedBranch:
+        """Ask for the claimed branch, once; the claim knows of it if the answer was lost."""
+        try:
+            claim.asking, claim.asked = True, self._clock()
+            created = neon.create_branch(
+                self._project_id,
+                name=claim.name,
+                parent_id=self._parent.id,
+                parent_lsn=parent_lsn,
+                expires_at=self._expires_at,
+                annotation=claim.annotation,
+                deadline=deadline,
+            )
+            claim.branch_id = created.branch.id
+            return created
+        except (AlreadyExists, *_NOT_MADE):
+            raise
+        except BaseException:
+            claim.lost_until = self._clock() + SETTLE
+            raise
+        finally:
+            claim.asking = False
 
     def _claim(self, role: LeaseRole, *, again: bool) -> _Claim:
         """Note in the ledger what is about to be asked for."""

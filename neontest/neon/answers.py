@@ -20,6 +20,7 @@ from neontest.errors import (
     LimitExceeded,
     Locked,
     NeonError,
+    NoFreeBranch,
     NotFound,
     PasswordNotStored,
     RateLimited,
@@ -39,7 +40,10 @@ _TAG = re.compile(r"(?s)<(script|style)\b.*?(</\1>|$)|<[^>]*>")
 
 _NOT_READY = "not ready yet"
 _CHILDREN = re.compile(r"\bhas children\b")
-_LIMIT = re.compile(r"\blimit\w* (exceeded|reached)\b")
+_LIMIT = re.compile(r"\blimit\w* (exceeded|reached)\b|\bexceeded the limit\b")
+_BRANCHES = "BRANCHES_LIMIT_EXCEEDED"
+_FREED = re.compile(r"^branches limit\b|\bactive endpoints\b")
+"""Limits of what is there at once."""
 
 
 def excerpt(body: bytes) -> str:
@@ -139,6 +143,8 @@ def _meaning(status: int, problem: Problem, trouble: str) -> tuple[type[NeonErro
             "give back what nobody needs (`neontest sweep --dry-run` shows what neontest left, the Neon console shows "
             "the rest), or raise the plan's limit"
         )
+        if problem.code == _BRANCHES or _FREED.search(problem.message):
+            return NoFreeBranch, f"`neontest run --wait 10m` waits for a free one; or {hint}", Effect.REFUSED
         return LimitExceeded, hint, Effect.REFUSED
     if status == 422 and _NOT_READY in problem.message:
         return Locked, "the branch is still being made; it ends by itself", Effect.BUSY

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 import psycopg2
 import psycopg2.extensions
 
-from neontest.errors import DatabaseError
+from neontest.errors import ComputesBusy, DatabaseError
 from neontest.stop import Deadline, Stop
 
 Connection = psycopg2.extensions.connection
@@ -29,6 +29,9 @@ _FINAL: Final = (
 )
 """Refusals that no waiting mends. libpq gives a failed connection no SQLSTATE, so its text is all there is; in
 another language than English a refusal is merely found at the deadline."""
+
+_BUSY: Final = re.compile(r"\bconcurrently active endpoints\b|\bactive endpoints limit\b")
+"""Source: https://neon.com/docs/connect/connection-errors (2026-11)."""
 
 _connecting = threading.local()
 _mask: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
@@ -56,7 +59,7 @@ def connect(url: str, *, timeout: float = 10, autocommit: bool = True) -> Connec
     look-up of the host's name. An exception that leaves a running query, such as a signal's, closes the connection.
 
     Raises:
-        DatabaseError: naming the host and the database, never the password.
+        DatabaseError: naming the host and the database, never the password; ComputesBusy for the project's limit.
     """
     _connecting.until = time.monotonic() + timeout
     try:
@@ -66,7 +69,8 @@ def connect(url: str, *, timeout: float = 10, autocommit: bool = True) -> Connec
         raise DatabaseError(f"{place(url)} did not answer within {timeout:g} s") from None
     except (psycopg2.Error, UnicodeError, ValueError) as error:
         # `from None`: the original's text may quote the URL.
-        raise DatabaseError(f"cannot connect to {place(url)}: {without_secrets(str(error), url)}") from None
+        told = f"cannot connect to {place(url)}: {without_secrets(str(error), url)}"
+        raise (ComputesBusy if _BUSY.search(told) else DatabaseError)(told) from None
     finally:
         _connecting.until = None
     return conn
