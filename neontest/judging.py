@@ -9,7 +9,7 @@ import msgspec
 
 from neontest.record import Acceptance, Record, Walk
 from neontest.report import Finding, Level, Rules
-from neontest.walks import up, whose
+from neontest.walks import index, up, whose
 
 WHOLE: Final = ("model-drift", "not-deterministic", "interrupted")
 """Checks that judge the whole upgrade, and may not know a revision: any of its revisions can accept what they find."""
@@ -24,12 +24,7 @@ def acceptances(record: Record) -> Iterator[Acceptance]:
 
 def named(record: Record, acceptance: Acceptance) -> str | None:
     """The id of the revision that it means, by the whole id or its beginning; None where that is not one revision."""
-    ids = {each.id for each in record.history.revisions}
-    wanted = acceptance.revision
-    if not wanted or wanted in ids:
-        return wanted or None
-    longer = [each for each in ids if each.startswith(wanted)]
-    return longer[0] if len(longer) == 1 else None
+    return index(record).meant(acceptance.revision or "")
 
 
 def past(record: Record, acceptance: Acceptance) -> bool:
@@ -43,25 +38,46 @@ def holds(record: Record, acceptance: Acceptance) -> bool:
     return bool(acceptance.reason.strip()) and not past(record, acceptance) and meant
 
 
-def matches(record: Record, acceptance: Acceptance, finding: Finding) -> bool:
-    if not holds(record, acceptance) or finding.check != acceptance.check:
-        return False
-    if acceptance.revision is None or finding.revision == named(record, acceptance):
-        return True
-    return finding.revision is None and finding.check in WHOLE and written_in_pending(record, acceptance)
+Matching = tuple[str, str | None, bool]
+"""What an acceptance and a finding have to have in common: the check, the revision (None: any), and that it is about
+the whole upgrade."""
 
 
-def written_in_pending(record: Record, acceptance: Acceptance) -> bool:
-    """It stands in a revision of this upgrade: what it says of the whole is not so any more once that is merged."""
+def about(record: Record, acceptance: Acceptance, pending: Mapping[Acceptance, None]) -> tuple[Matching, ...]:
+    """What a finding has to be about for the acceptance to match it; nothing where that does not hold.
+
+    One that stands in a revision of this upgrade (`pending`) may be of the whole, too: that is not so any more once the
+    revision is merged.
+    """
+    if not holds(record, acceptance):
+        return ()
+    check = acceptance.check
+    one: Matching = (check, None if acceptance.revision is None else named(record, acceptance), False)
+    whole = acceptance.revision is not None and check in WHOLE and acceptance in pending
+    return (one, (check, None, True)) if whole else (one,)
+
+
+def of(finding: Finding) -> tuple[Matching, ...]:
+    """What an acceptance of the finding may be about."""
+    check, revision = finding.check, finding.revision
+    return (check, None, False), (check, None, True) if revision is None else (check, revision, False)
+
+
+def written_in_pending(record: Record) -> dict[Acceptance, None]:
+    """The acceptances that stand in a revision of this upgrade."""
     pending = set(record.history.pending)
-    return any(acceptance in each.accepts for each in record.history.revisions if each.id in pending)
+    return dict.fromkeys(each for one in record.history.revisions if one.id in pending for each in one.accepts)
 
 
 def accepted(record: Record, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings; one that somebody took on carries the reason."""
-    valid = tuple(acceptances(record))
+    """The findings; one that somebody took on carries the reason: the first, where there are several."""
+    pending = written_in_pending(record)
+    reasons: dict[Matching, tuple[int, str]] = {}
+    for number, each in enumerate(acceptances(record)):
+        for matching in about(record, each, pending):
+            reasons.setdefault(matching, (number, each.reason))
     for finding in findings:
-        reason = next((each.reason for each in valid if matches(record, each, finding)), None)
+        _, reason = min((reasons[each] for each in of(finding) if each in reasons), default=(0, None))
         yield finding if reason is None else msgspec.structs.replace(finding, accepted=reason, gates=False)
 
 
@@ -71,7 +87,8 @@ def idle(record: Record, findings: Sequence[Finding], looked: Iterable[str]) -> 
     `looked` holds the ids of the checks that had something to judge. An acceptance for a revision that this run did
     not see through, or for any revision where it did not see all of them through, may yet be needed.
     """
-    seen, ids = seen_through(record), set(looked)
+    seen, ids, pending = seen_through(record), set(looked), written_in_pending(record)
+    needed = {matching for finding in findings for matching in of(finding)}
     all_seen = bool(record.history.pending) and seen.issuperset(record.history.pending)
     for acceptance in acceptances(record):
         judged = all_seen if acceptance.revision is None else named(record, acceptance) in seen
@@ -79,7 +96,7 @@ def idle(record: Record, findings: Sequence[Finding], looked: Iterable[str]) -> 
             judged
             and acceptance.check in ids
             and holds(record, acceptance)
-            and not any(matches(record, acceptance, each) for each in findings)
+            and needed.isdisjoint(about(record, acceptance, pending))
         ):
             yield acceptance
 
@@ -128,14 +145,16 @@ def gated(record: Record, findings: Iterable[Finding], rules: Rules, of_all: Ite
 def blocking(record: Record) -> frozenset[str]:
     """The revisions that do not apply, and have new revisions after them."""
     pending = record.history.pending
-    new = [number for number, id_ in enumerate(pending) if id_ not in set(record.history.on_base or ())]
+    at = {id_: number for number, id_ in enumerate(pending)}
+    on_base = set(record.history.on_base or ())
+    new = [number for number, id_ in enumerate(pending) if id_ not in on_base]
     stuck: set[str] = set()
     for walk in record.walks:
         visit = up(walk)
         if visit is None or visit.error is None:
             continue
         revision = whose(record, walk, visit.error)
-        if revision in pending and new and new[-1] > pending.index(revision):
+        if revision in at and new and new[-1] > at[revision]:
             stuck.add(revision)
     return frozenset(stuck)
 

@@ -6,6 +6,7 @@ walk saw is told only where the stairway did not see it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 
 from neontest.record import Failure, Record, Revision, Visit, Walk
@@ -32,8 +33,37 @@ def stairway_first(record: Record) -> Iterator[Walk]:
     yield from sorted(record.walks, key=lambda walk: walk.kind == "whole")
 
 
+class Index:
+    """The revisions of one history, to be looked up: a check asks for each finding, and both may be thousands."""
+
+    def __init__(self, revisions: tuple[Revision, ...]) -> None:
+        self.revisions = revisions
+        self.by_id = {each.id: each for each in reversed(revisions)}
+        self._sorted = sorted(self.by_id)
+
+    def meant(self, text: str) -> str | None:
+        """The id that is or begins with the text; None where that is not one revision."""
+        if not text or text in self.by_id:
+            return text or None
+        at = bisect_left(self._sorted, text)
+        longer = [each for each in self._sorted[at : at + 2] if each.startswith(text)]
+        return longer[0] if len(longer) == 1 else None
+
+
+_last = Index(())
+
+
+def index(record: Record) -> Index:
+    """Made once for all who ask for the same history in a row."""
+    global _last
+    found = _last
+    if found.revisions is not record.history.revisions:
+        _last = found = Index(record.history.revisions)
+    return found
+
+
 def revision(record: Record, id: str | None) -> Revision | None:
-    return next((each for each in record.history.revisions if each.id == id), None)
+    return index(record).by_id.get(id) if id is not None else None
 
 
 def name(record: Record, walk: Walk) -> str:

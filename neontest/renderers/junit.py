@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from neontest.record import SuiteResult, Walk
 from neontest.renderers import words
 from neontest.report import Finding, Level, Report
+from neontest.walks import revision
 
 NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Beyond halves of characters. Source: https://www.w3.org/TR/xml/#charsets (2026-11)."""
@@ -95,7 +96,7 @@ def migrations(report: Report, findings: list[Finding], bad: frozenset[Finding])
 def walk_case(report: Report, walk: Walk) -> Element:
     """The walk and its seconds, at the place of its revision; skipped where it made no visit."""
     name, about = words.title(report, walk)
-    place = next((each for each in report.history.revisions if each.id == walk.revision), None)
+    place = revision(report, walk.revision)
     made = case(
         f"neontest.{walk.kind}",
         f"{name}: {about}" if about else name,

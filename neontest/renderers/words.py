@@ -10,6 +10,7 @@ from typing import Final
 from neontest.postgres.names import without_public
 from neontest.record import BranchUse, SuiteResult, Visit, Walk
 from neontest.report import Finding, Level, Report
+from neontest.walks import revision
 
 ARROWS: Final = {"upgrade": "↑", "downgrade": "↓"}
 CONTROL: Final = re.compile(
@@ -97,8 +98,8 @@ def title(report: Report, walk: Walk) -> tuple[str, str]:
     if walk.kind == "whole":
         count = len(report.history.pending)
         return "whole", f"all {count} revisions at once" if count > 1 else "as it is deployed"
-    message = next((each.message for each in report.history.revisions if each.id == walk.revision), "")
-    return walk.revision or "", message
+    found = revision(report, walk.revision)
+    return walk.revision or "", found.message if found else ""
 
 
 def tests(report: Report) -> str:
