@@ -152,13 +152,13 @@ class Child:
 
     def _drained(self, *pipes: int) -> None:
         """Read both pipes until they end, or until the process has and nothing more is in them."""
-        held: dict[int, bytes] = {}
+        held: dict[int, bytearray] = {}
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_read, selectors.EVENT_READ)
             for pipe in pipes:
                 os.set_blocking(pipe, False)
                 selector.register(pipe, selectors.EVENT_READ)
-                held[pipe] = b""
+                held[pipe] = bytearray()
             ended = False
             while held and not ended:
                 ready = [key.fd for key, _ in selector.select()]
@@ -172,7 +172,7 @@ class Child:
         for number in (self._wake_read, *pipes):
             os.close(number)
 
-    def _read(self, number: int, held: dict[int, bytes], *, everything: bool) -> bool:
+    def _read(self, number: int, held: dict[int, bytearray], *, everything: bool) -> bool:
         """Take what is there and log its whole lines; False at the end of the pipe."""
         while True:
             try:
@@ -181,16 +181,18 @@ class Child:
                 return True
             if not data:
                 return False
-            *lines, held[number] = (held[number] + data).split(b"\n")
-            for line in lines:
-                self._say(line)
+            first, *more = data.split(b"\n")
+            held[number] += first
+            for line in more:
+                self._say(held[number])
+                held[number] = bytearray(line)
             if len(held[number]) > _LINE:
                 self._say(held[number])
-                held[number] = b""
+                held[number] = bytearray()
             if not everything:
                 return True
 
-    def _say(self, line: bytes) -> None:
+    def _say(self, line: bytearray) -> None:
         if line:
             self._log(line.decode("utf-8", "replace").rstrip("\r"))
 

@@ -18,6 +18,8 @@ from neontest.record import SuiteResult
 from neontest.stop import Deadline, Stop
 
 TAIL_LINES: Final = 60
+LINE_SHOWN: Final = 2000
+"""Characters of each of these."""
 FAILURES_NAMED: Final = 50
 JUNIT_LIMIT: Final = 256 << 20
 """Bytes."""
@@ -97,7 +99,7 @@ def run_to_end(
     tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def heard(line: str) -> None:
-        tail.append(line)
+        tail.append(shortened(line))
         log(line)
 
     try:
@@ -108,6 +110,14 @@ def run_to_end(
             hint="give it as you would type it in the project's folder",
         ) from error
     return "\n".join(tail), status, in_time
+
+
+def shortened(line: str) -> str:
+    """The line as it is kept: its beginning and its end, where it is very long."""
+    if len(line) <= LINE_SHOWN:
+        return line
+    half = LINE_SHOWN // 2
+    return f"{line[:half]} … {len(line) - 2 * half:,} characters … {line[-half:]}"
 
 
 def content(junit: Path) -> bytes:

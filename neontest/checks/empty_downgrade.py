@@ -25,9 +25,9 @@ def run(record: Record) -> Iterator[Finding]:
     concerned = set(history.pending)
     if history.on_base is not None:
         concerned |= {each.id for each in history.revisions} - set(history.on_base)
-    measured = {walked_alone(record, walk) for walk in record.walks}
+    concerned -= {walked_alone(record, walk) for walk in record.walks}
     for revision in history.revisions:
-        if revision.id not in concerned - measured or not revision.upgrade_line or revision.upgrade_empty:
+        if revision.id not in concerned or not revision.upgrade_line or revision.upgrade_empty:
             continue
         if revision.downgrade_line and not revision.downgrade_empty:
             continue

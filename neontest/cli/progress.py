@@ -61,7 +61,21 @@ class Progress:
         """A line that is said even where nothing else is."""
         # A full disk behind stderr is no reason to stop either.
         with suppress(OSError, ValueError):
-            self._console.print(Text(output.plain(text)))
+            plain = output.plain(text)
+            if self._status is not None:
+                self._console.print(Text(plain))
+            else:
+                self._log(plain)
+
+    def _log(self, text: str) -> None:
+        """As the console does where there is no line to keep in its place, at a hundredth of the time."""
+        if self._console.quiet:
+            return
+        try:
+            self._console.file.write(text + "\n")
+            self._console.file.flush()
+        except BrokenPipeError:
+            self._console.on_broken_pipe()
 
     def detail(self, text: str) -> None:
         if self._verbose:

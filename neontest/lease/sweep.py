@@ -122,7 +122,8 @@ def _children_first(judged: list[Planned], branches: tuple[Branch, ...]) -> Iter
         if parent is not None:
             kept[parent.branch.id] = parent.branch
             waiting.append(parent.branch)
-    depths = {branch.id: _depth(branch, {other.id: other for other in branches}) for branch in branches}
+    by_id = {branch.id: branch for branch in branches}
+    depths = {id_: _depth(branch, by_id) for id_, branch in by_id.items() if id_ in going}
     yield from sorted(going.values(), key=lambda each: -depths[each.branch.id])
     for each in judged:
         if each.branch.id not in going:

@@ -160,7 +160,10 @@ def data(report: Report, laid: Timeline, listed: frozenset[int]) -> dict[str, An
     most_held = sorted(locks, key=lambda each: each[0], reverse=True)[:DRAWN] if len(locks) > DRAWN else locks
     return {
         "total": micro(laid.spans[-1].end if laid.spans else 0.0),
-        "walks": [walk_data(report, number, walk, laid) for number, walk in enumerate(report.walks) if walk.visits],
+        "walks": [
+            walk_data(report, report.walks[number], tuple(spans))
+            for number, spans in groupby(laid.spans, key=lambda each: each.walk)
+        ],
         "visits": [
             [micro(each.start), micro(each.end), int(each.visit.direction == "downgrade"),
              int(words.mark(each.visit) == "✓"), each.walk, route(each.visit)]
@@ -176,8 +179,7 @@ def data(report: Report, laid: Timeline, listed: frozenset[int]) -> dict[str, An
     }  # fmt: skip
 
 
-def walk_data(report: Report, number: int, walk: Walk, laid: Timeline) -> list[Any]:
-    mine = [each for each in laid.spans if each.walk == number]
+def walk_data(report: Report, walk: Walk, mine: tuple[Span, ...]) -> list[Any]:
     name, about = words.title(report, walk)
     fine = all(words.mark(each.visit) == "✓" for each in mine)
     return [micro(mine[0].start), micro(mine[-1].end), name, about, int(fine)]

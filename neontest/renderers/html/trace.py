@@ -38,15 +38,12 @@ def tables(report: Report, laid: Timeline, rows: frozenset[int]) -> list[Markup]
     made = []
     long = len(rows) > PRINTED
     by_walk = {walk: list(group) for walk, group in groupby(laid.placed, key=lambda each: each.walk)}
+    spans = {walk: list(group) for walk, group in groupby(enumerate(laid.spans), key=lambda each: each[1].walk)}
     for walk_number, walk in enumerate(report.walks):
         name, about = words.title(report, walk)
         mine = by_walk.get(walk_number, [])
         by_visit = {visit: list(group) for visit, group in groupby(mine, key=lambda each: each.visit)}
-        parts = [
-            visit_table(span.visit, by_visit.get(place, []), rows)
-            for place, span in enumerate(laid.spans)
-            if span.walk == walk_number
-        ]
+        parts = [visit_table(span.visit, by_visit.get(place, []), rows) for place, span in spans.get(walk_number, ())]
         head = tag(
             "summary", tag("b", name), " ", about, tag("span", words.plural(len(mine), "statement"), class_="dim")
         )
