@@ -22,7 +22,7 @@ def rows(*, large: bool) -> Iterator[Row]:
         yield many(50, branches=10, limits=Limits(), wait=900, hold=2.0)
         yield many(50, branches=10, limits=Limits(retry_after=5), wait=900, hold=2.0)
     else:
-        yield many(5, branches=2, limits=Limits(minute=60, second=5), wait=100, hold=0.1)
+        yield many(5, branches=2, limits=Limits(minute=400, second=5), wait=100, hold=0.1)
 
 
 def many(runs: int, *, branches: int, limits: Limits, wait: float, hold: float) -> Row:
