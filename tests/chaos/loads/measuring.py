@@ -113,23 +113,27 @@ class Ran:
 
 
 def neontest(*arguments: str, cwd: Path, environ: Mapping[str, str], seconds: float = 3600) -> Ran:
-    """Run it to its end; standard output is thrown away."""
+    """Run it to its end."""
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "neontest", *arguments],
-        cwd=cwd, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+        cwd=cwd, env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     peaks: dict[str, int] = {}
     watcher = threading.Thread(target=_watch, args=(process, peaks), daemon=True)
     watcher.start()
     try:
-        _, err = process.communicate(timeout=seconds)
+        out, err = process.communicate(timeout=seconds)
     finally:
         process.kill()
         watcher.join()
     took = time.monotonic() - began
     return Ran(
-        code=process.returncode, seconds=took, peak=peaks.get("own", 0), worker=peaks.get("worker", 0), err=err[-4000:]
+        code=process.returncode,
+        seconds=took,
+        peak=peaks.get("own", 0),
+        worker=peaks.get("worker", 0),
+        err=(err + (out[-1000:] if process.returncode else ""))[-4000:],
     )
 
 

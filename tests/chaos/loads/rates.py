@@ -22,7 +22,7 @@ def rows(*, large: bool) -> Iterator[Row]:
         yield many(50, branches=10, limits=Limits(), wait=900, hold=2.0)
         yield many(50, branches=10, limits=Limits(retry_after=5), wait=900, hold=2.0)
     else:
-        yield many(5, branches=2, limits=Limits(minute=400, second=5), wait=100, hold=0.1)
+        yield many(3, branches=1, limits=Limits(minute=400, second=5), wait=100, hold=0.1)
 
 
 def many(runs: int, *, branches: int, limits: Limits, wait: float, hold: float) -> Row:
@@ -49,9 +49,13 @@ def many(runs: int, *, branches: int, limits: Limits, wait: float, hold: float) 
             subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(runs)
         ]
-        told = [process.communicate(timeout=2 * wait) for process in processes]
-        ended.set()
-        watcher.join()
+        try:
+            told = [process.communicate(timeout=2 * wait) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+            ended.set()
+            watcher.join()
         left = len(fake.branches) - 1
     codes = [process.returncode for process in processes]
     waits = [sum(json.loads(out)) for (out, _), code in zip(told, codes, strict=True) if code == 0]
