@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from neontest import suite
-from neontest.branches import NONE, Branches, Sessions
+from neontest.branches import Branches
 from neontest.errors import BranchLeftBehind, CouldNotTest
 from neontest.ground import BASE, Context, Ground, beside_base, known
 from neontest.interrupting import interrupted
@@ -25,6 +25,7 @@ from neontest.postgres.model import Snapshot
 from neontest.record import History, Interruption, Refused, SuiteResult, Walk
 from neontest.redact import Redactor
 from neontest.rows import Plan
+from neontest.sessions import NONE, Sessions
 from neontest.trial import Trial, failed
 from neontest.twins import Rows as TwinRows
 from neontest.twins import not_compared, twins

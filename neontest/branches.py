@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -15,7 +14,6 @@ from typing import Final
 
 import msgspec
 
-from neontest import scratch
 from neontest.errors import (
     BranchLeftBehind,
     ComputesBusy,
@@ -32,20 +30,16 @@ from neontest.lease.give_back import GivenBack
 from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
-from neontest.lent import Lent
-from neontest.migrate import environment, git
-from neontest.migrate.forkserver import ForkServer
-from neontest.migrate.interpreter import find_python
-from neontest.migrate.session import Commands, Session
+from neontest.migrate import git
 from neontest.postgres.connect import Connection, advisory_guard, connect_when_ready, server
 from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader, version_tables
-from neontest.process import MARK
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
 from neontest.rows import Plan, Rows
+from neontest.sessions import NONE, Sessions
 from neontest.trial import Trial, guarding, result
 
 KEPT: Final = timedelta(hours=24)
@@ -56,114 +50,6 @@ AWAKE: Final = 120.0
 """Seconds for a compute to let somebody in."""
 AFTERWARDS: Final = 20.0
 """Seconds for which a run waits at least where it has given back a branch for another: it may still be counted."""
-NONE: Final[Mapping[str, str]] = {}
-
-
-class Sessions:
-    """The workers of one run, and the environment that the project's code gets on a branch."""
-
-    def __init__(self, context: Context, redactor: Redactor) -> None:
-        settings = context.settings
-        self._context = context
-        self._redactor = redactor
-        self.python = find_python(settings.root, wanted=settings.python, environ=context.environ)
-        scratch.sweep()
-        self.scratch = scratch.Scratch()
-        environ = environment.stripped(context.environ)
-        # Whatever is started here is known as this run's, even once this process was killed.
-        self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
-        self._all: list[Session] = []
-        self._servers: list[ForkServer] = []
-        try:
-            # Importing alembic takes longer than making a branch: begin now.
-            self._server = self._served(self._environ)
-        except BaseException:
-            self.scratch.close()
-            raise
-
-    def take(self, surroundings: Mapping[str, str] = NONE) -> Session:
-        """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these."""
-        settings = self._context.settings
-        commands = settings.commands
-        session = Session(
-            self._context.project,
-            self._served({**self._environ, **surroundings}) if surroundings else self._server,
-            x_arguments=settings.x,
-            isolate=settings.isolate,
-            commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
-            other_databases=settings.other_databases,
-            stop=self._context.stop,
-            log=self._logged,
-            deadline=self._context.deadline,
-        )
-        self._all.append(session)
-        return session
-
-    def _served(self, environ: Mapping[str, str]) -> ForkServer:
-        project = self._context.project
-        server = ForkServer(
-            self.python,
-            kind=project.kind,
-            cwd=project.cwd,
-            environ=environ,
-            stop=self._context.stop,
-            log=self._logged,
-        )
-        self._servers.append(server)
-        return server
-
-    def _logged(self, line: str) -> None:
-        self._context.talk.detail(self._redactor.text(line))
-
-    def rendered(self, session: Session, url: str, surroundings: Mapping[str, str] = NONE) -> dict[str, str]:
-        """The environment of everything that runs on the branch; its files are written."""
-        settings = self._context.settings
-        self._redactor.add_url(url)
-        folder = self.scratch.folder() if settings.files else None
-        environ = environment.render_environment(
-            url,
-            session.interpreter,
-            templates=settings.env,
-            files=folder,
-            base_environ={**self._environ, **surroundings},
-            asynchronous=environment.is_asynchronous(self._context.project.env_py),
-            own_urls=environment.own_urls(self._context.project),
-        )
-        if folder is not None:
-            environment.write_files(settings.files, url, environ["DATABASE_URL"], folder)
-        return environ
-
-    def lent(self, session: Session, lease: Lease, url: str, environ: Mapping[str, str]) -> Lent:
-        """The branch as tests are told of it; `environ` is what the session's project got."""
-        driver = environment.named_driver(environ["DATABASE_URL"]) or environment.plain_driver(session.interpreter)
-        return Lent(id=lease.branch.id, name=lease.name, url=url, driver=driver)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the workers had to say, each thing once."""
-        return tuple(dict.fromkeys(note for session in self._all for note in session.notes))
-
-    def close(self, *, stopped: bool) -> None:
-        """End every worker and forget every file."""
-        if stopped:
-            # Those that mind no signal are killed in the end: all at once, as a stop leaves little time.
-            ends = [threading.Thread(target=self._end, args=(each.kill,), daemon=True) for each in self._all]
-            for end in ends:
-                end.start()
-            for end in ends:
-                end.join()
-        else:
-            for session in self._all:
-                self._end(session.close)
-        for each in self._servers:
-            with suppress(NeontestError, OSError):
-                each.close()
-        self.scratch.close()
-
-    @staticmethod
-    def _end(how: Callable[[], None]) -> None:
-        with suppress(NeontestError, OSError):
-            how()
 
 
 class Branches:

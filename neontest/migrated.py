@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from neontest.branches import BUDGET, STOPPED_BUDGET, Sessions, lease_holder
+from neontest.branches import BUDGET, STOPPED_BUDGET, lease_holder
 from neontest.config import Settings
 from neontest.errors import UsageError
 from neontest.ground import Context, Ground, ground, planned_start
@@ -19,6 +19,7 @@ from neontest.migrate import project as projects
 from neontest.parent import prepare_parent, upgrade
 from neontest.record import History
 from neontest.redact import Redactor
+from neontest.sessions import Sessions
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
 

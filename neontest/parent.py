@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from neontest.branches import Sessions
 from neontest.errors import CouldNotTest, UsageError, one_line
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
 from neontest.record import Failure
+from neontest.sessions import Sessions
 from neontest.suite import run_to_end
 from neontest.trial import failed, guarding
 

@@ -77,7 +77,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    "migrated",
+    *("migrated", "sessions"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from neontest.branches import Branches, Sessions
+from neontest.branches import Branches
 from neontest.config import settle
 from neontest.ground import Context, ground
 from neontest.migrate import history as histories
 from neontest.postgres.data import ColumnChange, DataChange, TableChange
 from neontest.redact import Redactor
 from neontest.rows import Plan
+from neontest.sessions import Sessions
 from neontest.stop import Deadline, Stop
 from neontest.trial import Trial
 from neontest.twins import Rows, locales, other_locale, surroundings, twins
