@@ -196,9 +196,14 @@ class World(RuleBasedStateMachine):
     # -- runs
 
     @precondition(lambda self: len(self.runs) < 3)
-    @rule(machine=strategies.integers(0, MACHINES - 1), keeps=strategies.booleans(), same=strategies.booleans())
-    def begin_a_run(self, machine: int, keeps: bool, same: bool) -> None:
-        """`same`: another job of the same name, such as a matrix has."""
+    @rule(
+        machine=strategies.integers(0, MACHINES - 1),
+        keeps=strategies.booleans(),
+        same=strategies.booleans(),
+        takes=strategies.booleans(),
+    )
+    def begin_a_run(self, machine: int, keeps: bool, same: bool, takes: bool) -> None:
+        """`same`: another job of the same name, such as a matrix has. `takes`: it has its candidate at once."""
         self.numbers += 1
         number, now = self.numbers, self.clock.now()
         until = now + timedelta(hours=1)
@@ -219,6 +224,8 @@ class World(RuleBasedStateMachine):
         )  # fmt: skip
         neon.late = self.late
         self.runs.append(Run(number, machine, leases, ledger, neon, [], keeps, until))
+        if takes:
+            self.takes(self.runs[-1], "none", "never")
 
     def late(self, asked: dict[str, Any]) -> None:
         """The service carries a create out a second later, whoever is still there."""
@@ -238,7 +245,9 @@ class World(RuleBasedStateMachine):
         death=strategies.sampled_from([*DEATHS, *["never"] * 4]),
     )
     def take(self, which: int, fault: str, death: str) -> None:
-        run = self.pick(self.runs, which)
+        self.takes(self.pick(self.runs, which), fault, death)
+
+    def takes(self, run: Run, fault: str, death: str) -> None:
         role = "sibling" if run.taken else "candidate"
         run.neon.death = death
         with self.acting(Actor("run", run.number), fault):
@@ -368,7 +377,7 @@ class World(RuleBasedStateMachine):
                 self.server.branch(branch["name"], annotation=theirs, expires_at=branch["expires_at"])["id"]
             )
 
-    @rule(seconds=strategies.sampled_from([1, 300, 700, 3700, 4300, 6000, 90_000, 180_000]))
+    @rule(seconds=strategies.sampled_from([1, 300, 700, 3700, 3700, 4300, 90_000, 180_000]))
     def time_passes(self, seconds: int) -> None:
         self.clock.sleep(seconds)
 
@@ -407,7 +416,7 @@ class World(RuleBasedStateMachine):
 
     @rule(
         machine=strategies.integers(0, ELSEWHERE),
-        dry=strategies.sampled_from([False, False, True]),
+        dry=strategies.sampled_from([False, False, False, True]),
         fault=strategies.sampled_from(FOR_DELETE),
     )
     def sweep(self, machine: int, dry: bool, fault: str) -> None:
