@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from neontest.errors import BranchLeftBehind, CouldNotTest, UsageError
+from neontest.errors import BranchLeftBehind, CouldNotTest, NeontestError, UsageError
 from neontest.lent import Lent, read
 
 SECONDS: Final = 75.0
@@ -52,9 +52,10 @@ class Holder:
         said = self._sentence()
         self._said.close()
         if code != 0:
+            if said:
+                raise told(BranchLeftBehind, said)
             raise BranchLeftBehind(
-                said or f"the process that held branch {self.branch.name} ended with {code}",
-                hint=None if said else "run `neontest cleanup`",
+                f"the process that held branch {self.branch.name} ended with {code}", hint="run `neontest cleanup`"
             )
 
     def _begun(self) -> Lent:
@@ -71,7 +72,7 @@ class Holder:
         code = self._left(STOPPED)
         said = self._sentence() or f"no branch could be had: `neontest hold` ended with {code} and said nothing"
         self._said.close()
-        raise (UsageError if code == UsageError.exit_code else CouldNotTest)(said)
+        raise told(UsageError if code == UsageError.exit_code else CouldNotTest, said)
 
     def _left(self, seconds: float) -> int | None:
         """Let go of the process, and wait for its end; its exit code, None if it takes too long."""
@@ -93,3 +94,9 @@ class Holder:
         text = self._said.read().decode(errors="replace")
         _, found, rest = ("\n" + text).rpartition("\nError: ")
         return rest.strip() if found else ""
+
+
+def told(kind: type[NeontestError], said: str) -> NeontestError:
+    """What another neontest printed of an error, as that error: a sentence, and below it what to do."""
+    message, _, hint = said.partition("\n")
+    return kind(message, hint=" ".join(hint.split()) or None)

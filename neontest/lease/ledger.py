@@ -106,9 +106,11 @@ class Ledger:
         """Make the folder and write to it, to know before anything is begun; UsageError where that cannot be."""
         with self._writing():
             draft = self.folder / f".check.json.{secrets.token_hex(4)}"
-            with os.fdopen(os.open(draft, _NEW_FILE, 0o600), "wb") as file:
-                file.write(b"{}")
-            draft.unlink()
+            try:
+                with os.fdopen(os.open(draft, _NEW_FILE, 0o600), "wb") as file:
+                    file.write(b"{}")
+            finally:  # a signal may come right here
+                draft.unlink(missing_ok=True)
 
     def write(self, entry: Entry) -> Hold:
         """Note a lease that is about to be asked for. UsageError where the folder cannot be written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import resource
+import os
 import subprocess
 import sys
 import threading
@@ -81,7 +81,7 @@ def _measured(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -
         began = time.process_time()
         found = run()
         seconds = time.process_time() - began
-        pipe.send((found, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+        pipe.send((found, seconds, high_water(os.getpid())))
     except Exception as error:  # noqa: BLE001 -- the parent tells it
         pipe.send(f"{type(error).__name__}: {error}")
 
