@@ -166,7 +166,7 @@ class Lane:
         trial.met = call <= len(its)
         self.door.forget(Clear())
         self.judge(trial, report.read_text() if report.exists() else "")
-        self.look(trial)
+        self.look(trial, report.read_text() if report.exists() else "")
         return trial
 
     def judge(self, trial: Trial, report: str) -> None:
@@ -188,23 +188,32 @@ class Lane:
         if knob.cables is not None and not self.cables.done:
             wrong.append("the fault was never met")
 
-    def look(self, trial: Trial) -> None:
-        """What is left, now that the fault is over; and what `neontest cleanup` makes of it."""
+    def look(self, trial: Trial, report: str) -> None:
+        """What is left, now that the fault is over; and what `neontest sweep` and `cleanup` make of it."""
         trial.left = self.ours()
-        named = [each for each in trial.left if each in trial.said]
+        named = [each for each in trial.left if each in trial.said and each in report]
         if trial.left and (trial.code != LEFT or named != trial.left):
             trial.wrong.append(f"left unsaid: {', '.join(trial.left)}")
+        if self.ledger() and trial.code == 0:
+            trial.wrong.append(f"in the ledger of a run that passed: {', '.join(self.ledger())}")
+        if trial.left:
+            self.command(trial, "sweep")
+        if self.ours():
+            trial.wrong.append(f"left after sweep: {', '.join(self.ours())}")
         if self.ledger():
             trial.swept = True
-            done = forking.run(["cleanup"], cwd=self.root, env=self.environ(), seconds=LIMIT)
-            if done.returncode:
-                trial.wrong.append(f"cleanup: exit code {done.returncode}: {done.stdout}{done.stderr}")
+            self.command(trial, "cleanup")
         if self.ours():
             trial.wrong.append(f"left after cleanup: {', '.join(self.ours())}")
         if self.ledger():
             trial.wrong.append(f"in the ledger after cleanup: {', '.join(self.ledger())}")
         if not self.others <= {each.id for each in self.neon.branches(self.project_id)}:
             trial.wrong.append("another's branch is gone")
+
+    def command(self, trial: Trial, name: str) -> None:
+        done = forking.run([name], cwd=self.root, env=self.environ(), seconds=LIMIT)
+        if done.returncode:
+            trial.wrong.append(f"{name}: exit code {done.returncode}: {done.stdout}{done.stderr}")
 
     def ours(self) -> list[str]:
         return [each.name for each in self.neon.branches(self.project_id) if each.id not in self.others]

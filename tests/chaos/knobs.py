@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -165,6 +166,19 @@ def parent(fact: str) -> Callable[[int], Fault]:
     return lambda number: Told(Counted(1, NEVER_AGAIN, re.compile(r"GET .*/branches")), otherwise)
 
 
+def several_roles(number: int) -> Fault:
+    """A second role and a second database on every branch: then no connection strings come with a new one."""
+
+    def otherwise(asked: Asked, reply: Reply) -> Reply:
+        told = json.loads(reply.body)
+        told.pop("connection_uris", None)
+        for kind in ("roles", "databases"):
+            told[kind] = [*told.get(kind, ()), *({**each, "name": "another"} for each in told.get(kind, ())[:1])]
+        return reply.with_body(json.dumps({name: value for name, value in told.items() if value != []}).encode())
+
+    return Told(Counted(1, NEVER_AGAIN, re.compile(r"POST .*/branches$|GET .*/(roles|databases)$")), otherwise)
+
+
 def idle(cables: Cables) -> None:
     cables.refuse = 3
 
@@ -243,6 +257,9 @@ KNOBS: tuple[Knob, ...] = (
         why="password",
     ),
     Knob(id="small-pages", about="lists in pages of two", calls=None, make=lambda n: Pages()),
+    Knob(
+        id="several-roles", about="several roles and databases, no connection strings", calls=None, make=several_roles
+    ),
     Knob(id="clock-ahead", about="the API's clock is ten minutes ahead", calls=None, make=skewed(10)),
     Knob(id="clock-behind", about="the API's clock is ten minutes behind", calls=None, make=skewed(-10)),
     Knob(id="parent-protected", about="a protected parent", calls=None, make=parent('"protected": true')),
