@@ -248,11 +248,17 @@ def _alive(number: int) -> bool:
 
 
 def marked(mark: bytes) -> list[int]:
-    """The ids of such processes, dead ones left out."""
-    found = []
+    """The ids of such processes, dead ones left out, and never this one, which a stray may have started.
+
+    What another variable holds marks nobody: a log's name, say, or a path in the folder.
+    """
+    found, variable = [], f"{MARK}=".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if folder.stat().st_uid == os.geteuid() and mark in (folder / "environ").read_bytes():
+            if int(folder.name) == os.getpid() or folder.stat().st_uid != os.geteuid():
+                continue
+            environ = (folder / "environ").read_bytes().split(b"\0")
+            if any(each.startswith(variable) and mark in each for each in environ):
                 found.append(int(folder.name))
     return found
 

@@ -91,3 +91,27 @@ def test_links_and_folders_half_made_are_left_alone(own_tmp: Path) -> None:
     os.utime(own_tmp / "new-neontest-run-x", (0, 0))
     assert scratch.sweep() == 1
     assert target.is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found through /proc")
+def test_a_sweep_ends_neither_itself_nor_whom_another_variable_names(own_tmp: Path) -> None:
+    dead = own_tmp / f"{scratch.PREFIX}dead"
+    dead.mkdir()
+    script = (
+        "import tempfile, sys; tempfile.tempdir = sys.argv[1]; from neontest import scratch; print(scratch.sweep())"
+    )
+    environ = {**os.environ, MARK: scratch.marking(dead) + "child", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    named = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"LOG": f"{dead}.log"})
+    try:
+        assert named.stdin is not None
+        assert named.stdout is not None
+        named.stdin.write(b"!")
+        named.stdin.flush()
+        assert named.stdout.read(1) == b"!"  # it is loaded, and has its environment
+        words = [sys.executable, "-c", script, str(own_tmp)]
+        swept = subprocess.run(words, env=environ, check=False, stdout=subprocess.PIPE)
+        assert (swept.returncode, swept.stdout) == (0, b"1\n")
+        assert named.poll() is None
+    finally:
+        named.kill()
+        named.communicate()
