@@ -26,6 +26,8 @@ MOST = 5_000
 """Statements of a visit that are reported: a row-by-row data migration is not told row by row."""
 LOST = "lost"
 """The kind of a failure that a lost connection is: SQLAlchemy knows each driver's."""
+OWN_KINDS = frozenset({"command", "exit", "timeout", LOST})
+"""What neontest calls failures itself: a project's class of that name is told with its module."""
 LONGEST = 20_000
 """Characters of a statement or a message that are reported."""
 
@@ -227,6 +229,8 @@ def described(error: BaseException) -> Facts:
     detail = getattr(diag, "message_detail", None) or fields.get("D") or getattr(origin, "detail", None)
     state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or fields.get("C")
     kind = type(origin).__name__
+    if kind in OWN_KINDS:
+        kind = "{}.{}".format(type(origin).__module__, kind)
     if isinstance(error, SystemExit):
         kind, message = "exit", "the process was asked to exit with status {!r}".format(error.code)
     if isinstance(state, str) and state.startswith("22"):

@@ -223,3 +223,11 @@ def test_a_migration_that_does_not_parse_is_named(files, opened):
     files.alembic().revision("a1", "x = = 1")
     with pytest.raises(WorkerError, match=r"migrations/versions/a1.py:9"):
         opened()
+
+
+@pytest.mark.parametrize("name", ["lost", "timeout", "exit", "command"])
+def test_a_class_of_the_project_is_not_taken_for_what_neontest_calls_a_failure(files, opened, name):
+    files.alembic().revision("a1", f"class {name}(Exception):\n    pass\nraise {name}('own words')")
+    error = opened().visit("upgrade", "head").error
+    assert error.kind.endswith(f".{name}")
+    assert error.message == "own words"
