@@ -116,12 +116,13 @@ class Acting:
         trial, back, alone = candidate, ", ".join(start) or BASE, self.context.settings.mode == "whole"
         with self._timed("whole"):
             trial.rows.invent()
-            filled = trial.rows.invented
+            filled, before = trial.rows.invented, trial.schema
             found = whole(trial, target=self._target, start=back, grow=alone, talk=self.context.talk)
             refused = trial.refused(found.walk.visits[0])
             if refused is not None and refused.invented:
                 self.context.talk.say("the upgrade fails, and rows were invented: once more without them")
-                trial, filled = self._fresh(trial), False
+                bare = trial.without_rows(found.walk.visits[0], since=before)
+                trial, filled = trial if bare else self._fresh(trial), False
                 found = whole(trial, target=self._target, start=back, grow=alone, talk=self.context.talk)
                 if failed(found.walk.visits[0]):
                     refused = trial.refused(found.walk.visits[0])

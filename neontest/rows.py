@@ -15,7 +15,7 @@ from neontest.postgres.data import DataChange, Filled, Read
 from neontest.postgres.fill import Filler
 from neontest.postgres.fingerprint import State
 from neontest.record import Visit
-from neontest.statements import Mentioned, opaque
+from neontest.statements import Mentioned, defines, opaque
 from neontest.stop import Deadline
 from neontest.walks import IRREVERSIBLE
 
@@ -81,6 +81,8 @@ class Rows:
         self._filler: Filler | None = None
         self.invented = False
         """Some rows, or values, of this branch are neontest's own."""
+        self._mixed = False
+        """Others were written since, maybe made of these."""
 
     def invent(self) -> None:
         """Give every empty table rows, if the run asks for that."""
@@ -96,6 +98,19 @@ class Rows:
         """Give rows to what an upgrade made, on a branch that has invented ones."""
         if self._filler is not None:
             self._fill(self._filler.fill_new())
+
+    def saw(self, visit: Visit) -> None:
+        """Take note of a visit that was made on the branch."""
+        if self.invented and not (rolled_back(visit) or defines_only(visit)):
+            self._mixed = True
+
+    def withdraw(self) -> bool:
+        """Take all invented rows away, so that the branch is as upgrades alone would have left it; False: it is not."""
+        if self._filler is None or self._mixed or not self._filler.withdraw():
+            return False
+        self._filler, self.invented = None, False
+        self._forget()
+        return True
 
     def _fill(self, filled: tuple[Filled, ...]) -> None:
         if filled:
@@ -147,6 +162,16 @@ class Rows:
 
 def arrived(visit: Visit) -> bool:
     return visit.error is None and visit.moved
+
+
+def rolled_back(visit: Visit) -> bool:
+    """It failed, and all of it was one transaction."""
+    return not arrived(visit) and visit.traced and {each.transaction for each in visit.statements} <= {1}
+
+
+def defines_only(visit: Visit) -> bool:
+    """It can have written no rows, other than those of a table that it gave another shape."""
+    return visit.traced and not any(each.changed or not defines(each.sql) for each in visit.statements)
 
 
 def passed(visit: Visit) -> frozenset[str]:

@@ -46,6 +46,9 @@ _REINDEX: Final = re.compile(
 )
 _CONCURRENTLY: Final = re.compile(rf"\b(?:INDEX |REINDEX\b[^;]*|PARTITION [^;]*){_CONCURRENT_ON}", re.IGNORECASE)
 _ROWS: Final = re.compile(r"(?:WITH\b[^;]*\)\s*)?(?:UPDATE|DELETE FROM|MERGE INTO|INSERT INTO[^;]*\bSELECT)\b", re.I)
+_DEFINES: Final = re.compile(
+    r"(?:ALTER|COMMENT|CREATE|DROP|GRANT|LOCK|RESET|REVOKE|SET)\b(?!.*\b(?:SELECT|EXECUTE|AS (?:VALUES|TABLE))\b)", re.I
+)
 _PLAIN_COLUMNS: Final = re.compile(r"\s*(?:USING BTREE )?\(\s*(\w+(?:\s*,\s*\w+)*)\s*\)\s*", re.IGNORECASE)
 
 _PARENTHESES: Final = re.compile(r"\(.*\)")
@@ -109,6 +112,11 @@ class Mentioned:
 def opaque(sql: str) -> bool:
     """What it does to which table need not stand in its text: it runs code."""
     return re.match(r"(?:DO|CALL|SELECT|WITH|EXECUTE)\b", bare(sql), re.IGNORECASE) is not None
+
+
+def defines(sql: str) -> bool:
+    """It changes what there is, or how it is shaped, and writes no rows anywhere else; it may be several statements."""
+    return all(_DEFINES.match(each) for each in map(str.strip, bare(sql).split(";")) if each)
 
 
 def shown(relation: str) -> str:

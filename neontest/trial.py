@@ -123,6 +123,7 @@ class Trial:
         if visit.error is not None:
             self.refuse_lost(visit.direction, visit.error)
             visit = msgspec.structs.replace(visit, error=self.advised(visit.error))
+        self.rows.saw(visit)
         before, self.schema = self.schema, self.reader.snapshot()
         if before is self.schema:
             return visit
@@ -159,6 +160,10 @@ class Trial:
             return None
         return Refused(revision=failure.revision, failure=failure, invented=invented, violations=found, uncounted=late)
 
+    def without_rows(self, visit: Visit, *, since: Snapshot) -> bool:
+        """Take all invented rows away after an upgrade that failed; False where that does not leave it as `since`."""
+        return usable(visit) and self.schema == since and self.rows.withdraw()
+
     def advised(self, failure: Failure) -> Failure:
         """The failure with a hint, where an extension is missing."""
         wanted = CREATE_EXTENSION.search(failure.sql or "")
@@ -192,6 +197,11 @@ def by_rows(failure: Failure) -> bool:
     """Rows can be why. What class 42 finds wrong with a text, code may have put together from them."""
     written = (failure.sqlstate or "")[:2] == "42" and opaque(failure.sql or "")
     return failure.kind not in BROKEN and (on_rows(failure.sqlstate) or written)
+
+
+def usable(visit: Visit) -> bool:
+    """The worker outlived the failure: it was not stopped, and its process did not end."""
+    return visit.error is None or visit.error.kind not in ("timeout", "exit")
 
 
 def failed(visit: Visit) -> bool:

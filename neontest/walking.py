@@ -16,7 +16,7 @@ from neontest.postgres.model import Snapshot
 from neontest.record import Direction, Refused, Statement, Visit, Walk
 from neontest.rows import touched
 from neontest.talk import Talk
-from neontest.trial import Trial, failed
+from neontest.trial import Trial, failed, usable
 
 THREE: tuple[Direction, ...] = ("upgrade", "downgrade", "upgrade")
 
@@ -59,7 +59,8 @@ class Pace:
         self._revision = revision
         self._grow = grow
         """Give rows to what the upgrade made."""
-        self._before = trial.schema
+        self.before = trial.schema
+        """The schema before the first visit."""
         self._first: Snapshot | None = None
         self._rows_before = before
         self._names = None if names is None else frozenset(names)
@@ -85,7 +86,7 @@ class Pace:
             if self._grow:
                 self._trial.rows.grow()
         elif len(self.visits) == 2:
-            self._not_restored = diff(self._before, now)
+            self._not_restored = diff(self.before, now)
             self._lost = self._since()
             if self._rows_before is None and self._names is not None:
                 self.afterwards = Afterwards.read(self._trial, self._names)
@@ -251,8 +252,9 @@ class Stairway:
         if refused is not None:
             self.refused.append(msgspec.structs.replace(refused, revision=revision))
             if refused.invented:
-                # Does it work without them? A fresh branch, and no rows this time.
-                self._bare, self.fit = revision, False
+                # Does it work without them? No rows this time, on this branch if it can be as if it never had any.
+                self._bare = revision
+                self.fit = trial.without_rows(visit, since=pace.before)
                 return
         self.walks.append(pace.walk())
         remaining.pop(0)
@@ -261,11 +263,6 @@ class Stairway:
             self.fit = False
         else:
             self.fit = pace.fit and usable(visit)
-
-
-def usable(visit: Visit) -> bool:
-    """The worker outlived the failure: it was not stopped, and its process did not end."""
-    return visit.error is None or visit.error.kind not in ("timeout", "exit")
 
 
 def upgrade_statements(walks: Sequence[Walk]) -> tuple[Statement, ...]:

@@ -118,11 +118,12 @@ def test_what_fails_on_empty_tables_too_is_no_matter_of_rows(neontest: Run, proj
     """A mistake in the text costs no second walk; what another walk does not mend is told as it is."""
     missing = ("ALTER TABLE nowhere ADD COLUMN a int", "SELECT 1")
     raises = ("DO $$ BEGIN RAISE EXCEPTION 'never'; END $$", "SELECT 1")
-    for bad, branches in ((missing, 1), (raises, 2)):
+    for bad, twice in ((missing, False), (raises, True)):
         revisions(project, FIRST, bad)
         ran = neontest("run", "--no-tests", "--from-revision", "r1", "--mode", "whole", cwd=project)
         assert (ran.code, ran.checks) == (1, ["upgrade-fails"]), ran.out
-        assert len(ran.report.branches) == branches
+        assert ("once more without them" in ran.err) is twice
+        assert len(ran.report.branches) == 1
         assert ran.report.refused == ()
 
 
@@ -182,3 +183,20 @@ def test_the_projects_tests_never_see_invented_rows(neontest: Run, project: Path
     assert ran.report.tests is not None
     assert ran.report.tests.passed == 1
     assert [each.rows for each in ran.report.filled] == [20]
+
+
+def test_rows_that_stand_in_the_way_cost_no_branch_unless_a_revision_has_written_since(
+    neontest: Run, project: Path
+) -> None:
+    strict = ("ALTER TABLE users ADD COLUMN email text NOT NULL", "ALTER TABLE users DROP COLUMN email")
+    again = ("ALTER TABLE users ADD COLUMN code text NOT NULL", "ALTER TABLE users DROP COLUMN code")
+    writes = ("UPDATE users SET phone = 'x'", "UPDATE users SET phone = NULL")
+    for between, branches in ((("ALTER TABLE users ADD a text", "ALTER TABLE users DROP a"), 1), (writes, 2)):
+        revisions(project, FIRST, strict, between, again)
+        ran = neontest("run", "--no-tests", "--from-revision", "base", "--mode", "stairway", cwd=project)
+        refused = [each.revision for each in ran.report.findings if each.check == "fails-with-rows"]
+        assert refused == ["r2", "r4"], ran.out
+        assert [(walk.revision, walk.with_rows) for walk in ran.report.walks] == [
+            ("r1", True), ("r2", False), ("r3", True), ("r4", False),
+        ]  # fmt: skip
+        assert len(ran.report.branches) == branches

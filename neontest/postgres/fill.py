@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import psycopg2
 
-from neontest.postgres import fill_catalog, fill_columns, fill_insert, fill_tied
+from neontest.postgres import fill_catalog, fill_columns, fill_insert, fill_tied, fill_undo
 from neontest.postgres.connect import Connection
 from neontest.postgres.data import Filled
-from neontest.postgres.fill_model import Table
+from neontest.postgres.fill_model import INSERT, UPDATE, Table
 from neontest.postgres.fill_order import Step, free, steps
 from neontest.postgres.fill_session import TIME_IS_UP, Done, Session, one, title
 from neontest.stop import Deadline
@@ -31,6 +31,11 @@ class Filler:
         """
         self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
         self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._own: set[int] = set()
+        """The tables that have no other rows than invented ones."""
+        self._alone = True
+        """Nothing but these tables, and sequences, was changed."""
+        self._sequences = fill_undo.sequences(conn)
         self._look()
 
     def fill_empty(self) -> tuple[Filled, ...]:
@@ -59,7 +64,18 @@ class Filler:
             if table.oid in known and new and table.readable:
                 done = fill_columns.update(self._session, table, new)
                 filled.extend([done] if done is not None else [])
+                self._alone = self._alone and (done is None or not done.rows or table.oid in self._own)
         return tuple(filled)
+
+    def withdraw(self) -> bool:
+        """Take all that was invented away again; False where that cannot be done, and nothing was.
+
+        For a database where nobody has written rows since they were invented.
+
+        Raises:
+            DatabaseError: the connection is lost.
+        """
+        return self._alone and fill_undo.withdraw(self._session.conn, self._own, self._sequences)
 
     def _look(self) -> tuple[Table, ...]:
         """The tables as they are now, which is remembered."""
@@ -89,6 +105,9 @@ class Filler:
             if second is not None and second.why and not done[table.oid].why:
                 done[table.oid].why = f"{', '.join(second.columns)} stays null: {second.why}"
         by_oid = {table.oid: table for table in tables}
+        filled = {oid for oid, each in done.items() if each.rows}
+        self._own |= filled
+        self._alone = self._alone and not any(_acts(by_oid[oid]) for oid in filled)
         return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
 
     def _wanted(self, step: Step, done: dict[int, Done]) -> list[Table]:
@@ -119,6 +138,11 @@ class Filler:
                 return bool(one(cursor, question)), None
         except psycopg2.Error as error:
             return False, self._session.why(table, error)
+
+
+def _acts(table: Table) -> bool:
+    """Writing to the table may write elsewhere."""
+    return bool(table.rules) or any(trigger.events & (INSERT | UPDATE) for trigger in table.triggers)
 
 
 def _names(table: Table, keys: Iterable[tuple[int, str]]) -> list[str]:
