@@ -92,7 +92,7 @@ class Branches:
         context.talk.say(f"branch: {role} of {ground.parent.name}")
         lease = self._lease(role)
         began = time.monotonic()
-        url = lease.url(ground.database, ground.role, deadline=context.deadline)
+        url = lease.url(ground.access.database, ground.access.role, deadline=context.deadline)
         self._redactor.add_url(url)
         connection = self._connected(lease, url)
         ready = lease.ready_seconds + time.monotonic() - began
@@ -280,6 +280,7 @@ def lease_holder(context: Context, ground: Ground, *, seconds: float) -> Leases:
         stop=context.stop,
         engine=settings.engine,
         state=ground.state,
+        parent_endpoints=ground.access.endpoints,
         until=now + timedelta(seconds=seconds),
         keep=settings.keep,
     )

@@ -14,6 +14,7 @@ from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, Us
 from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
+from neontest.neon.access import Access, access
 from neontest.neon.client import Neon
 from neontest.neon.models import Branch
 from neontest.postgres.connect import connect_when_ready, mapped, server
@@ -35,8 +36,8 @@ class Ground:
     neon: Neon
     project_id: str
     parent: Branch
-    database: str
-    role: str
+    access: Access
+    """How to reach the parent; a branch of it is reached by the same names."""
     state: Path | None = None
     """The local engine's folder."""
     local: LocalNeon | None = None
@@ -79,11 +80,15 @@ def opened(context: Context, neon: Neon, project_id: str, local: LocalNeon | Non
             f"branch {parent.name} expires, and Neon makes no branches of a branch that expires",
             hint="choose another with --parent, or remove its expiry",
         )
-    database, role = neon.choose_database_and_role(
-        project_id, parent.id, settings.database, settings.role, deadline=deadline
-    )
+    names = settings.database, settings.role
+    if local is None:
+        way = access(neon, project_id, parent.id, *names, deadline=deadline)
+    else:  # who asks a local Neon for a connection string wakes the branch
+        database, role = neon.choose_database_and_role(project_id, parent.id, *names, deadline=deadline)
+        endpoints = neon.endpoints(project_id, parent.id, deadline=deadline)
+        way = Access(database=database, role=role, endpoints=endpoints)
     return Ground(
-        neon=neon, project_id=project_id, parent=parent, database=database, role=role, local=local,
+        neon=neon, project_id=project_id, parent=parent, access=way, local=local,
         state=local.state if local else None,
     )  # fmt: skip
 
@@ -173,9 +178,11 @@ def resolved(history: History, text: str) -> tuple[str, ...]:
 
 def parent_url(ground: Ground, deadline: Deadline) -> str:
     """The parent's direct connection string: a secret."""
-    return ground.neon.connection_uri(
-        ground.project_id, ground.parent.id, database=ground.database, role=ground.role, deadline=deadline
-    )
+    way = ground.access
+    return way.uri or ground.neon.connection_uri(
+        ground.project_id, ground.parent.id, database=way.database, role=way.role, endpoints=way.endpoints,
+        deadline=deadline,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +200,7 @@ def parent_seen(context: Context, ground: Ground) -> ParentSeen:
 
     Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
-    if not ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
+    if not ground.access.endpoints:
         return ParentSeen()
     url = parent_url(ground, context.deadline)
     try:

@@ -85,7 +85,7 @@ def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases,
     session = sessions.take()
     patience = Patience(seconds=context.settings.wait, say=context.talk.say)
     lease = leases.take(deadline=context.deadline, patience=patience)
-    url = lease.url(where.database, where.role, deadline=context.deadline)
+    url = lease.url(where.access.database, where.access.role, deadline=context.deadline)
     environ = sessions.rendered(session, url)
     upgrade(
         context, session, url, environ, what="the branch", at=histories.effective_heads(history),

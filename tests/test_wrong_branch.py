@@ -107,6 +107,8 @@ def to_parent(kind: str, parent: tuple[str, str]) -> Rewrite:
     def rewrite(path: str, answer: Any) -> Any:
         if "/connection_uri" in path and id_ not in path:
             return {"uri": url}
+        for each in answer.get("connection_uris", ()):
+            each["connection_uri"] = url
         if kind == "uri":
             return answer
         for each in answer.get("endpoints", ()):

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -39,7 +40,8 @@ from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
 from neontest.lease.patience import NONE, Patience, when_free
 from neontest.neon.client import Neon
-from neontest.neon.models import Branch, CreatedBranch, Endpoint
+from neontest.neon.connection import checked_uri
+from neontest.neon.models import Branch, ConnectionUri, CreatedBranch, Endpoint
 from neontest.stop import Deadline, Stop
 
 LeaseRole = Literal["candidate", "sibling"]
@@ -68,20 +70,21 @@ class Lease:
     adopted: bool = False
     """The answer to its creation was lost; it was found by its name."""
     _endpoints: tuple[Endpoint, ...] = ()
-    _parent_id: str | None = None
+    _others: tuple[Endpoint, ...] = ()
+    """The parent's computes."""
+    _uris: tuple[ConnectionUri, ...] = field(default=(), repr=False)
     _neon: Neon = field(repr=False, compare=False)
 
     def url(self, database: str, role: str, *, deadline: Deadline | None = None) -> str:
         """The direct connection string, a secret: ask for it when it is needed and keep it out of messages."""
+        for each in self._uris:
+            if (each.connection_parameters.database, each.connection_parameters.role) == (database, role):
+                with suppress(UnexpectedAnswer):  # asked for by itself, it may be the one that was wanted
+                    return checked_uri(each.connection_uri, self._endpoints, self.branch.id, self._others)
         return self._neon.connection_uri(
-            self.branch.project_id,
-            self.branch.id,
-            database=database,
-            role=role,
-            endpoints=self._endpoints or None,
-            parent_id=self._parent_id,
-            deadline=deadline,
-        )
+            self.branch.project_id, self.branch.id, database=database, role=role,
+            endpoints=self._endpoints or None, others=self._others, deadline=deadline,
+        )  # fmt: skip
 
 
 class _Claim(Claim):
@@ -118,6 +121,7 @@ class Leases:
         stop: Stop,
         engine: Engine = "neon",
         state: Path | None = None,
+        parent_endpoints: Sequence[Endpoint] | None = None,
         until: datetime | None = None,
         keep: bool = False,
         rename: bool = True,
@@ -134,6 +138,7 @@ class Leases:
         self._stop = stop
         self._engine: Engine = engine
         self._state = state
+        self._parent_endpoints = parent_endpoints
         self._keep = keep
         self._rename = rename
         self._clock = clock
@@ -221,9 +226,16 @@ class Leases:
             ready_seconds=self._clock() - claim.asked,
             adopted=created.adopted,
             _endpoints=created.endpoints,
-            _parent_id=self._parent.id,
+            _others=self._parents(deadline),
+            _uris=created.uris,
             _neon=self._neon,
         )
+
+    def _parents(self, deadline: Deadline) -> tuple[Endpoint, ...]:
+        """The parent's computes, to which no branch's connection string may lead."""
+        if self._parent_endpoints is None:
+            self._parent_endpoints = self._neon.endpoints(self._project_id, self._parent.id, deadline=deadline)
+        return tuple(self._parent_endpoints)
 
     def _create(self, neon: Neon, claim: _Claim, parent_lsn: str | None, deadline: Deadline) -> CreatedBranch:
         """Ask for the claimed branch, once; the claim knows of it if the answer was lost."""

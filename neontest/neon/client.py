@@ -201,19 +201,18 @@ class Neon:
         database: str,
         role: str,
         endpoints: Iterable[Endpoint] | None = None,
-        parent_id: str | None = None,
+        others: Iterable[Endpoint] = (),
         deadline: Deadline | None = None,
     ) -> str:
         """The direct connection string of the branch: a secret.
 
         Its host is checked against the branch's own computes (`endpoints`, where the caller knows them) and
-        those of the parent, where it has one that nothing may be run on.
+        those of the parent (`others`), where it has one that nothing may be run on.
         Without `pooled=false` the service answers with the pooled host.
         """
         params = {"branch_id": branch_id, "database_name": database, "role_name": role, "pooled": "false"}
         own = tuple(endpoints) if endpoints is not None else self.endpoints(project_id, branch_id, deadline=deadline)
         uri = self._get(project_path(project_id) + "/connection_uri", Uri, deadline, params).uri
-        others = self.endpoints(project_id, parent_id, deadline=deadline) if parent_id is not None else ()
         return checked_uri(uri, own, branch_id, others)
 
     # -- acting ------------------------------------------------------------------------------------------------
@@ -251,7 +250,9 @@ class Neon:
                 raise answer.unexpected("it is about another branch than the one asked for")
             # The answer does not repeat the annotation.
             ours = annotated(made.branch, Annotation(value=dict(annotation)))
-            return CreatedBranch(branch=ours, endpoints=made.endpoints, operations=made.operations)
+            return CreatedBranch(
+                branch=ours, endpoints=made.endpoints, operations=made.operations, uris=made.connection_uris
+            )
 
         def adopt() -> CreatedBranch | None:
             found = self.branch_named(project_id, name, deadline=deadline)

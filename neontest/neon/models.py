@@ -93,12 +93,29 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     auth_method: str
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    database: str = ""
+    role: str = ""
+
+
+class ConnectionUri(msgspec.Struct, frozen=True, kw_only=True):
+    """A direct connection string, and for whom to what."""
+
+    connection_uri: str
+    connection_parameters: Names = Names()
+
+    def __repr__(self) -> str:
+        return "ConnectionUri(…)"
+
+
 class CreatedBranch(msgspec.Struct, frozen=True, kw_only=True):
     """The receipt of a branch: it is ready when its operations are through."""
 
     branch: Branch
     endpoints: tuple[Endpoint, ...] = ()
     operations: tuple[Operation, ...] = ()
+    uris: tuple[ConnectionUri, ...] = ()
+    """Only where the parent has one role and one database."""
     adopted: bool = False
     """Its creation was answered by nobody; it was found by its name."""
 
@@ -117,6 +134,7 @@ class OneBranch(msgspec.Struct, frozen=True, kw_only=True):
     annotation: Annotation | None = None
     endpoints: tuple[Endpoint, ...] = ()
     operations: tuple[Operation, ...] = ()
+    connection_uris: tuple[ConnectionUri, ...] = ()
 
     def annotated(self) -> Branch:
         return annotated(self.branch, self.annotation)

@@ -7,10 +7,13 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from neontest.errors import (
@@ -496,9 +499,31 @@ def test_a_branch_that_became_the_default_one_is_not_used(server: Any, leases: M
 
 
 def test_a_connection_string_to_a_compute_of_the_parent_is_refused(server: Any, leases: Make, soon: Any) -> None:
+    def became() -> None:
+        (ours,) = [each for each in server.endpoints.values() if each["branch_id"] != server.main["id"]]
+        (parents,) = [each for each in server.endpoints.values() if each["branch_id"] == server.main["id"]]
+        parents["host"] = ours["host"].upper()
+
+    server.fault("GET", "/operations/", call=became)
     lease = leases().take(deadline=soon())
-    (ours,) = [each for each in server.endpoints.values() if each["branch_id"] == lease.branch.id]
-    (parents,) = [each for each in server.endpoints.values() if each["branch_id"] == server.main["id"]]
-    parents["host"] = ours["host"].upper()
     with pytest.raises(NeonError, match="a compute of its parent"):
         lease.url("neondb", "neondb_owner")
+
+
+def test_the_connection_string_of_the_receipt_is_used_where_it_leads_to_the_branch(
+    server: Any, leases: Make, soon: Any
+) -> None:
+    lease = leases().take(deadline=soon())
+    (ours,) = [each for each in server.endpoints.values() if each["branch_id"] == lease.branch.id]
+    asked = len(server.requests)
+    url = lease.url("neondb", "neondb_owner")
+    assert (urlsplit(url).hostname, len(server.requests)) == (ours["host"], asked)
+    assert "uri" not in repr(lease)
+    assert urlsplit(url).password not in repr(lease)
+    # Another's names, and a string that leads elsewhere, are asked for.
+    assert lease.url("neondb", "other") != url
+    foreign = msgspec.structs.replace(
+        lease._uris[0], connection_uri="postgresql://neondb_owner:x@elsewhere.test/neondb"
+    )
+    assert replace(lease, _uris=(foreign,)).url("neondb", "neondb_owner") == url
+    assert len(server.requests) == asked + 2
