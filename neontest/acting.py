@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from neontest import suite
+from neontest import lanes, suite
 from neontest.branches import Branches
 from neontest.errors import BranchLeftBehind, CouldNotTest
 from neontest.ground import BASE, Context, Ground, beside_base, known
 from neontest.interrupting import interrupted
+from neontest.lanes import Lanes
 from neontest.lent import BRANCH, written
 from neontest.lint import find, lint
 from neontest.migrate import history as histories
@@ -33,6 +35,8 @@ from neontest.walking import THREE, Afterwards, Stairway, upgrade_statements, wh
 
 LOCAL_ROWS: Final = 20
 """Rows to invent for each empty table on the local engine, whose parent mostly has none."""
+LAST_WORDS: Final = 1.0
+"""Seconds to wait for a lane whose workers were ended."""
 
 
 class Acting:
@@ -48,7 +52,9 @@ class Acting:
         self.context = context
         self.left_behind: BranchLeftBehind | None = None
         self.notes: list[str] = []
-        self._note = note
+        settings = context.settings
+        self._lanes = Lanes(lanes.default(settings.parallel), stop=context.stop, deadline=context.deadline)
+        self._noting = note
         self._timed = timed
         self._redactor = redactor
         self._sessions = Sessions(context, redactor)
@@ -58,7 +64,6 @@ class Acting:
         self._refusals: tuple[Refused, ...] = ()
         self._unread: Afterwards | None = None
         """The rows after the whole walk's downgrade, while there is no untouched branch to compare them with."""
-        settings = context.settings
         self._plan = Plan(
             rows=settings.rows if settings.rows is not None else LOCAL_ROWS if settings.engine == "local" else 0,
             seed=settings.rows_seed,
@@ -71,7 +76,12 @@ class Acting:
         self._undisturbed: Snapshot | None = None
         """The schema that the upgrade of all leaves, but for the order of columns; None where it had invented rows, of
         which an upgrade may have made something: another number of statements, another schema."""
+        self._turn = threading.Lock()
         self._target = "heads" if context.settings.heads == "many" else "head"
+
+    def _note(self, **facts: object) -> None:
+        if not self._lanes.silenced:
+            self._noting(**facts)
 
     def test(
         self, ground: Ground, history: History, start: tuple[str, ...] | None, *, parents_server: tuple[str, ...] = ()
@@ -83,7 +93,7 @@ class Acting:
             with self._timed("parent"):
                 prepare_parent(self.context, self._sessions, ground, start or ())
         self._branches = branches = Branches(
-            self.context, ground, self._sessions, self._plan, self._note, self._redactor, parents_server
+            self.context, ground, self._sessions, self._plan, self._note, self._redactor, self._lanes, parents_server
         )
         with self._timed("branch"):
             candidate = branches.trial("candidate", history)
@@ -93,15 +103,18 @@ class Acting:
         if settings.mode == "both":
             branches.ask_for_sibling(candidate)
         at_head, applies = (None, True) if settings.mode == "stairway" else self._whole(candidate, start)
-        if settings.mode != "whole":
-            stairway = self._stairway(candidate if settings.mode == "stairway" else None)
-            if settings.mode == "stairway":
-                applies = stairway.blocked is None
-                at_head = stairway.trial if stairway.fit and applies else None
-        self._lint(candidate)
-        if applies:
-            at_head = self._models(at_head)
-        self._tests(at_head, applies)
+        if settings.mode == "stairway":
+            stairway = self._stairway(candidate)
+            applies = stairway.blocked is None
+            at_head = stairway.trial if stairway.fit and applies else None
+        elif settings.mode == "both" and not applies:
+            self._stairway(None)
+        both = settings.mode == "both" and applies
+        with self._lanes.beside(lambda: self._stairway(None)) if both else nullcontext():
+            self._lint(candidate)
+            if applies:
+                at_head = self._models(at_head)
+            self._tests(at_head, applies)
         if self._unread is not None:
             self._fresh(None)  # an untouched branch, which compares itself
         if settings.interrupt and applies:
@@ -159,8 +172,9 @@ class Acting:
         assert self._branches is not None
         trial = self._branches.fresh(old, surroundings)
         self._back(trial)
-        if self._unread is not None:
+        with self._turn:
             afterwards, self._unread = self._unread, None
+        if afterwards is not None:
             lost = afterwards.lost(trial)
             self._walks[0] = msgspec.structs.replace(self._walks[0], data_lost=lost)
             self._walked([])
@@ -345,7 +359,9 @@ class Acting:
     def close(self) -> None:
         """End every child and give every branch back, once; no signal interrupts it."""
         with self.context.stop.shield():
-            self._sessions.close(stopped=bool(self.context.stop))
+            self._lanes.silence()
+            self._sessions.close(stopped=bool(self.context.stop) or self._lanes.busy)
+            self._lanes.join(LAST_WORDS)
             if self._branches is not None and not self._closed:
                 with self._timed("give_back"):
                     self.left_behind = self._branches.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -25,6 +26,7 @@ from neontest.errors import (
 )
 from neontest.github.job import head_sha
 from neontest.ground import BASE, Context, Ground
+from neontest.lanes import Lanes
 from neontest.lease import names
 from neontest.lease.give_back import GivenBack
 from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
@@ -66,6 +68,7 @@ class Branches:
         plan: Plan,
         note: Callable[..., None],
         redactor: Redactor,
+        lanes: Lanes,
         parents_server: tuple[str, ...] = (),
     ) -> None:
         self._context = context
@@ -75,6 +78,8 @@ class Branches:
         self._plan = plan
         self._note = note
         self._redactor = redactor
+        self._lanes = lanes
+        self._turn = threading.Lock()
         self._leases = lease_holder(context, ground, seconds=context.deadline.left())
         self._trials: list[Trial] = []
         self._uses: dict[str, BranchUse] = {}
@@ -178,8 +183,10 @@ class Branches:
 
     def _another(self, role: LeaseRole, lsn: str | None) -> Lease:
         """A branch besides those that are held: the one that was asked for early, or one that is free now."""
-        if role == "sibling" and self._soon is not None:
-            soon, self._soon = self._soon, None
+        with self._turn:
+            soon = self._soon if role == "sibling" else None
+            self._soon = None if soon is not None else self._soon
+        if soon is not None:
             return result(soon, self._context.deadline, self._tick)
         return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline)
 
@@ -189,7 +196,8 @@ class Branches:
         return [trial for trial in self._trials[kept:] if not trial.ended]
 
     def _give_way(self) -> bool:
-        """Give back what is held; False where that is nothing."""
+        """Give back what is held; False where that is nothing. Nobody else is at work on it then."""
+        self._lanes.wait_until_alone()
         held = self._held()
         for trial in held:
             self.give_back(trial)
@@ -230,7 +238,8 @@ class Branches:
 
     def close(self) -> BranchLeftBehind | None:
         """Give every branch back, and say which could not be; no signal interrupts it."""
-        for trial in self._trials:
+        # A lane that is still at work ends as its branch goes.
+        for trial in self._trials if not self._lanes.busy else ():
             with suppress(Exception):
                 trial.observer.close()
             with suppress(Exception):
@@ -243,8 +252,9 @@ class Branches:
         return left_behind(given)
 
     def _used(self, use: BranchUse) -> None:
-        self._uses[use.name] = use
-        self._note(branches=tuple(self._uses.values()))
+        with self._turn:
+            self._uses[use.name] = use
+            self._note(branches=tuple(self._uses.values()))
 
     def _give_back(self, lease: Lease) -> None:
         self._ended(self._leases.give_back(lease))

@@ -44,6 +44,7 @@ MOST_ROWS: Final = 1_000_000
 """To invent for a table; above that nobody would wait for them."""
 Rows = Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Parallel = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -92,6 +93,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lint: bool | None = None
     interrupt: bool | None = None
     deterministic: bool | None = None
+    parallel: Parallel | None = None
     gate: Literal["new", "all"] | None = None
     github: Literal["on", "off"] | None = None
     comment: str | None = None
@@ -160,6 +162,8 @@ class Settings:
     """Have squawk read the statements, if it is installed."""
     interrupt: bool = False
     deterministic: bool = False
+    parallel: int | None = None
+    """How many branches may be at work at once; None: as many as there are processors."""
     gate: Literal["new", "all"] = "new"
     """Whose findings fail the run: those of revisions that the base branch has not, or all."""
     github: Literal["on", "off"] = "on"

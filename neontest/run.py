@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -37,9 +38,11 @@ class Job:
     redactor: Redactor = field(default_factory=Redactor)
     problems: list[NeontestError] = field(default_factory=list)
     witness: Witness = field(default_factory=Nobody)
+    _turn: threading.RLock = field(default_factory=threading.RLock)
 
     def note(self, **facts: object) -> None:
-        self.record = msgspec.structs.replace(self.record, **facts)
+        with self._turn:
+            self.record = msgspec.structs.replace(self.record, **facts)
         if "history" in facts and self.record.history.pending:
             self.witness.pending(self.record.history)
 
@@ -56,8 +59,9 @@ class Job:
         try:
             yield
         finally:
-            took = self.record.seconds.get(phase, 0.0) + time.monotonic() - began
-            self.note(seconds={**self.record.seconds, phase: round(took, 3)})
+            with self._turn:
+                took = self.record.seconds.get(phase, 0.0) + time.monotonic() - began
+                self.note(seconds={**self.record.seconds, phase: round(took, 3)})
 
 
 def run(

@@ -41,17 +41,21 @@ class Deadline:
         return self if self.left() <= seconds else Deadline(seconds, what=what, clock=self._clock)
 
 
+class _Count(threading.local):
+    many = 0
+
+
 class Stop:
     """The order to stop, given once, by a signal.
 
     The first `request` raises Stopped in the thread that runs the handler (Python: the main thread), so that
     whatever it waits for ends at once. Inside `shield`, and for every later request, nothing is raised: a second
-    signal never interrupts a branch being given back.
+    signal never interrupts a branch being given back. A shield is its thread's own.
     """
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._shields = 0
+        self._shields = _Count()
         self._since: float | None = None
         self.signum: int | None = None
 
@@ -64,17 +68,17 @@ class Stop:
         self.signum = signum
         self._since = time.monotonic()
         self._event.set()
-        if not self._shields:
+        if not self._shields.many:
             raise Stopped(signum)
 
     @contextmanager
     def shield(self) -> Iterator[None]:
         """Let nothing interrupt the block; a request inside it is kept for `check`."""
-        self._shields += 1
+        self._shields.many += 1
         try:
             yield
         finally:
-            self._shields -= 1
+            self._shields.many -= 1
 
     def check(self) -> None:
         """Raise Stopped if a stop was requested (for threads, and after a shield)."""

@@ -56,10 +56,14 @@ def room(local_state: Path) -> Room:
     return serve
 
 
-def test_a_whole_run_can_do_with_one_branch_at_a_time(neontest: Run, project: Callable[..., Path], room: Room) -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_whole_run_can_do_with_one_branch_at_a_time(
+    neontest: Run, project: Callable[..., Path], room: Room, lanes: int
+) -> None:
     root = project(GOOD, ("CREATE TABLE b (id int)", "DROP TABLE b"), files={"tests/test_it.py": TESTS})
     with room(1) as one:
-        ran = neontest("run", "--", "pytest", "tests", cwd=root, env={**one.env, **ROWS})
+        words = ("run", "--parallel", str(lanes), "--", "pytest", "tests")
+        ran = neontest(*words, cwd=root, env={**one.env, **ROWS})
         assert ran.code == 0, ran.out + ran.err
         assert one.branches() == []
     assert "no second branch for this run: it goes on with one at a time" in ran.err
@@ -67,8 +71,10 @@ def test_a_whole_run_can_do_with_one_branch_at_a_time(neontest: Run, project: Ca
     assert ran.report.models is not None
     assert ran.report.tests is not None
     assert (ran.report.tests.exit_code, ran.report.tests.passed) == (0, 1)
-    # The candidate, the stairway's, and one at head for the models and the tests.
-    assert [each.role for each in ran.report.branches if each.proved] == ["candidate", "sibling", "sibling"]
+    # The candidate, the stairway's, and one at head for the models and the tests; where there are lanes, the stairway
+    # has waited until these were done with the candidate.
+    took = ["candidate", "sibling"] if lanes == 2 else ["candidate", "sibling", "sibling"]
+    assert [each.role for each in ran.report.branches if each.proved] == took
 
 
 def test_a_run_that_has_to_leave_its_branch_does_not_do_without(

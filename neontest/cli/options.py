@@ -126,6 +126,12 @@ evidence_options: Final = both(
 limit_options: Final = both(
     option("--timeout", metavar="TIME", help="Limit of the whole run.  [default: 30m]"),
     option("--wait", metavar="TIME", help="How long to wait for a free branch at the project's limit.  [default: 0]"),
+    option(
+        "--parallel",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Branches that work goes on on at once.  [default: one for each processor, up to 2]",
+    ),
     option("--visit-timeout", metavar="TIME", help="Limit of one upgrade or downgrade.  [default: 10m]"),
     option("--test-timeout", metavar="TIME", help="Limit of the project's tests.  [default: 20m]"),
     option(

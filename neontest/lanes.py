@@ -1,0 +1,110 @@
+"""Work of one run that goes on side by side, each piece of it on a branch of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from neontest.stop import Deadline, Stop
+
+LOOK: Final = 0.02
+"""Seconds between two looks whether the others have ended, and whether a stop was requested."""
+MOST: Final = 2
+"""Lanes that there is work for: one walks the stairway, the other compares the models and runs the tests."""
+
+
+class Lanes:
+    """The lanes of a run: the thread that made this is the first of them.
+
+    Only that thread is interrupted by a stop; the others find out by their own waits, or as their branches go.
+    """
+
+    def __init__(self, many: int, *, stop: Stop, deadline: Deadline) -> None:
+        self._many = many
+        self._stop = stop
+        self._deadline = deadline
+        self._first = threading.current_thread()
+        self._turn = threading.Condition()
+        self._working = 1
+        """Lanes at work, which none is that waits for the others."""
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+
+    @contextmanager
+    def beside(self, work: Callable[[], object]) -> Iterator[None]:
+        """Do `work` while the block goes on, or before it where there is one lane only.
+
+        At the block's end it is waited for, and what it raised is raised. It is not waited for if the block raises.
+        """
+        if self._many < 2:
+            work()
+            yield
+            return
+        raised: list[BaseException] = []
+
+        def lane() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 -- whoever waits for the lane raises it
+                raised.append(error)
+            finally:
+                with self._turn:
+                    self._working -= 1
+                    self._turn.notify_all()
+
+        thread = threading.Thread(target=lane, name="neontest-lane", daemon=True)
+        with self._stop.shield():
+            self._working += 1
+            self._threads.append(thread)
+            thread.start()
+        self._stop.check()
+        yield
+        self._wait(lambda: not thread.is_alive())
+        if raised:
+            raise raised[0]
+
+    def wait_until_alone(self) -> None:
+        """Return when no other lane is at work: each has ended, or waits as well."""
+        self._wait(lambda: not self._working)
+        self._deadline.check()
+
+    def _wait(self, over: Callable[[], bool]) -> None:
+        """Be at work no more until it is over."""
+        with self._turn:
+            self._working -= 1
+            self._turn.notify_all()
+            try:
+                while not over():
+                    self._stop.check()
+                    self._turn.wait(LOOK)
+            finally:
+                self._working += 1
+
+    @property
+    def silenced(self) -> bool:
+        """Nobody wants to know any more what the current thread has found out."""
+        return self._closed and threading.current_thread() is not self._first
+
+    @property
+    def busy(self) -> bool:
+        """Other lanes than the first are still at work."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def silence(self) -> None:
+        """From now on nobody hears from the other lanes."""
+        self._closed = True
+
+    def join(self, seconds: float) -> None:
+        """Wait a moment for their ends."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+
+def default(wanted: int | None) -> int:
+    """How many lanes: as many as were asked for, else one for each processor, up to what there is work for."""
+    if wanted is None:
+        wanted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, wanted)

@@ -1,0 +1,153 @@
+"""Lanes: what goes on side by side in one run ends with it, and is told like everything else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from neontest.errors import CouldNotTest, Stopped
+from neontest.lanes import Lanes, default
+from neontest.stop import FOREVER, Deadline, Stop
+from tests.conftest import Run
+from tests.test_run import ENV_PY
+
+
+def lanes(many: int = 2, stop: Stop | None = None) -> Lanes:
+    return Lanes(many, stop=stop or Stop(), deadline=Deadline(FOREVER, what="the test"))
+
+
+@pytest.mark.parametrize(("many", "order"), [(1, ["work", "block"]), (2, ["block", "work"])])
+def test_work_goes_on_beside_the_block_or_before_it(many: int, order: list[str]) -> None:
+    seen: list[str] = []
+    begun = threading.Event()
+
+    def work() -> None:
+        if many > 1:
+            assert begun.wait(10)
+        seen.append("work")
+
+    with lanes(many).beside(work):
+        seen.append("block")
+        begun.set()
+    assert seen == order
+
+
+def test_what_a_lane_raises_is_raised_once_the_block_is_through() -> None:
+    through = []
+
+    def work() -> None:
+        raise CouldNotTest("no")
+
+    with pytest.raises(CouldNotTest, match="no"), lanes().beside(work):
+        through.append(True)
+    assert through == [True]
+
+
+def test_a_block_that_raises_waits_for_nobody_and_nobody_is_heard_any_more() -> None:
+    both, begun, end, heard = lanes(), threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        assert end.wait(10)
+        heard.append(both.silenced)
+
+    with pytest.raises(CouldNotTest), both.beside(work):
+        assert begun.wait(10)
+        raise CouldNotTest("no")
+    assert both.busy
+    both.silence()
+    end.set()
+    both.join(10)
+    assert (both.busy, heard, both.silenced) == (False, [True], False)
+
+
+def test_a_lane_is_alone_once_the_others_have_ended_or_wait_as_well() -> None:
+    both, order = lanes(), []
+
+    def work() -> None:
+        both.wait_until_alone()
+        order.append("lane")
+
+    with both.beside(work):
+        assert order == []
+        both.wait_until_alone()  # one of the two goes on, and then the other
+        order.append("first")
+    assert sorted(order) == ["first", "lane"]
+    with both.beside(work):
+        order.append("block")
+    assert order[-2:] == ["block", "lane"]
+
+
+def test_a_stop_ends_the_wait_for_a_lane_and_a_lanes_shield_is_its_own() -> None:
+    stop, begun, end = Stop(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with stop.shield():
+            begun.set()
+            assert end.wait(10)
+
+    both = lanes(stop=stop)
+    with pytest.raises(Stopped), both.beside(work):
+        assert begun.wait(10)
+        stop.request(signal.SIGTERM)
+    end.set()
+    both.join(10)
+
+
+def test_as_many_lanes_as_were_asked_for_or_processors() -> None:
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert (default(1), default(7), default(None)) == (1, 2, min(2, here or 1))
+
+
+AWAIT = """
+import time
+def wait_for(file):
+    end = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < end, file
+        time.sleep(0.01)
+"""
+REVISION = """
+import pathlib
+from alembic import op
+from meeting import wait_for
+revision, down_revision = 'r1', None
+HERE = pathlib.Path(__file__).parents[2]
+def upgrade():
+    op.execute('CREATE TABLE t1 (id int)')
+def downgrade():
+    op.execute('DROP TABLE t1')
+    if (HERE / 'whole').exists():  # the second time, in the stairway
+        (HERE / 'walking').touch()
+        wait_for(HERE / 'tested')
+    (HERE / 'whole').touch()
+"""
+TESTS = """
+import pathlib
+from meeting import wait_for
+def test_it():
+    wait_for(pathlib.Path('walking'))
+    pathlib.Path('tested').touch()
+    raise AssertionError
+"""
+
+
+def test_the_stairway_and_the_tests_go_on_at_once_and_what_each_finds_is_told(neontest: Run, tmp_path: Path) -> None:
+    """Each waits for the other: one after the other, neither would end."""
+    (tmp_path / "migrations" / "versions").mkdir(parents=True)
+    (tmp_path / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = %(here)s\n"
+    )
+    (tmp_path / "migrations" / "env.py").write_text(ENV_PY)
+    (tmp_path / "meeting.py").write_text(AWAIT)
+    (tmp_path / "migrations" / "versions" / "r1.py").write_text(REVISION)
+    (tmp_path / "test_it.py").write_text(TESTS)
+    ran = neontest("run", "--parallel", "2", "--no-lint", "--rows", "0", cwd=tmp_path)
+    assert (ran.code, ran.checks) == (1, ["tests-failed"]), ran.out + ran.err
+    assert [walk.kind for walk in ran.report.walks] == ["whole", "stairway"]
+    assert all(visit.error is None for walk in ran.report.walks for visit in walk.visits)
+    assert all(branch.proved for branch in ran.report.branches)
