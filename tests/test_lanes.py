@@ -55,9 +55,13 @@ def test_a_block_that_raises_waits_for_nobody_and_nobody_is_heard_any_more() -> 
         assert end.wait(10)
         heard.append(both.silenced)
 
-    with pytest.raises(CouldNotTest), both.beside(work):
-        assert begun.wait(10)
-        raise CouldNotTest("no")
+    def block() -> None:
+        with both.beside(work):
+            assert begun.wait(10)
+            raise CouldNotTest("no")
+
+    with pytest.raises(CouldNotTest):
+        block()
     assert both.busy
     both.silence()
     end.set()
@@ -91,9 +95,14 @@ def test_a_stop_ends_the_wait_for_a_lane_and_a_lanes_shield_is_its_own() -> None
             assert end.wait(10)
 
     both = lanes(stop=stop)
-    with pytest.raises(Stopped), both.beside(work):
-        assert begun.wait(10)
-        stop.request(signal.SIGTERM)
+
+    def block() -> None:
+        with both.beside(work):
+            assert begun.wait(10)
+            stop.request(signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        block()
     end.set()
     both.join(10)
 
