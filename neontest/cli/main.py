@@ -6,7 +6,6 @@ import importlib
 import os
 import pkgutil
 import sys
-import traceback
 from contextlib import suppress
 from typing import Any, Final
 
@@ -90,6 +89,8 @@ def run(args: list[str] | None = None) -> int:
         if isinstance(error, OSError) and (why := output.full()):
             say(f"Error: standard output cannot be written: {why}")
             return CANNOT_TELL
+        import traceback
+
         from neontest.redact import Redactor
 
         say(Redactor().text(traceback.format_exc()))
