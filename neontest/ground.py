@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
 
 BASE = "base"
+SETTLE = 0.5
+"""Seconds for which the local engine's answers wait for their operations: no signal ends that wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def engine(settings: Settings, environ: Mapping[str, str]) -> LocalNeon:
         wanted_major=settings.postgres_version, bindir=settings.postgres, prefer="wheel", environ=environ
     )
     state = settings.state or account.default_state(environ, os.geteuid())
-    return LocalNeon(state, found, persistent=False)
+    return LocalNeon(state, found, persistent=False, settle=SETTLE)
 
 
 def planned_start(context: Context, history: History) -> tuple[str, ...] | None:

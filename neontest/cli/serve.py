@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
 
 
+SETTLE: Final = 5.0
+"""Seconds for which an answer waits for its operations: clients that connect at once find the server running."""
+
 listen_options: Final = both(
     option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where the API listens."),
     option(
@@ -80,7 +83,9 @@ def _engine(
         prefer="tls",
         environ=os.environ,
     )
-    return engine.LocalNeon(folder, found, persistent=True, host=host, port=port, branches_limit=branches_limit)
+    return engine.LocalNeon(
+        folder, found, persistent=True, host=host, port=port, branches_limit=branches_limit, settle=SETTLE
+    )
 
 
 def _tell(neon: LocalNeon, host: str) -> None:
