@@ -14,16 +14,14 @@ from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, Us
 from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
-from neontest.neon.client import Neon
-from neontest.neon.models import Branch
-from neontest.postgres.connect import connect_when_ready, mapped, server
-from neontest.postgres.snapshot import version_tables
 from neontest.record import History
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
 
 if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
+    from neontest.neon.client import Neon
+    from neontest.neon.models import Branch
 
 BASE = "base"
 SETTLE = 0.5
@@ -59,6 +57,8 @@ class Context:
 @contextmanager
 def ground(context: Context) -> Iterator[Ground]:
     """The ground of this run; what was started for it ends with the block."""
+    from neontest.neon.client import Neon
+
     settings = context.settings
     with ExitStack() as stack:
         if settings.engine == "neon":
@@ -195,6 +195,9 @@ def parent_seen(context: Context, ground: Ground) -> ParentSeen:
 
     Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
+    from neontest.postgres.connect import connect_when_ready, mapped, server
+    from neontest.postgres.snapshot import version_tables
+
     if not ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
         return ParentSeen()
     url = parent_url(ground, context.deadline)

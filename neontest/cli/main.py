@@ -16,7 +16,7 @@ import neontest.cli
 from neontest.cli import output
 from neontest.errors import Defect, NeontestError, Stopped, UsageError
 
-NOT_COMMANDS: Final = frozenset({"files", "main", "options", "output", "progress", "secrecy", "signals"})
+NOT_COMMANDS: Final = frozenset({"files", "main", "moving", "options", "output", "progress", "secrecy", "signals"})
 ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "publish", "explain", "config")
 
 CANNOT_TELL: Final = 3
