@@ -67,7 +67,10 @@ def ground(context: Context) -> Iterator[Ground]:
             neon = stack.enter_context(Neon(settings.api_key, host=settings.api_host, stop=context.stop))
             yield opened(context, neon, settings.project_id)
         else:
-            local = stack.enter_context(engine(settings, context.environ))
+            with context.stop.shield():  # in an import a stop could be taken for something else
+                local = engine(settings, context.environ)
+            context.stop.check()
+            stack.enter_context(local)
             neon = stack.enter_context(Neon(local.api_key, host=local.api_host, stop=context.stop))
             yield opened(context, neon, local.project_id, local)
 

@@ -137,9 +137,9 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
             start = planned_start(context, history)
             if start is not None and nothing_pending(job, history, start):
                 return
+        with stop.shield():  # others' modules may take a stop in an import for an import that failed
             from neontest.acting import Acting
 
-        with stop.shield():
             acting = Acting(context, job.note, job.timed, job.redactor, sessions)
             stack.callback(job.ended, acting)
         stop.check()

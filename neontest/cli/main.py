@@ -75,8 +75,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
     except Stopped as error:
-        say(f"neontest: {error.message}")
-        return error.exit_code
+        return stopped(error)
     except NeontestError as error:
         complain(error)
         return error.exit_code
@@ -84,8 +83,11 @@ def run(args: list[str] | None = None) -> int:
         output.silence(sys.stdout.fileno())
         return READER_GONE
     except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
-        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a class was made, in an import
+        cause = error.__cause__
+        if isinstance(cause, KeyboardInterrupt):  # it came while a class was made, in an import
             return interrupted()
+        if isinstance(cause, Stopped):  # so did this
+            return stopped(cause)
         if isinstance(error, OSError) and (why := output.full()):
             say(f"Error: standard output cannot be written: {why}")
             return CANNOT_TELL
@@ -97,6 +99,11 @@ def run(args: list[str] | None = None) -> int:
         complain(Defect(f"a defect in neontest: {type(error).__name__}"))
         return 3
     return result if isinstance(result, int) else 0
+
+
+def stopped(error: Stopped) -> int:
+    say(f"neontest: {error.message}")
+    return error.exit_code
 
 
 def interrupted() -> int:
