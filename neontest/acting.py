@@ -48,6 +48,7 @@ class Acting:
         note: Callable[..., None],
         timed: Callable[[str], AbstractContextManager[None]],
         redactor: Redactor,
+        sessions: Sessions,
     ) -> None:
         self.context = context
         self.left_behind: BranchLeftBehind | None = None
@@ -57,7 +58,7 @@ class Acting:
         self._noting = note
         self._timed = timed
         self._redactor = redactor
-        self._sessions = Sessions(context, redactor)
+        self._sessions = sessions
         self._branches: Branches | None = None
         self._closed = False
         self._walks: list[Walk] = []

@@ -14,19 +14,19 @@ from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, Us
 from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
-from neontest.neon.access import Access, access
-from neontest.neon.client import Neon
-from neontest.neon.models import Branch
-from neontest.postgres.connect import connect_when_ready, mapped, server
-from neontest.postgres.snapshot import version_tables
 from neontest.record import History
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
 
 if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
+    from neontest.neon.access import Access
+    from neontest.neon.client import Neon
+    from neontest.neon.models import Branch
 
 BASE = "base"
+SETTLE = 0.5
+"""Seconds for which the local engine's answers wait for their operations: no signal ends that wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,8 @@ class Context:
 @contextmanager
 def ground(context: Context) -> Iterator[Ground]:
     """The ground of this run; what was started for it ends with the block."""
+    from neontest.neon.client import Neon
+
     settings = context.settings
     with ExitStack() as stack:
         if settings.engine == "neon":
@@ -66,13 +68,18 @@ def ground(context: Context) -> Iterator[Ground]:
             neon = stack.enter_context(Neon(settings.api_key, host=settings.api_host, stop=context.stop))
             yield opened(context, neon, settings.project_id)
         else:
-            local = stack.enter_context(engine(settings, context.environ))
+            with context.stop.shield():  # in an import a stop could be taken for something else
+                local = engine(settings, context.environ)
+            context.stop.check()
+            stack.enter_context(local)
             neon = stack.enter_context(Neon(local.api_key, host=local.api_host, stop=context.stop))
             yield opened(context, neon, local.project_id, local)
 
 
 def opened(context: Context, neon: Neon, project_id: str, local: LocalNeon | None = None) -> Ground:
     """The parent that the settings name, and the database and the role on it."""
+    from neontest.neon.access import Access, access
+
     settings, deadline = context.settings, context.deadline
     parent = find_parent(neon, project_id, settings.parent, deadline)
     if parent.expires_at is not None:
@@ -119,7 +126,7 @@ def engine(settings: Settings, environ: Mapping[str, str]) -> LocalNeon:
         wanted_major=settings.postgres_version, bindir=settings.postgres, prefer="wheel", environ=environ
     )
     state = settings.state or account.default_state(environ, os.geteuid())
-    return LocalNeon(state, found, persistent=False)
+    return LocalNeon(state, found, persistent=False, settle=SETTLE)
 
 
 def planned_start(context: Context, history: History) -> tuple[str, ...] | None:
@@ -200,6 +207,9 @@ def parent_seen(context: Context, ground: Ground) -> ParentSeen:
 
     Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
+    from neontest.postgres.connect import connect_when_ready, mapped, server
+    from neontest.postgres.snapshot import version_tables
+
     if not ground.access.endpoints:
         return ParentSeen()
     url = parent_url(ground, context.deadline)

@@ -49,7 +49,7 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
     with ExitStack() as stack:
         with stop.shield():
             sessions = Sessions(context, Redactor())
-            stack.callback(ended, sessions, stop)
+            stack.callback(sessions.end)
         stop.check()
         where = stack.enter_context(ground(context))
         if where.local is not None:
@@ -60,7 +60,7 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
             sessions.close(stopped=False)
             yield lent
         except BaseException as error:
-            ended(sessions, stop)
+            sessions.end()
             if (left := left_behind(leases.give_back_all(BUDGET, STOPPED_BUDGET))) is not None:
                 error.add_note(left.message)
             raise
@@ -92,8 +92,3 @@ def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases,
         to=("heads" if context.settings.heads == "many" else "head",), hint="`neontest run` says more",
     )  # fmt: skip
     return sessions.lent(session, lease, url, environ)
-
-
-def ended(sessions: Sessions, stop: Stop) -> None:
-    with stop.shield():
-        sessions.close(stopped=bool(stop))

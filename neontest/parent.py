@@ -18,7 +18,10 @@ from neontest.trial import failed, guarding
 
 
 def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> None:
-    """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain."""
+    """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain.
+
+    Where it has nothing to be brought to, it was never started.
+    """
     settings = context.settings
     assert ground.local is not None
     if start or settings.prepare or settings.seed:
@@ -35,9 +38,9 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         session.close()
         if settings.seed:
             fill(context, "seed", settings.seed, environ, url)
-    for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
-        operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
-        ground.neon.wait_for(ground.project_id, operations, context.deadline)
+        for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
+            operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
+            ground.neon.wait_for(ground.project_id, operations, context.deadline)
 
 
 def upgrade(

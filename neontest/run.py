@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from neontest import checks
-from neontest.acting import Acting
 from neontest.config import Settings
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
@@ -26,8 +26,12 @@ from neontest.migrate.project import Project
 from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
+from neontest.sessions import Sessions
 from neontest.stop import Deadline, Stop
 from neontest.talk import Nobody, Talk, Witness
+
+if TYPE_CHECKING:
+    from neontest.acting import Acting
 
 
 @dataclass(slots=True)
@@ -116,22 +120,31 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
     environment.check(settings.env, settings.files)
     deadline = Deadline(settings.timeout, what="the run")
     talk.say(f"engine: {settings.engine} ({settings.engine_why})")
-    with job.timed("preflight"):
-        project = projects.find(
-            settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
-        )
-        context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
-        history, notes = beside_base(context, histories.read(project))
-        job.note(history=history, notes=(*job.record.notes, *notes))
-        if at_fault(job.record):
-            return
-        Ledger(settings.ledger or default_folder(environ)).check()
-        start = planned_start(context, history)
-        if start is not None and nothing_pending(job, history, start):
-            return
     with ExitStack() as stack:
-        with stop.shield():  # or it has a folder and a process that nobody ends
-            acting = Acting(context, job.note, job.timed, job.redactor)
+        with job.timed("preflight"):
+            project = projects.find(
+                settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
+            )
+            context = Context(
+                settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk
+            )
+            with stop.shield():  # or it has a folder and a process that nobody ends
+                # It imports Alembic, which takes longer than all that we have to do before it is needed.
+                sessions = Sessions(context, job.redactor)
+                stack.callback(sessions.end)
+            stop.check()
+            history, notes = beside_base(context, histories.read(project))
+            job.note(history=history, notes=(*job.record.notes, *notes))
+            if at_fault(job.record):
+                return
+            Ledger(settings.ledger or default_folder(environ)).check()
+            start = planned_start(context, history)
+            if start is not None and nothing_pending(job, history, start):
+                return
+        with stop.shield():  # others' modules may take a stop in an import for an import that failed
+            from neontest.acting import Acting
+
+            acting = Acting(context, job.note, job.timed, job.redactor, sessions)
             stack.callback(job.ended, acting)
         stop.check()
         with job.timed("engine"):

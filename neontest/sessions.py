@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neontest import scratch
 from neontest.errors import NeontestError
 from neontest.ground import Context
-from neontest.lease.lease import Lease
 from neontest.lent import Lent
 from neontest.migrate import environment
 from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import find_python
-from neontest.migrate.session import Commands, Session
 from neontest.process import MARK
 from neontest.redact import Redactor
+
+if TYPE_CHECKING:
+    from neontest.lease.lease import Lease
+    from neontest.migrate.session import Session
 
 NONE: Final[Mapping[str, str]] = {}
 
@@ -46,6 +48,8 @@ class Sessions:
 
     def take(self, surroundings: Mapping[str, str] = NONE) -> Session:
         """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these."""
+        from neontest.migrate.session import Commands, Session
+
         settings = self._context.settings
         commands = settings.commands
         session = Session(
@@ -105,6 +109,11 @@ class Sessions:
     def notes(self) -> tuple[str, ...]:
         """What the workers had to say, each thing once."""
         return tuple(dict.fromkeys(note for session in self._all for note in session.notes))
+
+    def end(self) -> None:
+        """Close, as fast as a stop wants it; no signal interrupts it."""
+        with self._context.stop.shield():
+            self.close(stopped=bool(self._context.stop))
 
     def close(self, *, stopped: bool) -> None:
         """End every worker and forget every file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,8 @@ def create(
     role: str | None,
 ) -> None:
     """Make a branch like a run's, and leave it until its expiry."""
+    import platform
+
     from neontest.branches import user
     from neontest.config import seconds
     from neontest.errors import UsageError

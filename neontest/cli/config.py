@@ -9,7 +9,6 @@ from typing import Any, Final
 import click
 
 from neontest.cli import options
-from neontest.config import Accept, Commands
 from neontest.errors import one_line
 
 UNSET: Final = {"rows": "20 on the local engine, none on Neon", "redact": "literals in what GitHub is told"}
@@ -35,6 +34,8 @@ def command(ctx: click.Context, /, **_: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value on one line, as a person would say it."""
+    from neontest.config import Accept, Commands
+
     match value:
         case Mapping():
             return ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) or "-"

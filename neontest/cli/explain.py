@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 
@@ -20,6 +18,8 @@ def command(check: str | None) -> None:
             click.echo(f"{each.id:<{width}}  {each.title}")
         return
     if check not in every:
+        import difflib
+
         near = difflib.get_close_matches(check, every, n=1)
         meant = f'did you mean "{near[0]}"?' if near else "`neontest explain` lists them"
         raise click.UsageError(f'there is no check "{check}"; {meant}')

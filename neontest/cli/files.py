@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -13,7 +12,6 @@ import click
 
 from neontest import renderers
 from neontest.cli import options, output
-from neontest.github.job import repository
 
 if TYPE_CHECKING:
     from neontest.report import Report
@@ -106,6 +104,8 @@ def write_one(form: str, file: str, report: Report, surroundings: Mapping[str, A
     try:
         text = renderers.rendered(report, form, **surroundings)
     except Exception as error:  # noqa: BLE001 -- the other formats, and the run's own result, are still to be told
+        import traceback
+
         from neontest.redact import Redactor
 
         click.echo(output.plain(Redactor().text(traceback.format_exc())), err=True)
@@ -128,6 +128,8 @@ def put(file: str, text: str) -> bool:
 
 def folder(root: Path) -> str:
     """Where in its repository the project lies, with `/`; "" at its top, or outside of any."""
+    from neontest.github.job import repository
+
     here = root.resolve()
     top = repository(here) or here
     return "" if top == here else here.relative_to(top).as_posix()

@@ -6,7 +6,6 @@ import importlib
 import os
 import pkgutil
 import sys
-import traceback
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ import neontest.cli
 from neontest.cli import output
 from neontest.errors import Defect, NeontestError, Stopped, UsageError
 
-NOT_COMMANDS: Final = frozenset({"files", "main", "options", "output", "progress", "secrecy", "signals"})
+NOT_COMMANDS: Final = frozenset({"files", "main", "moving", "options", "output", "progress", "secrecy", "signals"})
 ORDER: Final = ("run", "cleanup", "sweep", "branches", "serve", "report", "publish", "explain", "config")
 
 CANNOT_TELL: Final = 3
@@ -76,8 +75,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
     except Stopped as error:
-        say(f"neontest: {error.message}")
-        return error.exit_code
+        return stopped(error)
     except NeontestError as error:
         complain(error)
         return error.exit_code
@@ -85,17 +83,27 @@ def run(args: list[str] | None = None) -> int:
         output.silence(sys.stdout.fileno())
         return READER_GONE
     except Exception as error:  # noqa: BLE001 -- Python's own exit code 1 would blame the migrations
-        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a class was made, in an import
+        cause = error.__cause__
+        if isinstance(cause, KeyboardInterrupt):  # it came while a class was made, in an import
             return interrupted()
+        if isinstance(cause, Stopped):  # so did this
+            return stopped(cause)
         if isinstance(error, OSError) and (why := output.full()):
             say(f"Error: standard output cannot be written: {why}")
             return CANNOT_TELL
+        import traceback
+
         from neontest.redact import Redactor
 
         say(Redactor().text(traceback.format_exc()))
         complain(Defect(f"a defect in neontest: {type(error).__name__}"))
         return 3
     return result if isinstance(result, int) else 0
+
+
+def stopped(error: Stopped) -> int:
+    say(f"neontest: {error.message}")
+    return error.exit_code
 
 
 def interrupted() -> int:

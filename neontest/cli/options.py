@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from neontest.config import MOST_ROWS, Settings, Source, settle
+if TYPE_CHECKING:
+    from neontest.config import Settings, Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +35,13 @@ def both(*options: Any) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def rows(ctx: click.Context, parameter: click.Parameter, given: int | None) -> int | None:
+    """As many as the configuration takes, which `--help` need not load."""
+    from neontest.config import MOST_ROWS
+
+    return None if given is None else click.IntRange(0, MOST_ROWS).convert(given, parameter, ctx)
 
 
 root_option: Final = click.option(
@@ -98,7 +106,7 @@ walk_options: Final = both(
 
 evidence_options: Final = both(
     option(
-        "--rows", type=click.IntRange(0, MOST_ROWS), metavar="N",
+        "--rows", type=int, callback=rows, metavar="N",
         help="Rows to invent for each empty table.  [default: 20 on the local engine, 0 on Neon]",
     ),
     option(
@@ -179,6 +187,8 @@ run_options: Final = both(
 
 def settings(ctx: click.Context, **more: Any) -> Settings:
     """The settled settings of a command, from its parameters, the environment and pyproject.toml."""
+    from neontest.config import settle
+
     flags = {**ctx.params, **more}
     sources: dict[str, Source] = {
         name: "environment" if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT else "flag"

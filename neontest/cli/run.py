@@ -30,11 +30,10 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
     Exit codes: 0 passed, 1 findings or failed tests, 2 wrong usage or configuration, 3 could not test,
     4 a branch could not be given back, 129/130/143 stopped by a signal.
     """
-    from neontest import literals, run
+    from neontest import run
     from neontest.cli import progress, secrecy, signals
     from neontest.github.job import job
     from neontest.github.sending import Sending
-    from neontest.renderers import console
 
     test_command = ctx.params["test_command"]
     if no_tests and test_command:
@@ -54,11 +53,15 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
         except Stopped as error:
             report = run.cut_short(settings, error)
         with stop.shield():
+            from neontest import literals
+
             here = literals.for_oneself(report, settings.redact)
             abroad = literals.for_others(report, settings.redact) if hub.on else here
             written = files.write(told, here, folder=files.folder(settings.root))
             hub.end(abroad, report_file=told.get("json"))
     with stop.shield():
+        from neontest.renderers import console
+
         text = console.render(here, width=progress.terminal_width(), color=colors()) + hub.annotations(abroad)
         written = output.tell(text, err="-" in told.values()) and written
     return report.exit_code if written or report.exit_code else COULD_NOT_TELL

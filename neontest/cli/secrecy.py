@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from typing import Final
 
@@ -16,4 +15,6 @@ def hide_memory() -> None:
     Migrations and tests run as the same user. It does not stop those that run as root, nor what `sudo` allows.
     """
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shlex
 from pathlib import Path
@@ -18,6 +17,9 @@ from neontest.errors import Stopped, UsageError
 if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
 
+
+SETTLE: Final = 5.0
+"""Seconds for which an answer waits for its operations: clients that connect at once find the server running."""
 
 listen_options: Final = both(
     option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where the API listens."),
@@ -81,7 +83,9 @@ def _engine(
         prefer="tls",
         environ=os.environ,
     )
-    return engine.LocalNeon(folder, found, persistent=True, host=host, port=port, branches_limit=branches_limit)
+    return engine.LocalNeon(
+        folder, found, persistent=True, host=host, port=port, branches_limit=branches_limit, settle=SETTLE
+    )
 
 
 def _tell(neon: LocalNeon, host: str) -> None:
@@ -105,6 +109,8 @@ def _tell(neon: LocalNeon, host: str) -> None:
 
 
 def _is_loopback(host: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from neontest.errors import GitHubDenied, GitHubLost
-from neontest.github.client import TRIES, GitHub
 from neontest.github.models import Comment, User
+
+if TYPE_CHECKING:
+    from neontest.github.client import GitHub
 
 LIMIT: Final = 65_536
 """Characters; GitHub refuses a longer comment: 422 "body is too long"."""
@@ -79,6 +81,8 @@ class Sticky:
 
     def _opened(self, body: str) -> int:
         """Open the comment; where an answer was lost, look first: two comments would be one too many."""
+        from neontest.github.client import TRIES
+
         path = f"/repos/{self._hub.repository}/issues/{self._pull}/comments"
         for number in range(1, TRIES + 1):
             try:

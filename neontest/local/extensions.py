@@ -9,14 +9,15 @@ own files are used as they are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,10 @@ relocatable = true
 trusted = true
 """
 
-UUID_OSSP_SQL: Final = (files("neontest.local") / "uuid_ossp.sql").read_text()
+UUID_OSSP_SQL: Final = Path(__file__).with_name("uuid_ossp.sql").read_text()
+
+VERSION: Final = 1
+"""Raised when the making of these files changes in a way that nothing else in their folder's name says."""
 
 PACKAGES: Final = {"vector": "pgvector", "postgis": "postgis-3", "pg_partman": "partman", "pg_uuidv7": "pg-uuidv7"}
 """Debian's packages of extensions: `postgresql-MAJOR-` and this, where it is not the extension's name."""
@@ -67,15 +71,16 @@ class Extensions:
 def extensions(folder: Path, binaries: Binaries, account: Account) -> Extensions:
     """Prepare, once per installation, what the server is to be shown; `folder` is for these files."""
     postgres = binaries.bindir / "postgres"
-    share, library = (_ask(binaries.bindir, option, account) for option in ("--sharedir", "--pkglibdir"))
-    if share is None or library is None:
+    answers = _ask(binaries.bindir, account, "--sharedir", "--pkglibdir")
+    if len(answers) != 2:
         return Extensions(postgres=postgres)
-    own = _own_files(share / "extension")
-    facts = postgres.stat()
-    key = json.dumps([str(binaries.bindir), facts.st_mtime_ns, facts.st_size, sorted(own.items())])
+    share, library = answers
+    rules = [sorted(ALLOWED), AFTERWARDS, UUID_OSSP, UUID_OSSP_SQL]
+    key = json.dumps([VERSION, str(binaries.bindir), _facts(postgres, share / "extension"), rules])
     tree = folder / f"{binaries.version}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def build(fresh: Path) -> None:
+        own = _own_files(share / "extension")
         if binaries.major >= 18:
             place = fresh / "extension"
             place.mkdir()
@@ -92,7 +97,7 @@ def extensions(folder: Path, binaries: Binaries, account: Account) -> Extensions
     if binaries.major >= 18:
         return Extensions(postgres=postgres, settings={"extension_control_path": f"{tree}:$system"})
     mirrored = _within(tree, binaries.bindir)
-    works = _ask(mirrored, "--sharedir", account) == _within(tree, share) and account.can(
+    works = _ask(mirrored, account, "--sharedir") == [_within(tree, share)] and account.can(
         str(mirrored / "postgres"), "--version"
     )
     return Extensions(postgres=mirrored / "postgres" if works else postgres)
@@ -110,6 +115,14 @@ def missing_extension_hint(binaries: Binaries, name: str) -> str:
             " and name the folder of its programs in NEONTEST_POSTGRES, or test on Neon."
         )
     return f"{there}: install it (Debian: apt install postgresql-{binaries.major}-{package}), or test on Neon."
+
+
+def _facts(postgres: Path, folder: Path) -> list[tuple[str, int, int]]:
+    """When all that our files are made from was changed: reading it takes 20 ms, which only the first start shall."""
+    files: list[tuple[str, os.stat_result]] = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        files += sorted((each.name, each.stat()) for each in entries if each.is_file())
+    return [(name, facts.st_mtime_ns, facts.st_size) for name, facts in [("", postgres.stat()), *files]]
 
 
 def _own_files(system: Path) -> dict[str, str]:
@@ -158,11 +171,11 @@ def _within(tree: Path, path: Path) -> Path:
     return tree / path.relative_to(path.anchor)
 
 
-def _ask(bindir: Path, option: str, account: Account) -> Path | None:
-    """What this installation's pg_config says; none if there is no such program."""
+def _ask(bindir: Path, account: Account, *options: str) -> list[Path]:
+    """What this installation's pg_config says to each; nothing if there is no such program."""
     try:
         done = subprocess.run(
-            [*account.prefix, str(bindir / "pg_config"), option],
+            [*account.prefix, str(bindir / "pg_config"), *options],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -171,5 +184,5 @@ def _ask(bindir: Path, option: str, account: Account) -> Path | None:
             **account.how(),
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return Path(done.stdout.strip())
+        return []
+    return [Path(line) for line in done.stdout.splitlines()]

@@ -17,6 +17,7 @@ from neontest.errors import LocalError
 from neontest.local import remains, roles, server
 from neontest.local.claim import Claim
 from neontest.local.guard import Guard
+from neontest.local.placing import Untouched
 from neontest.local.ports import is_taken, reserve
 from neontest.local.setup import Setup
 
@@ -26,11 +27,16 @@ COPIES_AT_ONCE: Final = 12
 GUARD_SECONDS: Final = 20.0
 """How long a guard may take; Postgres kills its own children 5 s after an order to quit."""
 
+UNTOUCHED: Final = "untouched"
+"""The name of a file in the folder of a cluster whose server never ran: what there is of its data is worth nothing."""
+
 
 class Cluster:
     """One branch's cluster. Made by `Clusters`; safe to use from several threads."""
 
-    def __init__(self, setup: Setup, id: str, held: Claim, port: int | None) -> None:
+    def __init__(
+        self, setup: Setup, id: str, held: Claim, port: int | None, untouched: Untouched | None = None
+    ) -> None:
         self.id = id
         self.folder = setup.folder(id)
         self.data = self.folder / "data"
@@ -39,6 +45,7 @@ class Cluster:
         self.started_at: datetime | None = None
         self._setup = setup
         self._claim = held
+        self._untouched = untouched
         self._guard: Guard | None = None
         self._turn = threading.Condition(threading.RLock())
         self._copies = 0
@@ -80,6 +87,11 @@ class Cluster:
         """The last lines that the server said."""
         return server.log_tail(self.folder / "log", lines)
 
+    def leave(self, untouched: Untouched) -> None:
+        """Let this new cluster have no data before its server first starts."""
+        (self.folder / UNTOUCHED).touch(mode=0o600)
+        self._untouched = untouched
+
     def start(self, *, port: int | None = None, seconds: float = 60.0) -> None:
         """Start the server and wait until it takes connections; nothing happens if it runs.
 
@@ -96,14 +108,13 @@ class Cluster:
             self._end_guard("stop")
             if port is not None and port != self.port:
                 self._move(port)
+            if self._untouched is not None:
+                self._untouched.place(self._setup, self.id)
             for attempt in range(5):
                 if attempt:
                     self._move(None)
                 if self._try_start(time.monotonic() + seconds):
                     self.started_at = datetime.now(UTC)
-                    if self._setup.binaries.major <= roles.OPEN_MAJOR:
-                        with contextlib.closing(self.admin()) as admin:
-                            roles.close(admin)
                     return
                 if not is_taken(self.port):
                     break
@@ -123,14 +134,13 @@ class Cluster:
             self._claim.release(forget=False)
 
     @contextlib.contextmanager
-    def unchanged(self) -> Iterator[bool]:
-        """Hold the cluster in its state, running or not (the value), while it is copied."""
+    def unchanged(self) -> Iterator[Untouched | None]:
+        """Hold the cluster in its state while it is copied; the value is what it is while its server never ran."""
         with self._slots:
             with self._turn:
                 self._copies += 1
-                running = self.running
             try:
-                yield running
+                yield self._untouched
             finally:
                 with self._turn:
                     self._copies -= 1
@@ -182,10 +192,27 @@ class Cluster:
                     self._end_guard("stop")
                     return False
                 time.sleep(0.002)
+            self._first()
         except BaseException:
             self._end_guard("stop")
             raise
         return True
+
+    def _first(self) -> None:
+        """What has to be done before anybody is told that the server runs."""
+        if self._setup.binaries.major > roles.OPEN_MAJOR and self._untouched is None:
+            return
+        try:
+            with contextlib.closing(self.admin()) as admin:
+                if self._setup.binaries.major <= roles.OPEN_MAJOR:
+                    roles.close(admin)
+                for role, password in (self._untouched.passwords if self._untouched else {}).items():
+                    roles.set_password(admin, role, password)
+        except psycopg2.Error as error:
+            raise LocalError(f"the local branch {self.id} could not be made ready: {str(error).strip()}") from error
+        if self._untouched is not None:
+            (self.folder / UNTOUCHED).unlink()
+            self._untouched = None
 
     def _end_guard(self, word: str) -> None:
         guard, self._guard = self._guard, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import selectors
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ PATIENCE: Final = 15.0
 CONNECTIONS: Final = 128
 """At once; further ones wait to be taken."""
 POLL: Final = 0.05
-"""Seconds between two looks at the order to stop."""
+"""Seconds between two looks at the order to stop, while there are too many connections."""
 
 
 class Listener:
@@ -32,6 +33,7 @@ class Listener:
         self._socket: socket.socket | None = None
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
+        self._order: socket.socket | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -67,33 +69,46 @@ class Listener:
     def serve(self, app: WSGIApplication) -> None:
         assert self._socket is not None
         self._server = Server(self._host, self._port, app, fd=self._socket.fileno())
+        self._order, ear = socket.socketpair()
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(POLL,), name="neontest-local-http", daemon=True
+            target=self._server.serve_until, args=(ear,), name="neontest-local-http", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
         """Take no more connections; what is being answered may end."""
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
+        if self._server is not None and self._thread is not None and self._order is not None:
+            self._server.ending.set()
+            self._order.send(b"!")
             self._thread.join()
+            self._order.close()
 
 
 class Server(ThreadedWSGIServer):
     """A thread for each connection, but not for any number of them."""
 
+    timeout = 0
+    """Of `handle_request`: a connection that is gone again is not waited for."""
+
     def __init__(self, host: str, port: int, app: WSGIApplication, *, fd: int) -> None:
         self._places = threading.BoundedSemaphore(CONNECTIONS)
-        self._ending = threading.Event()
+        self.ending = threading.Event()
         super().__init__(host, port, app, Handler, fd=fd)
 
-    def shutdown(self) -> None:
-        self._ending.set()
-        super().shutdown()
+    def serve_until(self, ear: socket.socket) -> None:
+        """Take connections until something comes from `ear`; `serve_forever` sees such an order only now and then."""
+        try:
+            with ear, selectors.DefaultSelector() as selector:
+                selector.register(self.socket, selectors.EVENT_READ)
+                selector.register(ear, selectors.EVENT_READ)
+                while ear not in [key.fileobj for key, _ in selector.select()]:
+                    self.handle_request()
+        finally:
+            self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         while not self._places.acquire(timeout=POLL):
-            if self._ending.is_set():
+            if self.ending.is_set():
                 self.shutdown_request(request)
                 return
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 
 from neontest.errors import LocalError
@@ -17,12 +17,9 @@ def first_branch(site: Site) -> None:
     """The default branch `main`, as a new Neon project has it."""
     at = now()
     id = identity.branch_id()
-    cluster = site.clusters.create(id)
-    site.opened[id] = cluster
     owner = Role(name=roles.OWNER, password=identity.password(), created_at=at, updated_at=at)
-    assert owner.password is not None
-    with closing(cluster.admin()) as admin:
-        roles.set_password(admin, owner.name, owner.password)
+    cluster = site.clusters.create(id, passwords=passwords([owner]), start=False)
+    site.opened[id] = cluster
     branch = Branch(
         id=id,
         name="main",
@@ -38,16 +35,21 @@ def first_branch(site: Site) -> None:
         id=identity.endpoint_id(),
         branch_id=id,
         port=cluster.port,
-        state="active",
+        state="idle",
         created_at=at,
         updated_at=at,
-        started_at=at,
+        suspended_at=at,
     )
     with site.store.lock:
         site.store.state.branches[id] = branch
         site.store.state.endpoints[endpoint.id] = endpoint
         site.store.add_database(branch, roles.DATABASE, roles.OWNER)
         site.store.save()
+
+
+def passwords(known: Iterable[Role]) -> dict[str, str]:
+    """Those of the roles that have one, by role."""
+    return {role.name: role.password for role in known if role.password is not None}
 
 
 def clear_unknown(site: Site) -> None:
@@ -71,7 +73,7 @@ def resume(site: Site) -> None:
             site.clusters.discard(branch.cluster)
             store.remove(branch.id)
             continue
-        site.opened[branch.cluster] = site.clusters.open(branch.cluster)
+        site.opened[branch.cluster] = site.clusters.open(branch.cluster, passwords=passwords(branch.roles))
         if branch.state == "resetting":
             branch.state, branch.pending = "ready", None
     running = [each for each in store.state.endpoints.values() if each.state != "idle" or each.pending == "active"]

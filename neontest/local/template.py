@@ -1,4 +1,4 @@
-"""The cached, fresh cluster that every new parent is a copy of: `initdb` costs 0.65 s, a copy 0.03 s."""
+"""The cached, fresh cluster that every new parent is a copy of: `initdb` costs 0.65 s, a copy 0.04 s."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neontest.local.once import once
 from neontest.local.remains import end_making
 from neontest.local.roles import template_sql
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when the making of a template changes in a way that its hash does not see."""
 
 HBA: Final = """\
@@ -26,6 +26,12 @@ host all all 127.0.0.1/32 scram-sha-256
 host all all ::1/128 scram-sha-256
 """
 """The socket's folder is closed to others; over TCP everybody needs a password, with TLS or without."""
+
+MAPS: Final = ("*_fsm", "*_vm")
+"""Of free space and of what all can see: Postgres does without, and makes them anew where it needs them.
+
+https://www.postgresql.org/docs/18/storage-fsm.html and /docs/18/storage-vm.html (2026-11-29).
+"""
 
 CONF: Final = "\ntimezone = 'GMT'\nlog_timezone = 'GMT'\n"
 """initdb writes the machine's time zone; Neon's is GMT."""
@@ -61,6 +67,9 @@ def _make(data: Path, binaries: Binaries, options: Sequence[str], account: Accou
     for database, statements in groupby(template_sql(binaries.major), key=lambda pair: pair[0]):
         lines = "".join(f"{statement};\n\n" for _, statement in statements)
         _run("postgres --single", [*single, database], account, lines)
+    for name in MAPS:  # a quarter of all files
+        for file in data.rglob(name):
+            file.unlink()
     (data / "pg_hba.conf").write_text(HBA)
     with (data / "postgresql.conf").open("a") as conf:
         conf.write(CONF)

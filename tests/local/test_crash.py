@@ -124,7 +124,7 @@ def test_a_living_branch_is_never_swept(clusters: Clusters, owners: Owners, fres
     stopped = clusters.create(fresh_id(), start=False)
     assert clusters.sweep() == []
     mine.admin().close()
-    assert stopped.data.exists()
+    assert stopped.folder.exists()
     assert works_in(owner.report["postmaster"], clusters.state / "b" / owner.report["id"] / "data")
     assert owner.end() == 0
     wait_until_cleared(clusters.state, owner.report["id"])

@@ -157,7 +157,7 @@ def test_what_a_killed_deletion_left_does_not_hinder_the_start(
     """Folders without data, of branches that are known and of others; and files that are no branch's."""
     with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
         api = api_of(neon.api_host, neon.api_key, neon.project_id)
-        going, making = (api.create(name, compute=False)["branch"]["id"] for name in ("going", "making"))
+        going, making = (api.create(name)["branch"]["id"] for name in ("going", "making"))
     file, kept = own_state / "neon.json", own_state / "kept"
     state = json.loads(file.read_text())
     state["branches"][going]["pending"] = "storage_deleted"
@@ -172,6 +172,32 @@ def test_what_a_killed_deletion_left_does_not_hinder_the_start(
             api = api_of(neon.api_host, neon.api_key, neon.project_id)
             assert [each["name"] for each in api.get("P/branches")["branches"]] == ["main"]
             assert {each.name for each in kept.iterdir()} == {api.main()["id"], "a file"}
+
+
+def test_the_default_branch_has_no_data_until_somebody_needs_it(
+    own_state: Path, engine_binaries: Binaries, api_of: Any
+) -> None:
+    """Nor after its first start was cut short: that one is begun anew."""
+    with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
+        api = api_of(neon.api_host, neon.api_key, neon.project_id)
+        main, made = api.main()["id"], api.create("child")
+        child, uri = made["branch"]["id"], made["connection_uris"][0]["connection_uri"]
+        idle = api.create("grandchild", compute=False, parent_id=api.create("idle", compute=False)["branch"]["id"])
+        ask(uri, "CREATE TABLE t AS SELECT 1 AS n")
+        (endpoint,) = api.get(f"P/branches/{main}/endpoints")["endpoints"]
+        assert (endpoint["current_state"], "last_active" in endpoint) == ("idle", False)
+    half = own_state / "kept" / main / "data"
+    assert [half.exists(), (own_state / "kept" / child / "data").exists()] == [False, True]
+    half.mkdir()
+    (half / "PG_VERSION").write_text("half a copy")
+    with LocalNeon(own_state, engine_binaries, persistent=True) as neon:
+        api = api_of(neon.api_host, neon.api_key, neon.project_id)
+        assert ask(uri, "SELECT n FROM t") == [(1,)]
+        password = api.get(f"P/branches/{idle['branch']['id']}/roles/neondb_owner/reveal_password")["password"]
+        woken = api.uri(main)
+        assert password in woken
+        assert password in uri
+        assert ask(woken, "SELECT to_regclass('t')") == [(None,)]
 
 
 def test_a_state_is_served_once_at_a_time(own_state: Path, engine_binaries: Binaries) -> None:

@@ -139,7 +139,9 @@ def test_a_signal_ends_it_cleanly_and_the_data_stays(
     serve: Serve, own_state: Path, api_of: Any, signum: signal.Signals
 ) -> None:
     served = serve()
-    main = served.api(api_of).main()["id"]
+    api = served.api(api_of)
+    main = api.main()["id"]
+    ask(api.uri(main), "SELECT 1")
     assert served.end(signum) == 0
     assert servers(own_state) == []
     assert (own_state / "kept" / main / "data" / "PG_VERSION").is_file()
