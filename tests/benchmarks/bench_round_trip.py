@@ -38,5 +38,4 @@ def rows(place: Place) -> Iterator[Row]:
         found = compared("round_trip", f"{size} revisions", costs, ours=OURS, bounds=BOUNDS if size >= 100 else None)
         points[size] = found[0].seconds
         yield from found
-    if len(points) > 1:
-        yield growth("round_trip", OURS, points, bound=1.15)
+    yield from growth("round_trip", OURS, points, of="revisions", bound=1.15)
