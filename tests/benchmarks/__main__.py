@@ -52,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     if args.readme and (args.name or args.quick):
         parser.error("--readme tells of the whole suite: give it no names, and not --quick")
-    if args.readme:
-        written(README.read_text(encoding="utf-8"), {"date": "", "machine": ""}, [])  # says now if it cannot be
     machine = facts()
+    if args.readme:
+        try:
+            written(README.read_text(encoding="utf-8"), machine, [])
+        except ValueError as error:
+            parser.error(str(error))  # now, and not when everything is measured
     print(told(machine), flush=True)
     before = {key(each): each for each in json.loads(args.against.read_text())["rows"]} if args.against else {}
     rows: list[Row] = []

@@ -38,9 +38,9 @@ def rows(place: Place) -> Iterator[Row]:
         polls = seen.calls.pop("poll", 0)
         calls = sum(seen.calls.values())
         title = f"run --mode {mode}"
-        yield Row(bench="api", size="8 revisions", ours=f"{title}: calls besides polls", seconds=calls,
+        yield Row(bench="api", size="8 revisions", ours=f"{title}: API calls besides polls", seconds=calls,
                   bound=CALLS * branches, unit="calls")  # fmt: skip
-        yield Row(bench="api", size="8 revisions", ours=f"{title}: polls", seconds=polls, unit="calls")
+        yield Row(bench="api", size="8 revisions", ours=f"{title}: polls of the API", seconds=polls, unit="calls")
         yield Row(bench="api", size="8 revisions", ours=f"{title}: the end of an operation seen late", bound=LATE,
                   seconds=max(seen.late))  # fmt: skip
         yield Row(bench="api", size="8 revisions", ours=f"{title}: the whole", seconds=took)

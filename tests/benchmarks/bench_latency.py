@@ -31,7 +31,7 @@ def rows(place: Place) -> Iterator[Row]:
         costs = in_turns(variants, place.meter(), rounds=place.rounds(3), warm=0)
     for one, bound in BOUNDS.items():
         beside = {name: costs[name] for name in (one, SQL)}
-        for row in compared("latency", f"{size} revisions", beside, ours=one, bounds={SQL: bound}):
+        for row in compared("latency", f"{size} revisions, 20 ms away", beside, ours=one, bounds={SQL: bound}):
             yield replace(row, cpu=None)  # the cable's work is in it
 
 

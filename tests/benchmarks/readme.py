@@ -10,6 +10,8 @@ from tests.benchmarks.measure import Row
 
 BEGIN: Final = "<!-- speed: written by python -m tests.benchmarks --readme -->"
 END: Final = "<!-- /speed -->"
+FIRST: Final = ("run", "round_trip", "stairway", "latency")
+"""What a reader asks for first; the others follow as they were measured."""
 HEAD: Final = ("what", "size", "neontest", "beside it", "ratio", "bound", "growth")
 
 
@@ -27,9 +29,9 @@ def line(row: Row) -> str:
 def amount(value: float, unit: str) -> str:
     match unit:
         case "s":
-            return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
+            return f"{round(value * 1000, 1):g} ms" if value < 1 else f"{value:.2f} s"
         case "exponent":
-            return f"n^{value:.2f}"
+            return f"n^{round(value, 2) + 0.0:.2f}"  # -0.0 + 0.0 is 0.0
         case "calls":
             return f"{value:.0f} calls"
         case _:
@@ -51,7 +53,10 @@ def written(text: str, machine: Mapping[str, str], rows: Iterable[Row]) -> str:
 
 def table(machine: Mapping[str, str], rows: Iterable[Row]) -> str:
     lines = [" | ".join(HEAD), " | ".join("---" for _ in HEAD)]
-    lines += [" | ".join(entry.cells()) for entry in entries(list(rows)) if entry.told]
+    ordered = sorted(rows, key=lambda row: FIRST.index(row.bench) if row.bench in FIRST else len(FIRST))
+    for entry in entries(ordered):
+        if entry.told:
+            lines.append(" | ".join(cell.replace("|", "\\|") for cell in entry.cells()))
     return "\n".join(f"| {each} |" for each in lines) + f"\n\n({', '.join(facts(machine))}.)"
 
 
@@ -89,7 +94,7 @@ class Entry:
 
 
 def ratio(row: Row) -> str:
-    return f"{row.cpu:.2f} of the processor" if row.by == "cpu" and row.cpu is not None else f"{row.wall:.2f}"
+    return f"{row.cpu:.2f} (processor)" if row.by == "cpu" and row.cpu is not None else f"{row.wall:.2f}"
 
 
 def bound(row: Row) -> str:
