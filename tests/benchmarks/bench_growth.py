@@ -24,8 +24,8 @@ STEPS: Final = {"revisions": 1.25, "tables": 1.1, "rows": 1.1}
 
 def rows(place: Place) -> Iterator[Row]:
     for of, sizes, made in (
-        ("revisions", (10, 30) if place.quick else (100, 300, 1000), lambda size: place.project(size).root),
-        ("tables", (10, 30) if place.quick else (100, 300, 1000), tables(place)),
+        ("revisions", (10, 20) if place.quick else (100, 1000), lambda size: place.project(size).root),
+        ("tables", (10, 30) if place.quick else (100, 1000), tables(place)),
         ("rows", (1_000, 10_000) if place.quick else (10_000, 100_000, 1_000_000), many_rows(place)),
     ):
         found: dict[int, Ran] = {}

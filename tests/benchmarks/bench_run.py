@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 
 from tests.benchmarks import peers
 from tests.benchmarks.measure import Row, Variant, compared, in_turns
-from tests.benchmarks.place import ROOT, Place, tool
+from tests.benchmarks.place import BARE, ROOT, Place, tool
 
 OURS, BOTH = "neontest run", "neontest run, both walks, rows compared"
 BY_HAND = "flask db upgrade, downgrade, upgrade; pytest"
-BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""The application's suite needs none of the plugins that are here to be measured."""
 
 
 def rows(place: Place) -> Iterator[Row]:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from tests.benchmarks.measure import Cost, Row, Variant, compared, in_turns
-from tests.benchmarks.place import ROOT, Place, tool, unique
+from tests.benchmarks.place import BARE, ROOT, Place, tool, unique
 from tests.benchmarks.projects import ENV_PY, models
 from tests.migrate.conftest import Files
 
@@ -27,8 +27,8 @@ PLUGIN, WITHOUT = "pytest --version with the plugin", "without it"
 
 
 def rows(place: Place) -> Iterator[Row]:
-    def command(*words: str) -> Callable[[], Callable[[], object]]:
-        return lambda: lambda: place.run(*words, cwd=ROOT)
+    def command(*words: str, env: Mapping[str, str] | None = None) -> Variant:
+        return lambda: lambda: place.run(*words, cwd=ROOT, env=env)
 
     bare = command(sys.executable, "-c", "pass")
     costs = in_turns(
@@ -43,11 +43,10 @@ def rows(place: Place) -> Iterator[Row]:
     net = statistics.median(one.wall - base.wall for one, base in zip(costs[HELP], costs.pop("python"), strict=True))
     yield from compared("start", "process", costs, ours=HELP, bounds={"alembic --help": 0.25}, by="cpu")
     yield Row(bench="start", size="process", ours=f"{HELP}, over bare Python", seconds=net, bound=0.1)
-    plain = ("--version", "-p", "no:pytest-alembic", "-p", "no:mrt", "-p", "no:alembic_gauntlet")
     costs = in_turns(
         {
-            PLUGIN: command(tool("pytest"), *plain),
-            WITHOUT: command(tool("pytest"), *plain, "-p", "no:neontest"),
+            PLUGIN: command(tool("pytest"), "--version", "-p", "neontest.pytest_plugin", env=BARE),
+            WITHOUT: command(tool("pytest"), "--version", env=BARE),
         },
         place.meter(),
         rounds=place.rounds(11),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.benchmarks.measure import Cost, Variant
-from tests.benchmarks.place import Place, tool, unique
+from tests.benchmarks.place import BARE, Place, tool, unique
 from tests.migrate.conftest import Files
 
 TIMING: Final = """
@@ -157,7 +157,7 @@ def prepared(
 
     def ready() -> Callable[..., None]:
         url = place.database().replace("postgresql://", "postgresql+psycopg2://")
-        env = {"BENCH_URL": url, "DATABASE_URL": url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        env = {"BENCH_URL": url, "DATABASE_URL": url, **BARE}
 
         def run(**more: str) -> None:
             place.run(tool("pytest"), "--rootdir", str(files.root), *words, cwd=files.root, env={**env, **more})
