@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from tests.benchmarks.bench_stairway import PLAIN, SQL, TRACED, WHOLE, ours, sql
+from tests.benchmarks.bench_stairway import PLAIN, SQL, TRACED, WHOLE, mine, sql
 from tests.benchmarks.measure import Row, compared, in_turns
 from tests.benchmarks.place import Place
 from tests.chaos.cables import Cables
@@ -21,12 +21,7 @@ BOUNDS: Final = {PLAIN: 1.3, TRACED: 1.6, WHOLE: 2.2}
 def rows(place: Place) -> Iterator[Row]:
     size = 8 if place.quick else 20
     files = place.project(size)
-    variants = {
-        PLAIN: ours(place, files, trace=False, schema=False),
-        TRACED: ours(place, files, trace=True, schema=False),
-        WHOLE: ours(place, files, trace=True, schema=True),
-        SQL: sql(place, files),
-    }
+    variants = {**mine(place, files), SQL: sql(place, files)}
     with far(place):
         costs = in_turns(variants, place.meter(), rounds=place.rounds(3), warm=0)
     for one, bound in BOUNDS.items():

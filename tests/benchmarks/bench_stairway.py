@@ -32,39 +32,40 @@ BOUNDS = {
     TRACED: {PLAIN: 1.35},
 }
 """What was set as a goal, for a hundred revisions and more."""
-PATIENT = {"pytest-mrt": 50, "alembic-gauntlet": 100, "alembic.command": 100}
-"""Revisions up to which these are waited for: the time that they take grows with the square."""
+SLOW = {"pytest-mrt": (20, 50), "alembic-gauntlet": (20, 100), "alembic.command": (20, 100)}
+"""At how many revisions these are waited for: the time that they take grows with the square."""
 
 
 def rows(place: Place) -> Iterator[Row]:
     points: dict[str, dict[int, float]] = {PLAIN: {}, TRACED: {}, WHOLE: {}}
-    for size in place.sizes(20, 50, 100, 500, 1000):
+    for size in place.sizes(20, 100, 500, 1000):
         files = place.project(size)
-        mine = {
-            PLAIN: ours(place, files, trace=False, schema=False),
-            TRACED: ours(place, files, trace=True, schema=False),
-            WHOLE: ours(place, files, trace=True, schema=True),
-        }
-        variants: dict[str, Variant] = {**mine, SQL: sql(place, files)}
-        slow: dict[str, Variant] = {}
-        for name in peers.installed():
-            if size <= PATIENT.get(name, size):
-                (slow if name in PATIENT else variants)[name] = peers.variant(place, name, files)
-        if size != 50:
-            short = size <= 100
-            costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if short else 3), warm=int(short))
-            for one in mine:
-                found = beside(one, size, costs)
-                points[one][size] = found[0].seconds
-                yield from found
-        if slow:
-            costs = in_turns({PLAIN: mine[PLAIN], WHOLE: mine[WHOLE], **slow}, place.meter(), rounds=place.rounds(3),
-                             warm=0)  # fmt: skip
-            for one in (PLAIN, WHOLE):
-                yield from beside(one, size, {name: costs[name] for name in (one, *slow)})
+        variants = {**mine(place, files), SQL: sql(place, files)}
+        if "pytest-alembic" in peers.installed():
+            variants["pytest-alembic"] = peers.variant(place, "pytest-alembic", files)
+        short = size <= 100
+        costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if short else 3), warm=int(short))
+        for one in points:
+            found = beside(one, size, costs)
+            points[one][size] = found[0].seconds
+            yield from found
     for one, bound in ((PLAIN, 1.15), (TRACED, 1.15), (WHOLE, 1.25)):
         large = {size: seconds for size, seconds in points[one].items() if size >= 100}
         yield from growth("stairway", one, large, of="revisions", bound=bound)
+    for one, bounds in BOUNDS.items():
+        for name in [each for each in peers.installed() if each in bounds and each in SLOW]:
+            for size in place.sizes(*SLOW[name]):
+                files = place.project(size)
+                variants = {one: mine(place, files)[one], name: peers.variant(place, name, files)}
+                yield from beside(one, size, in_turns(variants, place.meter(), rounds=place.rounds(3), warm=0))
+
+
+def mine(place: Place, files: Files) -> dict[str, Variant]:
+    return {
+        PLAIN: ours(place, files, trace=False, schema=False),
+        TRACED: ours(place, files, trace=True, schema=False),
+        WHOLE: ours(place, files, trace=True, schema=True),
+    }
 
 
 def beside(one: str, size: int, costs: Mapping[str, Sequence[Cost]]) -> list[Row]:
