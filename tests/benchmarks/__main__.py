@@ -1,7 +1,8 @@
 """Benchmarks, ours beside others in one run: `python -m tests.benchmarks [NAME…]`.
 
 Peers come with the extra `bench`; those that are not installed are left out, and said. Every number is a median of
-calls that take turns; a ratio is the median of the ratios of the calls that followed each other.
+calls that take turns; a ratio is the median of the ratios of the calls that followed each other. How whole runs grow is
+told by one run of each size. All of it takes half an hour, with --quick less than three minutes.
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import Row
-from tests.benchmarks.place import Place, place
+from tests.benchmarks.place import ROOT, Place, place
+from tests.benchmarks.readme import line, written
 
-PACKAGES = ("alembic", "sqlalchemy", "psycopg2-binary", "pytest", "pytest-alembic", "pytest-mrt", "schemainspect")
+README = ROOT / "README.md"
+PACKAGES = (
+    *("alembic", "sqlalchemy", "psycopg2-binary", "pytest"),
+    *("pytest-alembic", "pytest-mrt", "alembic-gauntlet", "schemainspect"),
+)
 
 
 def names() -> list[str]:
@@ -40,12 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: see that everything runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, to compare them over time")
     parser.add_argument("--against", type=Path, metavar="FILE", help="print how the ratios changed since that file")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as the README has it")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md: the whole suite's only")
     args = parser.parse_args(argv)
     unknown = set(args.name) - set(known)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if args.readme and (args.name or args.quick):
+        parser.error("--readme tells of the whole suite: give it no names, and not --quick")
     machine = facts()
+    if args.readme:
+        try:
+            written(README.read_text(encoding="utf-8"), machine, [])
+        except ValueError as error:
+            parser.error(str(error))  # now, and not when everything is measured
     print(told(machine), flush=True)
     before = {key(each): each for each in json.loads(args.against.read_text())["rows"]} if args.against else {}
     rows: list[Row] = []
@@ -56,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             for row in measured(name, where):
                 rows.append(row)
                 print(line(row) + since(row, before), flush=True)
-    if args.json:
-        args.json.write_text(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-    if args.markdown:
-        args.markdown.write_text(markdown(machine, rows), encoding="utf-8")
+            if args.json:
+                found = {"machine": machine, "rows": [asdict(row) for row in rows]}
+                args.json.write_text(json.dumps(found, indent=1) + "\n")
+    if args.readme:
+        README.write_text(written(README.read_text(encoding="utf-8"), machine, rows), encoding="utf-8")
     missed = [row for row in rows if row.met is False]
-    print(f"\n{len(rows)} comparisons, {sum(row.met is True for row in rows)} within their bound, {len(missed)} not")
+    print(f"\n{len(rows)} rows, {sum(row.met is True for row in rows)} within their bound, {len(missed)} not")
     return 0
 
 
@@ -73,7 +87,7 @@ def measured(name: str, where: Place) -> Iterator[Row]:
 def facts() -> dict[str, str]:
     """The machine, the day, and the releases that were measured."""
     found = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "python": platform.python_version()}
-    found["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    found["machine"] = f"{os.cpu_count()} cores of {processor()}, {platform.system()}"
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -82,28 +96,22 @@ def facts() -> dict[str, str]:
     return found
 
 
+def processor() -> str:
+    """Its name where the system tells one, else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [each.partition(":")[2].strip() for each in lines if each.startswith("model name")]
+    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
+
+
 def told(machine: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
-def line(row: Row) -> str:
-    mark = {True: "ok  ", False: "MISS", None: "    "}[row.met]
-    bound = f"  (bound {row.bound:g}{' of cpu' if row.by == 'cpu' else ''})" if row.bound is not None else ""
-    if not row.theirs:
-        return f"  {mark} {row.size:>12}  {row.ours}: {amount(row.seconds, row.unit)}{bound}"
-    cpu = f", cpu {row.cpu:.3f}" if row.cpu is not None else ""
-    both = f"{amount(row.seconds, row.unit)} / {amount(row.their_seconds or 0.0, row.unit)}"
-    return f"  {mark} {row.size:>12}  {row.ours} / {row.theirs}: {both} = {row.wall:.3f}{cpu}{bound}"
-
-
-def amount(value: float, unit: str) -> str:
-    if unit == "s":
-        return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
-    return f"{value:.2f} {unit}"
-
-
 def key(row: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in ("bench", "size", "ours", "theirs"))
+    return tuple(str(row[name]) for name in ("bench", "size", "ours", "theirs", "unit"))
 
 
 def since(row: Row, before: dict[tuple[str, ...], dict[str, Any]]) -> str:
@@ -113,24 +121,6 @@ def since(row: Row, before: dict[tuple[str, ...], dict[str, Any]]) -> str:
     old = was["wall"] if row.theirs else was["seconds"]
     now = row.wall if row.theirs else row.seconds
     return f"  [{(now or 0.0) / old:.2f} of what it was]" if old else ""
-
-
-def markdown(machine: dict[str, str], rows: Sequence[Row]) -> str:
-    """The comparisons that have a bound, as a table."""
-    text = [
-        f"Measured on {told(machine)}.",
-        "",
-        "| what | size | ours | theirs | ratio |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        if row.theirs:
-            theirs = f"{row.theirs}: {amount(row.their_seconds or 0.0, row.unit)}"
-            ratio = f"{row.wall:.2f}"
-        else:
-            theirs = ratio = ""
-        text.append(f"| {row.ours} | {row.size} | {amount(row.seconds, row.unit)} | {theirs} | {ratio} |")
-    return "\n".join(text) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ itself has to copy a database: small and large parents, at rest and in use."""
 from __future__ import annotations
 
 import contextlib
+import statistics
 from collections.abc import Callable, Iterator
 
 import psycopg2
@@ -23,7 +24,7 @@ GIGABYTE = 1_000_000
 
 
 def rows(place: Place) -> Iterator[Row]:
-    for size, count in (("small", 0), ("1 GB", GIGABYTE))[: 1 if place.quick else 2]:
+    for size, count in (("30 MB", 0), ("1 GB", GIGABYTE))[: 1 if place.quick else 2]:
         state = place.folder / f"branches-{count}"
         with Clusters(state, place.binaries) as clusters:
             parent = clusters.create("parent")
@@ -68,12 +69,12 @@ def rows(place: Place) -> Iterator[Row]:
                 shown = {name: costs[name] for name in (one, TEMPLATE, DUMP)}
                 yield from compared("branches", size, shown, ours=one)
             gone = in_turns({REST: branch(used=False), DELETE: delete}, place.meter(), rounds=rounds)
-            yield alone(size, REST, [each.wall for each in costs[REST]], 0.12 if not count else None)
-            yield alone(size, DELETE, [each.wall for each in gone[DELETE]], 0.07 if not count else None)
+            for name, found, bound in ((REST, costs, 0.12), (USED, costs, 0.12), (DELETE, gone, 0.07)):
+                yield alone(size, name, [each.wall for each in found[name]], None if count else bound)
 
 
 def alone(size: str, name: str, walls: list[float], bound: float | None) -> Row:
-    return Row(bench="branches", size=size, ours=name, seconds=sorted(walls)[len(walls) // 2], bound=bound)
+    return Row(bench="branches", size=size, ours=name, seconds=statistics.median(walls), bound=bound)
 
 
 def url(cluster: Cluster, database: str) -> str:

@@ -34,9 +34,9 @@ def rows(place: Place) -> Iterator[Row]:
             return lambda: replay.replayed(url, [up, down, up[1:]])  # noqa: B023
 
         variants = {OURS: ours, "3 x alembic": alembic, "its SQL alone": sql}
-        costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if size <= 100 else 3))
+        short = size <= 100
+        costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if short else 3), warm=int(short))
         found = compared("round_trip", f"{size} revisions", costs, ours=OURS, bounds=BOUNDS if size >= 100 else None)
         points[size] = found[0].seconds
         yield from found
-    if len(points) > 1:
-        yield growth("round_trip", OURS, points, bound=1.15)
+    yield from growth("round_trip", OURS, points, of="revisions", bound=1.15)

@@ -67,8 +67,7 @@ def rows(place: Place) -> Iterator[Row]:
             seconds = statistics.median(cost.wall for cost in each)
             yield Row(bench="snapshot", size=f"{size:,} tables", ours=name, seconds=seconds)
     large = {size: seconds for size, seconds in points.items() if size >= 100}
-    if len(large) > 1:
-        yield growth("snapshot", FULL, large, bound=1.1)
+    yield from growth("snapshot", FULL, large, of="tables", bound=1.1)
 
 
 def filled(place: Place, tables: int) -> str:

@@ -7,8 +7,9 @@ import math
 import os
 import resource
 import statistics
+import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Row:
     by: str = "wall"
     """Which of the ratios the bound is for."""
     unit: str = "s"
+    """Of what `seconds` counts; an `exponent` tells how ours grows with the size."""
 
     @property
     def judged(self) -> float | None:
@@ -97,7 +99,12 @@ Variant = Callable[[], Callable[[], object]]
 
 
 def in_turns(variants: Mapping[str, Variant], meter: Meter, *, rounds: int, warm: int = 1) -> dict[str, list[Cost]]:
-    """The costs of each, a call a round, the order turned round each time; the first `warm` rounds do not count."""
+    """The costs of each, a call a round, the order turned round each time; the first `warm` rounds do not count.
+
+    Where one round is enough, none comes before it.
+    """
+    warm = warm if rounds > 1 else 0
+    say(f"{', '.join(variants)}: {warm + rounds} x")
     found: dict[str, list[Cost]] = {name: [] for name in variants}
     for number in range(warm + rounds):
         order = list(variants.items())
@@ -106,6 +113,11 @@ def in_turns(variants: Mapping[str, Variant], meter: Meter, *, rounds: int, warm
             if number >= warm:
                 found[name].append(cost)
     return found
+
+
+def say(text: str) -> None:
+    """What is under way, for whoever waits."""
+    print(f"    {time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
 def compared(
@@ -147,7 +159,11 @@ def exponent(points: Mapping[int, float]) -> float:
     return statistics.linear_regression([x for x, _ in logs], [y for _, y in logs]).slope
 
 
-def growth(bench: str, ours: str, points: Mapping[int, float], *, bound: float | None = None) -> Row:
-    """The exponent as a row of its own."""
-    sizes = "-".join(f"{size:,}" for size in (min(points), max(points)))
-    return Row(bench=bench, size=sizes, ours=f"{ours}: growth", seconds=exponent(points), bound=bound, unit="exponent")
+def growth(
+    bench: str, ours: str, points: Mapping[int, float], *, of: str = "", bound: float | None = None
+) -> Iterator[Row]:
+    """The exponent as a row of its own; none of a single size. `of` is what the sizes count."""
+    if len(points) > 1:
+        sizes = "-".join(f"{size:,}" for size in (min(points), max(points)))
+        yield Row(bench=bench, size=f"{sizes} {of}".rstrip(), ours=ours, seconds=exponent(points), bound=bound,
+                  unit="exponent")  # fmt: skip

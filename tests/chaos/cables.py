@@ -1,4 +1,4 @@
-"""Cables to computes: each connection goes through one, which may refuse the first of them, or be cut."""
+"""Cables to computes: each connection goes through one, which may be long, refuse the first of them, or be cut."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import select
 import socket
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 
 PLACE = re.compile(rb"127\.0\.0\.1:(\d+)")
@@ -17,9 +19,11 @@ class Cables:
     `refuse`: how many connections to each compute are broken off before the first word.
     `cut_at`: a connection is cut when the client says this.
     `cuts`: how many connections are cut so.
+    `delay`: seconds for which each word is on its way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, delay: float = 0.0) -> None:
+        self._delay = delay
         self.refuse = 0
         self.cut_at = b""
         self.cuts = 0
@@ -31,7 +35,7 @@ class Cables:
 
     def rewritten(self, body: bytes) -> bytes:
         """The answer with the cable's place for each compute's."""
-        return PLACE.sub(lambda found: b"127.0.0.1:%d" % self._place(int(found[1])), body)
+        return PLACE.sub(lambda found: b"127.0.0.1:%d" % self.to(int(found[1])), body)
 
     def reset(self) -> None:
         with self._lock:
@@ -44,7 +48,8 @@ class Cables:
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
 
-    def _place(self, port: int) -> int:
+    def to(self, port: int) -> int:
+        """The port of the cable that leads to this one."""
         with self._lock:
             if port not in self._listeners:
                 listener = socket.create_server(("127.0.0.1", 0))
@@ -73,19 +78,25 @@ class Cables:
             client.close()
             return
         server.settimeout(None)
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        time.sleep(2 * self._delay)  # the handshake's way
+        under_way: deque[tuple[float, socket.socket, bytes]] = deque()
+        talking = [client, server]
         with client, server, suppress(OSError):
             while True:
-                ready, _, _ = select.select([client, server], [], [])
-                for one, other in ((client, server), (server, client)):
-                    if one not in ready:
-                        continue
+                wait = max(0.0, under_way[0][0] - time.monotonic()) if under_way else None
+                for one in select.select(talking, [], [], wait)[0]:
                     data = one.recv(1 << 16)
+                    under_way.append((time.monotonic() + self._delay, server if one is client else client, data))
                     if not data:
+                        talking.remove(one)
+                while under_way and under_way[0][0] <= time.monotonic():
+                    _, there, data = under_way.popleft()
+                    if data:
+                        there.sendall(data)
+                    if not data or (there is server and self._cuts(data)):
                         return
-                    if one is client and self._cuts(data):
-                        other.sendall(data)
-                        return
-                    other.sendall(data)
 
     def _cuts(self, data: bytes) -> bool:
         with self._lock:
