@@ -129,7 +129,7 @@ class Acting:
         """The whole walk: the branch at head, if it is still fit for tests, and whether the upgrade applies at all."""
         trial, back, alone = candidate, ", ".join(start) or BASE, self.context.settings.mode == "whole"
         with self._timed("whole"):
-            trial.rows.invent()
+            trial.rows.invent(trial.schema)
             filled, before = trial.rows.invented, trial.schema
             found = whole(trial, target=self._target, start=back, grow=alone, talk=self.context.talk)
             refused = trial.refused(found.walk.visits[0])

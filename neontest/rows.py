@@ -14,6 +14,7 @@ from neontest.postgres.connect import Connection
 from neontest.postgres.data import DataChange, Filled, Read
 from neontest.postgres.fill import Filler
 from neontest.postgres.fingerprint import State
+from neontest.postgres.model import Snapshot
 from neontest.record import Visit
 from neontest.statements import Mentioned, defines, opaque
 from neontest.stop import Deadline
@@ -79,25 +80,29 @@ class Rows:
         """`forget` is called when rows were invented: what anybody knew of sizes is not so any more."""
         self._connection, self._plan, self._forget = connection, plan, forget
         self._filler: Filler | None = None
+        self._looked: Snapshot | None = None
+        """The schema as it was when the filler looked at it."""
         self.invented = False
         """Some rows, or values, of this branch are neontest's own."""
         self._mixed = False
         """Others were written since, maybe made of these."""
 
-    def invent(self) -> None:
-        """Give every empty table rows, if the run asks for that."""
+    def invent(self, schema: Snapshot) -> None:
+        """Give every empty table rows, if the run asks for that; `schema` is the branch's as it is now."""
         if not self._plan.rows:
             return
         if self._filler is None:
             self._filler = Filler(
                 self._connection, rows=self._plan.rows, seed=self._plan.seed, deadline=self._plan.deadline
             )
-        self._fill(self._filler.fill_empty())
+        self._fill(self._filler.fill_empty(look=schema is not self._looked))
+        self._looked = schema
 
-    def grow(self) -> None:
+    def grow(self, schema: Snapshot) -> None:
         """Give rows to what an upgrade made, on a branch that has invented ones."""
         if self._filler is not None:
             self._fill(self._filler.fill_new())
+            self._looked = schema
 
     def saw(self, visit: Visit) -> None:
         """Take note of a visit that was made on the branch."""
@@ -108,7 +113,7 @@ class Rows:
         """Take all invented rows away, so that the branch is as upgrades alone would have left it; False: it is not."""
         if self._filler is None or self._mixed or not self._filler.withdraw():
             return False
-        self._filler, self.invented = None, False
+        self._filler, self._looked, self.invented = None, None, False
         self._forget()
         return True
 
@@ -145,12 +150,10 @@ class Rows:
     def state(self, names: Collection[str] | None, like: State | None = None) -> State:
         """These tables now, None for all; with `like`, those of that state as well."""
         everything = names is None or self._plan.how == "full"
-        wanted = None if everything else fingerprint.oids(self._connection, names or ())
-        if wanted is not None and like is not None:
-            wanted |= like.prints.keys()
+        wanted = None if everything else like.prints.keys() if like is not None else ()
         with self._plan.budget() as deadline:
             state = fingerprint.read(
-                self._connection, wanted, how="sample" if self._plan.how == "sample" else "full",
+                self._connection, wanted, names=names or (), how="sample" if self._plan.how == "sample" else "full",
                 deadline=deadline, like=like,
             )  # fmt: skip
         for each in state.reads:

@@ -84,7 +84,7 @@ class Pace:
             self._first = now
             self._changed = self._since()
             if self._grow:
-                self._trial.rows.grow()
+                self._trial.rows.grow(now)
         elif len(self.visits) == 2:
             self._not_restored = diff(self.before, now)
             self._lost = self._since()
@@ -94,7 +94,7 @@ class Pace:
             assert self._first is not None
             self._not_repeated = diff(self._first, now)
             if self._grow:
-                self._trial.rows.grow()
+                self._trial.rows.grow(now)
         return True
 
     def _since(self) -> DataChange | None:
@@ -211,7 +211,7 @@ class Stairway:
     def _pace(self, trial: Trial, revision: str) -> Pace:
         """The walk of one revision, from a branch where there are rows for it."""
         if revision != self._bare:
-            trial.rows.invent()
+            trial.rows.invent(trial.schema)
         names = self._touches(revision)
         return Pace(trial, revision, before=trial.rows.before(names), names=names)
 

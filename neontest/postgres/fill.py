@@ -7,7 +7,7 @@ project's own triggers run. What could not be filled is told with its reason and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import psycopg2
 
@@ -36,15 +36,19 @@ class Filler:
         self._alone = True
         """Nothing but these tables, and sequences, was changed."""
         self._sequences = fill_undo.sequences(conn)
-        self._look()
+        self._tables = self._look()
 
-    def fill_empty(self) -> tuple[Filled, ...]:
+    def fill_empty(self, *, look: bool = True) -> tuple[Filled, ...]:
         """Give every empty table rows, in the order of their foreign keys; those with rows are left alone.
+
+        Without `look`, the tables are those of the last look: nobody has changed the schema since.
 
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
-        return self._insert(self._look())
+        if look:
+            self._tables = self._look()
+        return self._insert(self._tables)
 
     def fill_new(self) -> tuple[Filled, ...]:
         """Give rows to empty tables, and values to columns, that were not there at the last look.
@@ -56,7 +60,7 @@ class Filler:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
         seen, known = self._seen, {oid for oid, _ in self._seen}
-        tables = self._look()
+        self._tables = tables = self._look()
         filled = list(self._insert([table for table in tables if table.oid not in known]))
         for table in tables if self._session.rows > 0 else ():
             new = [column.number for column in table.columns if (table.oid, column.number) not in seen]
@@ -89,8 +93,9 @@ class Filler:
     def _insert(self, tables: Sequence[Table]) -> tuple[Filled, ...]:
         done: dict[int, Done] = {}
         afterwards: list[tuple[Table, list[int]]] = []
+        full = self._full(tables) if self._session.rows > 0 else frozenset()
         for step in steps(tables) if self._session.rows > 0 else ():
-            wanted = self._wanted(step, done)
+            wanted = self._wanted(step, full, done)
             if step.tied and len(wanted) == len(step.tables):
                 done |= fill_tied.insert(self._session, step)
             else:
@@ -110,11 +115,26 @@ class Filler:
         self._alone = self._alone and not any(_acts(by_oid[oid]) for oid in filled)
         return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
 
-    def _wanted(self, step: Step, done: dict[int, Done]) -> list[Table]:
+    def _full(self, tables: Sequence[Table]) -> frozenset[int]:
+        """Those that are known to have rows, asked for in one statement; what it does not tell is asked of each."""
+        asked = [table for table in tables if table.readable and not table.guarded]
+        if not asked or self._session.time_is_up:
+            return frozenset()
+        question = ", ".join(f"EXISTS (SELECT FROM {table.only})" for table in asked)
+        try:
+            with self._session.transaction() as cursor:
+                answers = one(cursor, f"SELECT ARRAY[{question}]")
+        except psycopg2.Error:
+            if self._session.conn.closed:
+                raise
+            return frozenset()
+        return frozenset(table.oid for table, full in zip(asked, answers, strict=True) if full)
+
+    def _wanted(self, step: Step, full: Collection[int], done: dict[int, Done]) -> list[Table]:
         """The empty tables of the step; asked only now, for a trigger may have filled one meanwhile."""
         wanted = []
         for table in step.tables:
-            empty, why = self._empty(table)
+            empty, why = (False, None) if table.oid in full else self._empty(table)
             if why is not None:
                 done[table.oid] = Done(why=why)
             elif empty:

@@ -17,6 +17,7 @@ import psycopg2.extensions
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.fill_model import Check, Column, ForeignKey, Partition, Table, Trigger, Type, Unique, identifier
 from neontest.postgres.kind import PRELUDE
+from neontest.postgres.prepared import execute
 
 _TABLES: Final = f"""
 WITH {PRELUDE}
@@ -37,7 +38,7 @@ _COLUMNS: Final = """
 SELECT a.attrelid::int8, a.attnum, a.attname::text, a.atttypid::int8, a.atttypmod, a.attnotnull, a.attidentity::text,
   a.attgenerated <> '', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
     WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)
-FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum"""
 
 _TYPES: Final = """
@@ -57,7 +58,7 @@ SELECT t.oid::int8, t.typname::text,
     ORDER BY x.conname),
   ARRAY(SELECT pg_get_constraintdef(x.oid) FROM pg_catalog.pg_constraint x WHERE x.contypid = t.oid
     AND x.contype = 'c' ORDER BY x.conname)
-FROM pg_catalog.pg_type t WHERE t.oid = ANY (%(oids)s::oid[])"""
+FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)"""
 
 _CONSTRAINTS: Final = """
 SELECT x.conrelid::int8, x.conname::text, x.contype::text, COALESCE(x.conkey, '{}'), pg_get_constraintdef(x.oid),
@@ -67,7 +68,7 @@ SELECT x.conrelid::int8, x.conname::text, x.contype::text, COALESCE(x.conkey, '{
   x.contype = 'f' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 FROM pg_catalog.pg_constraint x LEFT JOIN pg_catalog.pg_class c ON c.oid = x.confrelid AND x.contype = 'f'
   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE x.conrelid = ANY (%(oids)s::oid[]) AND x.contype IN ('c', 'f') AND x.conparentid = 0
+WHERE x.conrelid = ANY ($1) AND x.contype IN ('c', 'f') AND x.conparentid = 0
 ORDER BY x.conrelid, x.conname"""
 
 _UNIQUES: Final = """
@@ -78,22 +79,22 @@ SELECT i.indrelid::int8, c.relname::text, (string_to_array(i.indkey::text, ' '):
   i.indpred IS NULL AND i.indexprs IS NULL, i.indisexclusion, i.indisprimary,
   COALESCE((to_jsonb(i)->>'indnullsnotdistinct')::boolean, false)
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = ANY (%(oids)s::oid[]) AND (i.indisunique OR i.indisexclusion) ORDER BY i.indrelid, c.relname"""
+WHERE i.indrelid = ANY ($1) AND (i.indisunique OR i.indisexclusion) ORDER BY i.indrelid, c.relname"""
 
 _TRIGGERS: Final = """
 SELECT tgrelid::int8, tgname::text, tgtype::int, string_to_array(NULLIF(tgattr::text, ''), ' ')::int[]
-FROM pg_catalog.pg_trigger WHERE tgrelid = ANY (%(oids)s::oid[]) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+FROM pg_catalog.pg_trigger WHERE tgrelid = ANY ($1) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
 ORDER BY tgrelid, tgname"""
 
 _RULES: Final = """
 SELECT ev_class::int8, rulename::text, ev_type::text FROM pg_catalog.pg_rewrite
-WHERE ev_class = ANY (%(oids)s::oid[]) AND rulename <> '_RETURN' AND ev_enabled IN ('O', 'A')
+WHERE ev_class = ANY ($1) AND rulename <> '_RETURN' AND ev_enabled IN ('O', 'A')
 ORDER BY ev_class, rulename"""
 
 _PARTITIONS: Final = """
 SELECT root::int8, pg_get_partition_constraintdef(c.oid),
   CASE t.level WHEN 1 THEN pg_get_expr(c.relpartbound, c.oid) END
-FROM unnest(%(oids)s::oid[]) root CROSS JOIN LATERAL pg_partition_tree(root::regclass) t
+FROM unnest($1) root CROSS JOIN LATERAL pg_partition_tree(root::regclass) t
   JOIN pg_catalog.pg_class c ON c.oid = t.relid
 WHERE t.isleaf AND c.relkind = 'r' ORDER BY root, c.relname"""
 
@@ -109,13 +110,13 @@ def tables(conn: Connection) -> tuple[Table, ...]:
         DatabaseError: the catalogs could not be read.
     """
     with mapped("cannot read the catalogs"), conn.cursor() as cursor:
-        cursor.execute(_TABLES)
+        execute(cursor, _TABLES)
         found = cursor.fetchall()
-        oids = {"oids": [row[0] for row in found]}
+        oids = [row[0] for row in found]
         columns, constraints, uniques, triggers, rules = (
             _grouped(cursor, sql, oids) for sql in (_COLUMNS, _CONSTRAINTS, _UNIQUES, _TRIGGERS, _RULES)
         )
-        partitions = _grouped(cursor, _PARTITIONS, {"oids": [row[0] for row in found if row[3]]})
+        partitions = _grouped(cursor, _PARTITIONS, [row[0] for row in found if row[3]])
         types = _types(cursor, {row[2] for rows in columns.values() for row in rows})
     return tuple(
         Table(
@@ -149,11 +150,11 @@ def expression(definition: str) -> str:
     return found[1] if found else definition
 
 
-def _grouped(cursor: psycopg2.extensions.cursor, sql: str, oids: dict[str, list[int]]) -> dict[int, list[Any]]:
+def _grouped(cursor: psycopg2.extensions.cursor, sql: str, oids: list[int]) -> dict[int, list[Any]]:
     """The rows behind their table's oid, which is their first value."""
     grouped: dict[int, list[Any]] = defaultdict(list)
-    if oids["oids"]:
-        cursor.execute(sql, oids)
+    if oids:
+        execute(cursor, sql, "oid[]", (oids,))
         for row in cursor.fetchall():
             grouped[row[0]].append(row[1:])
     return grouped
@@ -164,7 +165,7 @@ def _types(cursor: psycopg2.extensions.cursor, oids: Iterable[int]) -> dict[int,
     rows: dict[int, Any] = {}
     missing = set(oids)
     while missing:
-        cursor.execute(_TYPES, {"oids": sorted(missing)})
+        execute(cursor, _TYPES, "oid[]", (sorted(missing),))
         rows |= {row[0]: row for row in cursor.fetchall()}
         missing = {oid for row in rows.values() for oid in (row[3], *row[7]) if oid} - rows.keys()
     built: dict[int, Type] = {}

@@ -45,7 +45,7 @@ from neontest.postgres.fingerprint_sql import (
 from neontest.postgres.fingerprint_tables import large_objects, listed, sequences
 from neontest.stop import Deadline
 
-__all__ = ["Print", "State", "Table", "compare", "oids", "read", "tables"]
+__all__ = ["Print", "State", "Table", "compare", "read", "tables"]
 
 LARGE: Final = 100_000
 """Rows from which on a sample is taken, where samples are asked for."""
@@ -80,21 +80,18 @@ def tables(conn: Connection) -> tuple[Table, ...]:
     return tuple(sorted((each.table for each in listed(conn) if each.root is None and each.table), key=_size))
 
 
-def oids(conn: Connection, names: Collection[str]) -> set[int]:
-    """The tables of these names, as a snapshot's keys have them; a part of a partitioned one counts, too."""
-    return {each.oid for each in listed(conn) if each.name in names}
-
-
 def read(
     conn: Connection,
     wanted: Collection[int] | None,
     *,
+    names: Collection[str] = (),
     how: Literal["full", "sample"],
     deadline: Deadline,
     like: State | None = None,
 ) -> State:
-    """The fingerprints of these tables, by oid (None: of all), and where sequences stand.
+    """The fingerprints of these tables, by oid (None: of all) or name, and where sequences stand.
 
+    Names are those of a snapshot's keys; a part of a partitioned table stands for the whole.
     `like` is an earlier state that this one is to be compared with: tables of it are found again under other oids,
     and what changed its type, lost its key or was sampled is read as it was then. What cannot be read, or not in
     time, is said in `State.reads`. The connection keeps its settings; it has to be in autocommit.
@@ -106,10 +103,11 @@ def read(
         raise ValueError("a fingerprint needs autocommit: its settings last as long as a transaction")
     again = [] if like is None else _selected(like, wanted)
     oids = None if wanted is None else {*wanted, *(each.table.oid for each in again)}
-    found = listed(conn, oids, [each.table.name for each in again])
-    names = {each.oid: each.name for each in found}
-    earlier = {oid: each for each in again if (oid := successor(each.table, names)) is not None}
-    roots = {each.root for each in found if wanted is None or each.oid in wanted}
+    found = listed(conn, oids, [*names, *(each.table.name for each in again)])
+    named = {each.oid: each.name for each in found}
+    earlier = {oid: each for each in again if (oid := successor(each.table, named)) is not None}
+    asked = {each.oid for each in found if wanted is None or each.oid in wanted or each.name in names}
+    roots = {each.root for each in found if each.oid in asked}
     chosen = [
         each.table
         for each in found
@@ -117,7 +115,7 @@ def read(
         and (
             each.oid in earlier
             # A part is read with the whole.
-            or (each.root is None and (wanted is None or each.oid in wanted or each.oid in roots))
+            or (each.root is None and (each.oid in asked or each.oid in roots))
         )
     ]
     # First what is small: one table can take all the time that there is.

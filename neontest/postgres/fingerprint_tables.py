@@ -13,6 +13,7 @@ from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.fingerprint_model import Column, SequenceValue, Table
 from neontest.postgres.fingerprint_sql import identifier
 from neontest.postgres.kind import PRELUDE
+from neontest.postgres.prepared import execute
 
 _SIZE: Final = (
     "sum(pg_relation_size(l.oid) + CASE WHEN l.reltoastrelid <> 0 THEN pg_relation_size(l.reltoastrelid) ELSE 0 END)"
@@ -31,7 +32,7 @@ _STAMPED: Final = r"""EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid =
 _LEAVES: Final = """FROM pg_class l WHERE l.relkind IN ('r', 'm')
   AND (l.oid = r.oid OR l.oid IN (SELECT p.oid FROM part p WHERE p.root = r.oid))"""
 
-_TABLES: Final = """WITH RECURSIVE {prelude},
+_TABLES: Final = f"""WITH RECURSIVE {PRELUDE},
 part(oid, root) AS (
   SELECT h.inhrelid, h.inhparent FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhparent
     WHERE c.relkind = 'p' AND NOT c.relispartition
@@ -43,14 +44,15 @@ base(oid, of) AS (
   SELECT b.oid, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.of WHERE t.typtype = 'd'),
 chosen AS MATERIALIZED (
   SELECT r.oid, r.name, r.relkind, p.root,
-    %(oids)s::oid[] IS NULL OR r.oid = ANY (%(oids)s::oid[]) OR r.name = ANY (%(names)s::text[])
-    OR r.oid IN (SELECT w.root FROM part w WHERE w.oid = ANY (%(oids)s::oid[])) AS wanted
+    $1 IS NULL OR r.oid = ANY ($1) OR r.name = ANY ($2)
+    OR r.oid IN (SELECT w.root FROM part w JOIN rel q ON q.oid = w.oid WHERE w.oid = ANY ($1) OR q.name = ANY ($2))
+    AS wanted
   FROM rel r LEFT JOIN part p ON p.oid = r.oid WHERE r.relkind IN ('r', 'p'))
 SELECT r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
 FROM chosen r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
   SELECT coalesce(json_agg(json_build_array(a.attname, a.attnum, coalesce(b.of, a.atttypid)::int8,
-    format_type(a.atttypid, a.atttypmod), {stamped}) ORDER BY a.attnum), '[]') AS columns
+    format_type(a.atttypid, a.atttypmod), {_STAMPED}) ORDER BY a.attnum), '[]') AS columns
   FROM pg_attribute a LEFT JOIN base b ON b.oid = a.atttypid
     AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = b.of AND t.typtype = 'd')
   WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') d ON r.wanted
@@ -63,7 +65,7 @@ LEFT JOIN LATERAL (
         ON a.attrelid = r.oid AND a.attnum = u WHERE NOT a.attnotnull OR a.attgenerated = 'v'))
   ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indkey::int2[] LIMIT 1) k ON r.wanted
 LEFT JOIN LATERAL (
-  SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {size}::int8 AS bytes {leaves}
+  SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {_SIZE}::int8 AS bytes {_LEAVES}
   ) s ON r.wanted
 """
 """A row a table; what comes after its name is NULL where it is not wanted."""
@@ -94,15 +96,13 @@ def listed(conn: Connection, oids: Collection[int] | None = None, names: Collect
     Raises:
         DatabaseError: the catalogs could not be read.
     """
-    given = {"oids": None if oids is None else list(oids), "names": list(names)}
+    given = (None if oids is None else list(oids), list(names))
     with mapped("cannot list the tables"), conn.cursor() as cursor:
         try:
-            cursor.execute(_TABLES.format(prelude=PRELUDE, size=_SIZE, stamped=_STAMPED, leaves=_LEAVES), given)
+            execute(cursor, _TABLES, "oid[], text[]", given)
         except psycopg2.errors.LockNotAvailable:
             # Somebody keeps a table locked. Sizes only say where to begin.
-            cursor.execute(
-                _TABLES.format(prelude=PRELUDE, size=_SIZE_WITHOUT_LOCK, stamped=_STAMPED, leaves=_LEAVES), given
-            )
+            execute(cursor, _TABLES.replace(_SIZE, _SIZE_WITHOUT_LOCK), "oid[], text[]", given)
         return tuple(_listed(row) for row in cursor.fetchall())
 
 
@@ -113,7 +113,7 @@ def sequences(conn: Connection) -> tuple[SequenceValue, ...]:
         DatabaseError: the server's error is its cause; a sequence may have been dropped meanwhile.
     """
     with mapped("cannot read the sequences"), conn.cursor() as cursor:
-        cursor.execute(_SEQUENCES)
+        execute(cursor, _SEQUENCES)
         rows = cursor.fetchall()
         if not rows:
             return ()
