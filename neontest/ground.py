@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neontest.config import Settings
 from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, UsageError
 from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
 from neontest.record import History
+from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from neontest.branches import BUDGET, STOPPED_BUDGET, lease_holder
-from neontest.config import Settings
 from neontest.errors import UsageError
 from neontest.ground import Context, Ground, ground, planned_start
 from neontest.lease.lease import Leases, left_behind
@@ -20,6 +19,7 @@ from neontest.parent import prepare_parent, upgrade
 from neontest.record import History
 from neontest.redact import Redactor
 from neontest.sessions import Sessions
+from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from neontest import checks
-from neontest.config import Settings
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
@@ -27,6 +26,7 @@ from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
 from neontest.sessions import Sessions
+from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 from neontest.talk import Nobody, Talk, Witness
 

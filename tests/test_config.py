@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from neontest.config import Settings, seconds, settle
+from neontest.config import seconds, settle
 from neontest.errors import ConfigError, UsageError
+from neontest.settings import Settings
 
 
 def settled(root: Path, toml: str = "", environ: dict[str, str] | None = None, **flags: Any) -> Settings:

@@ -15,7 +15,7 @@ from neontest.cli.signals import stoppable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from neontest.config import Settings
+    from neontest.settings import Settings
 
 
 @click.command()

@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, **_: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value on one line, as a person would say it."""
-    from neontest.config import Accept, Commands
+    from neontest.settings import Accept, Commands
 
     match value:
         case Mapping():

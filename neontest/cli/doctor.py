@@ -13,9 +13,9 @@ from neontest.cli import options
 from neontest.cli.signals import stoppable
 
 if TYPE_CHECKING:
-    from neontest.config import Settings
     from neontest.errors import UsageError
     from neontest.examination.finding import Finding
+    from neontest.settings import Settings
 
 CANNOT: Final = 2
 
@@ -46,8 +46,8 @@ def command(ctx: click.Context, /, **_: Any) -> int:
 
 def whatever(ctx: click.Context) -> tuple[Settings, UsageError | None]:
     """The settings; where a run would refuse them, as much of them as can be known, and the refusal."""
-    from neontest.config import API_HOST, Settings
     from neontest.errors import UsageError
+    from neontest.settings import API_HOST, Settings
 
     try:
         return options.settings(ctx), None

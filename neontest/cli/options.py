@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from neontest.config import Settings, Source
+    from neontest.settings import Settings, Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ def both(*options: Any) -> Callable[[F], F]:
 
 def rows(ctx: click.Context, parameter: click.Parameter, given: int | None) -> int | None:
     """As many as the configuration takes, which `--help` need not load."""
-    from neontest.config import MOST_ROWS
+    from neontest.settings import MOST_ROWS
 
     return None if given is None else click.IntRange(0, MOST_ROWS).convert(given, parameter, ctx)
 

@@ -12,8 +12,8 @@ from neontest.cli import options
 from neontest.cli.signals import stoppable
 
 if TYPE_CHECKING:
-    from neontest.config import Settings
     from neontest.neon.client import Neon
+    from neontest.settings import Settings
     from neontest.stop import Stop
 
 

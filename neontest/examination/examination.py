@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from neontest.config import Settings
 from neontest.errors import UsageError
 from neontest.examination.finding import Finding, Group
 from neontest.examination.job import job
 from neontest.examination.machine import ledger, local_engine
 from neontest.examination.neon import neon
 from neontest.examination.project import project
+from neontest.settings import Settings
 from neontest.stop import Stop
 
 SECONDS: Final = 45.0

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neontest.config import Settings
 from neontest.errors import UsageError
 from neontest.examination.finding import Finding, Not, attempt
 from neontest.ground import engine
 from neontest.lease.ledger import Ledger, default_folder
+from neontest.settings import Settings
 
 if TYPE_CHECKING:
     from neontest.local.binaries import Binaries

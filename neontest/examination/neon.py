@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from neontest.config import Settings
 from neontest.errors import Forbidden, NeonError, NotFound, Unauthorized, one_line
 from neontest.examination.finding import Finding, Not, attempt
 from neontest.ground import find_parent
 from neontest.neon.client import Neon
 from neontest.neon.models import Branch, Project
+from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 
 SECONDS: Final = 6.0

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from neontest.config import Settings
 from neontest.errors import UsageError, one_line
 from neontest.examination.finding import Finding, Not, attempt
 from neontest.migrate import history as histories
@@ -17,6 +16,7 @@ from neontest.migrate.interpreter import Interpreter, find_python
 from neontest.migrate.project import Project
 from neontest.migrate.session import Session
 from neontest.record import History
+from neontest.settings import Settings
 from neontest.stop import Stop
 from neontest.suite import command
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from neontest import report as reports
-from neontest.config import Settings
 from neontest.errors import GitHubDenied, GitHubError, UsageError
 from neontest.github import files, sending, status
 from neontest.github.client import GitHub
@@ -23,6 +22,7 @@ from neontest.github.job import Job
 from neontest.github.models import Pull
 from neontest.renderers import words
 from neontest.report import Report
+from neontest.settings import Settings
 
 LARGEST: Final = 32 * 1024 * 1024
 """Bytes; a report of 300 revisions with all their statements has a few."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from neontest.config import Settings
 from neontest.errors import GitHubDenied, GitHubError
 from neontest.github import commands, files, status, unfinished
 from neontest.github.comment import Sticky
@@ -23,6 +22,7 @@ from neontest.github.patience import Patience
 from neontest.record import History
 from neontest.renderers import words
 from neontest.report import Report
+from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 
 if TYPE_CHECKING:

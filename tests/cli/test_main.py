@@ -11,7 +11,7 @@ import pytest
 import neontest as package
 from neontest import checks
 from neontest.cli.main import neontest_group, run
-from neontest.config import FileSettings
+from neontest.settings import FileSettings
 from tests.conftest import Run
 
 README = Path(__file__).parent.parent.parent / "README.md"

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from neontest.config import Settings
 from neontest.errors import Stopped
 from neontest.github import sending, unfinished
 from neontest.github.comment import marker
@@ -20,6 +19,7 @@ from neontest.github.sending import Sending, configuration
 from neontest.record import BranchUse, History, Revision
 from neontest.renderers import markdown
 from neontest.report import Problem, Report
+from neontest.settings import Settings
 from neontest.stop import Stop
 from tests.github.conftest import FORK_HEAD, HEAD, SHA, Environment, outputs
 from tests.github.hub import TOKEN, Fault, Hub
