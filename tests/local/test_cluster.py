@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,11 @@ def shared_memory() -> set[str]:
     """Ids of the System V segments of this machine."""
     done = subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True)
     return {words[1] for line in done.stdout.splitlines() if len(words := line.split()) > 4}
+
+
+def segments(cluster: Cluster) -> set[str]:
+    """The names of its WAL files."""
+    return {path.name for path in (cluster.data / "pg_wal").iterdir() if len(path.name) == 24}
 
 
 def test_the_fresh_cluster_is_made_once_and_then_copied(clusters: Clusters, fresh_id: NewId) -> None:
@@ -177,14 +183,30 @@ def test_a_copy_of_a_stopped_parent_leaves_it_stopped(
     clusters: Clusters, parent: Cluster, fresh_id: NewId, ask: Ask
 ) -> None:
     ask(parent, "CREATE TABLE t AS SELECT 42 AS answer")
+    ask(parent, "CREATE TABLE much AS SELECT repeat('x', 200) AS x FROM generate_series(1, 20000)")
     parent.stop()
     assert not parent.running
-    branch = clusters.clone(fresh_id(), parent)
+    branch = clusters.clone(fresh_id(), parent, start=False)
+    assert len(segments(parent)) > len(segments(branch)) == 1
+    branch.start()
     assert ask(branch, "SELECT answer FROM t") == [(42,)]
     assert not parent.running
     assert parent.started_at is None
     parent.start()
     assert ask(parent, "SELECT answer FROM t") == [(42,)]
+
+
+def test_a_copy_of_a_server_that_was_killed_has_all_its_wal(
+    clusters: Clusters, parent: Cluster, fresh_id: NewId, ask: Ask
+) -> None:
+    ask(parent, "CREATE TABLE t AS SELECT n, repeat('x', 200) AS x FROM generate_series(1, 20000) AS n")
+    ask(parent, "SET synchronous_commit = on; UPDATE t SET x = 'y'")
+    os.kill(int((parent.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    parent.stop()
+    branch = clusters.clone(fresh_id(), parent, start=False)
+    assert segments(branch) == segments(parent)
+    branch.start()
+    assert ask(branch, "SELECT count(*) FROM t WHERE x = 'y'") == [(20000,)]
 
 
 def test_a_branch_has_every_database_and_shares_nothing(
