@@ -88,14 +88,28 @@ class Branches:
         self._one_at_a_time = False
         """The project has no second branch for this run."""
 
-    def trial(self, role: LeaseRole, history: History | None = None, surroundings: Mapping[str, str] = NONE) -> Trial:
-        """A branch with the project loaded on it, in `surroundings`; the first call says the history."""
+    def trial(
+        self,
+        role: LeaseRole,
+        history: History | None = None,
+        surroundings: Mapping[str, str] = NONE,
+        *,
+        sibling: bool = False,
+    ) -> Trial:
+        """A branch with the project loaded on it, in `surroundings`; the first call says the history.
+
+        `sibling`: another one will be wanted soon, and is asked for as soon as this one is there.
+        """
         if history is not None:
             self._revisions = frozenset(each.id for each in history.revisions)
         ground, context = self._ground, self._context
         session = self._sessions.take(surroundings)
         context.talk.say(f"branch: {role} of {ground.parent.name}")
         lease = self._lease(role)
+        if sibling:
+            self._soon = self._leases.take_soon(
+                "sibling", parent_lsn=lease.branch.parent_lsn, deadline=context.deadline
+            )
         began = time.monotonic()
         url = lease.url(ground.access.database, ground.access.role, deadline=context.deadline)
         self._redactor.add_url(url)
@@ -149,12 +163,6 @@ class Branches:
         trial.close()
         if trial is not self._trials[0] or not self._context.settings.keep:
             self._give_back(trial.lease)
-
-    def ask_for_sibling(self, candidate: Trial) -> None:
-        """Have the stairway's branch made while the whole walk goes on."""
-        self._soon = self._leases.take_soon(
-            "sibling", parent_lsn=candidate.lease.branch.parent_lsn, deadline=self._context.deadline
-        )
 
     def _start_of(self, tables: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
         """The revisions in the branch's version tables that are of this history."""
