@@ -110,17 +110,7 @@ class Branches:
             self._soon = self._leases.take_soon(
                 "sibling", parent_lsn=lease.branch.parent_lsn, deadline=context.deadline
             )
-        began = time.monotonic()
-        url = lease.url(ground.access.database, ground.access.role, deadline=context.deadline)
-        self._redactor.add_url(url)
-        connection = self._connected(lease, url)
-        ready = lease.ready_seconds + time.monotonic() - began
-        use = BranchUse(
-            id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
-            role=role, expires_at=lease.expires_at,
-        )  # fmt: skip
-        self._used(use)
-        refuse_parent(connection, self._parents_server, lease.name)
+        url, connection = self._reached(lease)
         guard = advisory_guard(connection)
         reader = Reader(connection)
         before = reader.snapshot()
@@ -149,6 +139,21 @@ class Branches:
         )  # fmt: skip
         self._trials.append(trial)
         return trial
+
+    def _reached(self, lease: Lease) -> tuple[str, Connection]:
+        """The branch's connection string and the first connection to it, which does not lead to the parent."""
+        access, began = self._ground.access, time.monotonic()
+        url = lease.url(access.database, access.role, deadline=self._context.deadline)
+        self._redactor.add_url(url)
+        connection = self._connected(lease, url)
+        ready = lease.ready_seconds + time.monotonic() - began
+        use = BranchUse(
+            id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
+            role=lease.role, expires_at=lease.expires_at,
+        )  # fmt: skip
+        self._used(use)
+        refuse_parent(connection, self._parents_server, lease.name)
+        return url, connection
 
     def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A sibling of the same moment, in place of `old`, which is given back at once."""

@@ -16,6 +16,7 @@ ARROWS: dict[str, set[str]] = {
     "bounded": {"stop"},
     "process": {"stop"},
     "scratch": {"process"},
+    "lanes": {"stop"},
     "redact": set(),
     "config": {"errors"},
     "postgres": {"errors", "stop"},
