@@ -97,12 +97,11 @@ class Acting:
             self.context, ground, self._sessions, self._plan, self._note, self._redactor, self._lanes, parents_server
         )
         with self._timed("branch"):
-            candidate = branches.trial("candidate", history)
+            # The stairway's branch is made while the project is loaded and the whole walk goes on.
+            candidate = branches.trial("candidate", history, sibling=settings.mode == "both")
         start = self._started(candidate, ground.parent.name)
         if not self._history.pending:
             return
-        if settings.mode == "both":
-            branches.ask_for_sibling(candidate)
         at_head, applies = (None, True) if settings.mode == "stairway" else self._whole(candidate, start)
         if settings.mode == "stairway":
             stairway = self._stairway(candidate)

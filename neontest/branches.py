@@ -88,25 +88,29 @@ class Branches:
         self._one_at_a_time = False
         """The project has no second branch for this run."""
 
-    def trial(self, role: LeaseRole, history: History | None = None, surroundings: Mapping[str, str] = NONE) -> Trial:
-        """A branch with the project loaded on it, in `surroundings`; the first call says the history."""
+    def trial(
+        self,
+        role: LeaseRole,
+        history: History | None = None,
+        surroundings: Mapping[str, str] = NONE,
+        *,
+        sibling: bool = False,
+    ) -> Trial:
+        """A branch with the project loaded on it, in `surroundings`; the first call says the history.
+
+        `sibling`: another one will be wanted soon, and is asked for as soon as this one is there.
+        """
         if history is not None:
             self._revisions = frozenset(each.id for each in history.revisions)
         ground, context = self._ground, self._context
         session = self._sessions.take(surroundings)
         context.talk.say(f"branch: {role} of {ground.parent.name}")
         lease = self._lease(role)
-        began = time.monotonic()
-        url = lease.url(ground.access.database, ground.access.role, deadline=context.deadline)
-        self._redactor.add_url(url)
-        connection = self._connected(lease, url)
-        ready = lease.ready_seconds + time.monotonic() - began
-        use = BranchUse(
-            id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
-            role=role, expires_at=lease.expires_at,
-        )  # fmt: skip
-        self._used(use)
-        refuse_parent(connection, self._parents_server, lease.name)
+        if sibling:
+            self._soon = self._leases.take_soon(
+                "sibling", parent_lsn=lease.branch.parent_lsn, deadline=context.deadline
+            )
+        url, connection = self._reached(lease)
         guard = advisory_guard(connection)
         reader = Reader(connection)
         before = reader.snapshot()
@@ -136,6 +140,21 @@ class Branches:
         self._trials.append(trial)
         return trial
 
+    def _reached(self, lease: Lease) -> tuple[str, Connection]:
+        """The branch's connection string and the first connection to it, which does not lead to the parent."""
+        access, began = self._ground.access, time.monotonic()
+        url = lease.url(access.database, access.role, deadline=self._context.deadline)
+        self._redactor.add_url(url)
+        connection = self._connected(lease, url)
+        ready = lease.ready_seconds + time.monotonic() - began
+        use = BranchUse(
+            id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
+            role=lease.role, expires_at=lease.expires_at,
+        )  # fmt: skip
+        self._used(use)
+        refuse_parent(connection, self._parents_server, lease.name)
+        return url, connection
+
     def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A sibling of the same moment, in place of `old`, which is given back at once."""
         if old is not None:
@@ -149,12 +168,6 @@ class Branches:
         trial.close()
         if trial is not self._trials[0] or not self._context.settings.keep:
             self._give_back(trial.lease)
-
-    def ask_for_sibling(self, candidate: Trial) -> None:
-        """Have the stairway's branch made while the whole walk goes on."""
-        self._soon = self._leases.take_soon(
-            "sibling", parent_lsn=candidate.lease.branch.parent_lsn, deadline=self._context.deadline
-        )
 
     def _start_of(self, tables: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
         """The revisions in the branch's version tables that are of this history."""

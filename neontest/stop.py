@@ -48,8 +48,8 @@ class _Count(threading.local):
 class Stop:
     """The order to stop, given once, by a signal.
 
-    The first `request` raises Stopped in the thread that runs the handler (Python: the main thread), so that
-    whatever it waits for ends at once. Inside `shield`, and for every later request, nothing is raised: a second
+    The first `request` raises Stopped in the main thread, which runs the handlers of signals, so that whatever it
+    waits for ends at once. Inside `shield`, and for every later request, nothing is raised: a second
     signal never interrupts a branch being given back. A shield is its thread's own.
     """
 
@@ -68,7 +68,7 @@ class Stop:
         self.signum = signum
         self._since = time.monotonic()
         self._event.set()
-        if not self._shields.many:
+        if threading.current_thread() is threading.main_thread() and not self._shields.many:
             raise Stopped(signum)
 
     @contextmanager

@@ -66,7 +66,7 @@ UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_st
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     WHERE c.oid OPERATOR(pg_catalog.=) l.relation))
-FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',') AS modes FROM pg_catalog.pg_lock_status() s
+FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS modes FROM pg_catalog.pg_lock_status() s
   WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND s.granted
     AND s.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
     AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
@@ -272,9 +272,10 @@ class Trace:
             return
         now = time.perf_counter()
         head = next(line for line in lines if line.startswith("=")).split(" ")
-        seen = [found for found in map(self._parsed, lines) if found is not None]
-        relations = self._news(state, seen)
-        gone = [oid for oid in state.lines if oid not in {each[0] for each in seen}]
+        told = {int(line.split(" ", 1)[0]): line for line in lines if not line.startswith("=")}
+        fresh = [line for oid, line in told.items() if state.lines.get(oid) != line]
+        relations = self._news(state, [found for found in map(self._parsed, fresh) if found is not None])
+        gone = [oid for oid in state.lines if oid not in told]
         for oid in gone:
             del state.lines[oid]
         facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
@@ -298,8 +299,6 @@ class Trace:
     def _parsed(self, line: str) -> Optional[Tuple[Any, ...]]:
         """Oid, the line itself, modes, counters, kind, file number, schema and name; None for what is Alembic's."""
         part = line.split(" ")
-        if part[0] == "=":
-            return None
         kind, node, schema, name = "", 0, "", ""
         if len(part) == 10:
             kind, node = part[6], int(part[7])
@@ -312,8 +311,6 @@ class Trace:
         """What is not as the last look saw it, counters since then."""
         news = []
         for oid, line, modes, counts, kind, node, schema, name in seen:
-            if state.lines.get(oid) == line:
-                continue
             before = state.counts.get(oid, (0, 0, 0, 0))
             # Counters that a statement of another transaction may have left behind tell nothing.
             if oid not in state.lines and name and any(name in sql for sql in state.stale):
