@@ -7,6 +7,7 @@ A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Ale
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -204,6 +205,7 @@ class Walker:
             if isinstance(error, Unloadable):
                 raise
             raise Unloadable(self.plain(error)) from error
+        gc.freeze()  # what is loaded by now stays: each run's end looks for what that run left, and for nothing older
         locations = [str(place) for place in self.script._version_locations]
         self._send("loaded", current=current, revisions=revisions, locations=locations)
 

@@ -9,33 +9,54 @@ Source: https://www.postgresql.org/docs/18/catalogs.html (2026-11-22).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from neontest.postgres.catalog_database import DATABASE
 from neontest.postgres.catalog_relations import RELATIONS
 from neontest.postgres.catalog_routines import OPERATORS, ROUTINES
 from neontest.postgres.catalog_types import TYPES
-from neontest.postgres.kind import PRELUDE, USER_OID, Kind
+from neontest.postgres.dependents import AFFECTED
+from neontest.postgres.kind import USER_OID, Kind, prelude
 
 KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPERATORS)
 """Every kind, in the order in which differences are told."""
 
 COMMENT: Final = -1
 """Stands for a kind's index where a row is a comment."""
+READ: Final = -2
+"""The same where a row is a relation that was read, by its oid."""
 
 
 def rows_sql(version: int) -> str:
     """The one query that reads everything, for a server of this version."""
+    return _query(version, prelude(), [], KINDS)
+
+
+def some_rows_sql(version: int) -> str:
+    """The same of what can read differently once these relations have changed: `$1`, their oids.
+
+    A row READ names each relation that is read, 0 for something else: then only everything will do.
+    """
+    some = "c.oid IN (SELECT oid FROM affected)"
+    read = f"SELECT DISTINCT {READ}, coalesce(oid, 0), 0, ''::text, ''::text, ''::text, 0::oid FROM affected"
+    kinds = [kind for kind in KINDS if kind.of != "0"]
+    return _query(version, f"{AFFECTED}, {prelude(some)}", [read], kinds)
+
+
+def _query(version: int, prelude: str, first: Sequence[str], kinds: Sequence[Kind]) -> str:
     # Comments come first, so that each object is built once, with its own.
     branches = [
-        f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description FROM pg_description
+        *first,
+        f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
+        FROM pg_description
         WHERE objoid >= {USER_OID} OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))""",
-        f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description FROM pg_shdescription
+        f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description, 0::oid FROM pg_shdescription
         WHERE classoid = 'pg_database'::regclass
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
-        *(_branch(index, kind, version) for index, kind in enumerate(KINDS) if kind.since <= version),
+        *(_branch(index, kind, version) for index, kind in enumerate(KINDS) if kind in kinds and kind.since <= version),
     ]
-    return f"WITH {PRELUDE} " + "\nUNION ALL\n".join(branches)
+    return f"WITH {prelude} " + "\nUNION ALL\n".join(branches)
 
 
 def _branch(index: int, kind: Kind, version: int) -> str:
@@ -46,5 +67,5 @@ def _branch(index: int, kind: Kind, version: int) -> str:
     array = ", ".join(f"({expression})::text" for expression in expressions.values())
     return (
         f"SELECT {index}, ({kind.oid})::oid, ({kind.sub})::int, ({kind.on})::text, ({kind.title})::text, "
-        f"ARRAY[{array}]::text FROM {kind.source}"
+        f"ARRAY[{array}]::text, {kind.of}::oid FROM {kind.source}"
     )

@@ -33,6 +33,11 @@ class Kind:
     """Version → expressions that a server before it needs instead."""
     since: int = 0
 
+    @property
+    def of(self) -> str:
+        """SQL for the oid of the relation that it hangs on, or is; 0 for what is of none."""
+        return "r.oid" if self.source.startswith("rel r ") else "0"
+
 
 def quote(name: str) -> str:
     """SQL that quotes an identifier where its characters need it, as `names.quoted` does."""
@@ -75,7 +80,10 @@ def sorted_list(array: str) -> str:
     return f"(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o)"
 
 
-PRELUDE: Final = f"""
+def prelude(relations: str = "true") -> str:
+    """What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
+    version tables, as far as the condition on `c` holds."""
+    return f"""
 member AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
   UNION ALL
@@ -88,7 +96,7 @@ space AS MATERIALIZED (
 rel AS MATERIALIZED (
   SELECT c.oid, c.relkind, s.name AS space, s.name || '.' || {quote("c.relname")} AS name
   FROM pg_class c JOIN space s ON s.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S') AND c.relpersistence <> 't'
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S') AND c.relpersistence <> 't' AND {relations}
     AND c.oid NOT IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass)
     AND NOT (c.relkind IN ('r', 'p')
       AND EXISTS (SELECT FROM pg_attribute a
@@ -96,8 +104,9 @@ rel AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname <> 'version_num'
                       AND a.attnum > 0 AND NOT a.attisdropped)))
 """
-"""What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
-version tables."""
+
+
+PRELUDE: Final = prelude()
 
 USER_OID: Final = 16384
 """The first oid that a user's object can have; what initdb makes lies below."""

@@ -12,17 +12,34 @@ from typing import Final
 
 from neontest.postgres.kind import USER_OID
 
+OF_RELATIONS: Final = {
+    "pg_class": ("oid", "oid", "true"),
+    "pg_attribute": ("attrelid", "attrelid::int8 << 16 | (attnum & 65535)", "true"),
+    "pg_attrdef": ("adrelid", "oid", "true"),
+    "pg_constraint": ("conrelid", "oid", "true"),
+    "pg_index": ("indrelid", "indexrelid", "true"),
+    "pg_type": ("typrelid", "oid", "true"),
+    "pg_trigger": ("tgrelid", "oid", "true"),
+    "pg_rewrite": ("ev_class", "oid", "true"),
+    "pg_policy": ("polrelid", "oid", "true"),
+    "pg_statistic_ext": ("stxrelid", "oid", "true"),
+    "pg_sequence": ("seqrelid", "seqrelid", "true"),
+    "pg_inherits": ("inhrelid", "inhrelid::int8 << 32 | inhseqno", "true"),
+    "pg_partitioned_table": ("partrelid", "partrelid", "true"),
+    "pg_foreign_table": ("ftrelid", "ftrelid", "true"),
+    "pg_description": ("objoid", "objoid::int8 << 16 | objsubid", "classoid = 'pg_class'::regclass"),
+    # The owners of sequences.
+    "pg_depend": (
+        "objid",
+        "objid::int8 << 32 | refobjid::int8",
+        "classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjsubid > 0",
+    ),
+}
+"""Catalogs of relations and of what hangs on them: the relation's oid, what names a row, and which rows."""
+
 BY_OID: Final = (
-    "pg_class",
-    "pg_attrdef",
-    "pg_constraint",
-    "pg_type",
     "pg_enum",
     "pg_proc",
-    "pg_trigger",
-    "pg_rewrite",
-    "pg_policy",
-    "pg_statistic_ext",
     "pg_operator",
     "pg_opclass",
     "pg_opfamily",
@@ -42,7 +59,7 @@ BY_OID: Final = (
     "pg_foreign_data_wrapper",
     "pg_foreign_server",
 )
-"""Catalogs with a column oid, of which rows below the first user's oid are never told."""
+"""Other catalogs with a column oid, of which rows below the first user's oid are never told."""
 
 WHOLE: Final = {
     "pg_namespace": "oid::int8",
@@ -55,27 +72,28 @@ WHOLE: Final = {
     "pg_tablespace": "oid::int8",
     "pg_db_role_setting": "setdatabase::int8 << 32 | setrole::int8",
     "pg_shdescription": "objoid::int8",
-    "pg_partitioned_table": "partrelid::int8",
-    "pg_inherits": "inhrelid::int8 << 32 | inhseqno",
-    "pg_sequence": "seqrelid::int8",
-    "pg_foreign_table": "ftrelid::int8",
 }
 """Catalogs that are read whole, being small or the user's only; with what names a row."""
 
 PARTS: Final = {
-    "pg_attribute": ("attrelid::int8 << 16 | (attnum & 65535)", f"attrelid >= {USER_OID}"),
-    "pg_index": ("indexrelid::int8", f"indexrelid >= {USER_OID}"),
+    "pg_constraint": ("oid::int8", "conrelid = 0"),
+    "pg_type": (
+        "oid::int8",
+        # The array of a relation's type has no name of its own in any text.
+        f"oid >= {USER_OID} AND typrelid = 0 AND oid NOT IN (SELECT typarray FROM pg_type WHERE typrelid <> 0)",
+    ),
     "pg_range": ("rngtypid::int8", f"rngtypid >= {USER_OID}"),
     "pg_aggregate": ("aggfnoid::oid::int8", f"aggfnoid >= {USER_OID}"),
     "pg_ts_config_map": ("mapcfg::int8 << 32 | maptokentype << 8 | mapseqno", f"mapcfg >= {USER_OID}"),
     "pg_description": (
         "objoid::int8 << 16 | objsubid",
-        f"objoid >= {USER_OID} OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM pg_namespace))",
+        f"""classoid <> 'pg_class'::regclass AND (objoid >= {USER_OID}
+          OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM pg_namespace)))""",
     ),
+    # Extension members.
     "pg_depend": (
         "objid::int8 << 32 | refobjid::int8",
-        # Extension members, and the owners of sequences.
-        f"(refclassid = 'pg_extension'::regclass OR refobjsubid > 0) AND objid >= {USER_OID}",
+        f"refclassid = 'pg_extension'::regclass AND objid >= {USER_OID}",
     ),
 }
 
@@ -88,16 +106,30 @@ READABLE: Final = {
 
 SINCE: Final = {"pg_publication_namespace": 150000}
 
+_TABLES: Final = f"""SELECT i.indexrelid AS id, coalesce(t.oid, i.indrelid) AS of
+  FROM pg_index i LEFT JOIN pg_class t ON t.reltoastrelid = i.indrelid WHERE i.indexrelid >= {USER_OID}
+  UNION ALL SELECT reltoastrelid, oid FROM pg_class WHERE reltoastrelid >= {USER_OID}"""
+"""Which table an index or a toast table is part of."""
+
 
 def probe_sql(version: int) -> str:
-    """One row, one number a catalog; equal rows mean that no catalog changed in between."""
+    """A row a relation, its oid and a number; and one of oid 0, of all else. Equal ones mean that nothing changed."""
     parts = dict.fromkeys(BY_OID, ("oid::int8", f"oid >= {USER_OID}"))
     parts |= PARTS | {catalog: (row, "true") for catalog, row in WHOLE.items()}
-    columns = [
-        # hashtextextended mixes both well, so the sum does not care for order and still misses nothing.
-        f"(SELECT sum(hashtextextended(xmin::text, {row})) FROM {catalog} WHERE {where})"
+    # hashtextextended mixes both well, so the sum does not care for order and still misses nothing.
+    digest = "hashtextextended(xmin::text, {})".format
+    rest = [
+        f"(SELECT sum({digest(row)}) FROM {catalog} WHERE {where})"
         for catalog, (row, where) in parts.items()
         if SINCE.get(catalog, 0) <= version
     ]
-    columns += [f"(SELECT sum(hashtextextended({row}::text, 0)) FROM {catalog})" for catalog, row in READABLE.items()]
-    return "SELECT " + ", ".join(columns)
+    rest += [f"(SELECT sum(hashtextextended({row}::text, 0)) FROM {catalog})" for catalog, row in READABLE.items()]
+    relations = [
+        f"SELECT {oid} AS id, {digest(f'({row})::int8')} AS digest FROM {catalog} WHERE {oid} >= {USER_OID} AND {where}"
+        for catalog, (oid, row, where) in OF_RELATIONS.items()
+    ]
+    return (
+        f"SELECT 0::oid, ARRAY[{', '.join(rest)}]::text UNION ALL"
+        f" SELECT coalesce(p.of, d.id), sum(d.digest)::text FROM ({' UNION ALL '.join(relations)}) d"
+        f" LEFT JOIN ({_TABLES}) p ON p.id = d.id GROUP BY 1"
+    )

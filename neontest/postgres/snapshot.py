@@ -6,7 +6,7 @@ The connection is given over: settings that show in deparsed text (search_path f
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import psycopg2
@@ -14,7 +14,7 @@ import psycopg2.errors
 import psycopg2.extensions
 
 from neontest.errors import DatabaseError
-from neontest.postgres.catalog import COMMENT, KINDS, rows_sql
+from neontest.postgres.catalog import COMMENT, KINDS, READ, rows_sql, some_rows_sql
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
@@ -22,8 +22,12 @@ from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
 from neontest.postgres.probe import probe_sql
 
-Row = tuple[int, int, int, str, str, str]
-"""Index into KINDS (COMMENT for a comment), oid, sub-object, `Key.on`, name, facts as the text of a text[]."""
+Cursor = psycopg2.extensions.cursor
+Row = tuple[int, int, int, str, str, str, int]
+"""Index into KINDS (COMMENT for a comment, READ for a relation that was read), oid, sub-object, `Key.on`, name, facts
+as the text of a text[], relation that it hangs on."""
+Part = tuple[int, Key, Facts]
+"""An object, after the relation that it hangs on."""
 
 _SETTINGS: Final = {
     "search_path": "",
@@ -46,6 +50,8 @@ _SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
+MANY: Final = 16
+"""Relations that are read one by one, however few others there are."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -64,8 +70,11 @@ class Reader:
         if not conn.autocommit:
             raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
         self._conn = conn
-        self._state: tuple[object, ...] | None = None
+        self._state: dict[int, str] = {}
+        """By relation a number that changes with it; at 0 one of all else."""
         self._last: Snapshot | None = None
+        self._keys: dict[int, list[Key]] = {}
+        """What hangs on each relation, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
         version = conn.server_version
@@ -75,7 +84,8 @@ class Reader:
             cursor.execute(
                 "DEALLOCATE ALL; SELECT " + settings + ";"
                 f"PREPARE neontest_probe AS {probe_sql(version)};"
-                f"PREPARE neontest_rows AS {rows_sql(version)}"
+                f"PREPARE neontest_rows AS {rows_sql(version)};"
+                f"PREPARE neontest_some_rows(oid[]) AS {some_rows_sql(version)}"
             )
 
     def snapshot(self) -> Snapshot:
@@ -88,13 +98,11 @@ class Reader:
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor:
                     cursor.execute("EXECUTE neontest_probe")
-                    state = cursor.fetchone()
-                    if self._last is not None and state == self._state:
-                        return self._last
-                    # The state from before the rows: what changes between the two is read again next time.
-                    cursor.execute("EXECUTE neontest_rows")
-                    self._last = self._built(cursor.fetchall(), cursor)
-                    self._state = state
+                    state = dict(cursor.fetchall())
+                    if self._last is None or state != self._state:
+                        # The state from before the rows: what changes between the two is read again next time.
+                        self._last = self._renewed(cursor, state) or self._whole(cursor)
+                        self._state = state
                     return self._last
             except DatabaseError as error:
                 if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
@@ -106,11 +114,41 @@ class Reader:
         """Close the connection."""
         self._conn.close()
 
-    def _built(self, rows: Iterable[Row], cursor: psycopg2.extensions.cursor) -> Snapshot:
-        objects: dict[Key, Facts] = {}
+    def _whole(self, cursor: Cursor) -> Snapshot:
+        """Everything, read anew."""
+        cursor.execute("EXECUTE neontest_rows")
+        self._keys = {}
+        return self._with({}, self._parts(cursor.fetchall(), cursor))
+
+    def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
+        """The last snapshot, read anew where relations have changed; None where that is not all, or most."""
+        if self._last is None or state[0] != self._state[0]:
+            return None
+        changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
+        if len(changed) > MANY and len(changed) * 2 > len(state):
+            return None
+        cursor.execute("EXECUTE neontest_some_rows(%s::oid[])", (changed,))
+        rows: list[Row] = cursor.fetchall()
+        read = {row[1] for row in rows if row[0] == READ}
+        if 0 in read:
+            return None
+        parts = self._parts((row for row in rows if row[0] != READ), cursor)
+        objects = dict(self._last.objects)
+        for oid in read:
+            for key in self._keys.pop(oid, ()):
+                objects.pop(key, None)
+        return self._with(objects, parts)
+
+    def _with(self, objects: dict[Key, Facts], parts: Iterable[Part]) -> Snapshot:
+        for of, key, facts in parts:
+            objects[key] = facts
+            self._keys.setdefault(of, []).append(key)
+        return Snapshot(objects=objects, server_version=self._conn.server_version)
+
+    def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
         comments: dict[str, dict[tuple[int, int], str]] = {}
         current, kind = -2, KINDS[0]
-        for index, oid, sub, on, name, text in rows:
+        for index, oid, sub, on, name, text, of in rows:
             if index == COMMENT:
                 comments.setdefault(on, {})[oid, sub] = text
                 continue
@@ -123,8 +161,7 @@ class Reader:
                 facts = known[text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
-            objects[Key(title, on, quoted(name) if bare else name)] = facts
-        return Snapshot(objects=objects, server_version=self._conn.server_version)
+            yield of, Key(title, on, quoted(name) if bare else name), facts
 
 
 def snapshot(conn: Connection) -> Snapshot:

@@ -16,6 +16,7 @@ from neontest.local.cluster import Cluster, Clusters
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import Filled
 from neontest.postgres.fill import Filler
+from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 from tests.conftest import away
@@ -98,6 +99,12 @@ class Database:
         self.name = name
         self.admin = self.connect("postgres")
         self.reader = Reader(self.connect("neondb_owner"))
+        self._other = Reader(self.connect("neondb_owner"))
+
+    def anew(self) -> Snapshot:
+        """Everything, by who has not seen what was there before."""
+        self._other._last = None
+        return self._other.snapshot()
 
     def url(self, user: str) -> str:
         cluster = self.server.cluster
@@ -124,6 +131,7 @@ class Database:
     def drop(self) -> None:
         self.admin.close()
         self.reader.close()
+        self._other.close()
         self.server.run(f"ALTER DATABASE {self.name} IS_TEMPLATE false")
         self.server.run(f"DROP DATABASE {self.name} WITH (FORCE)")
 

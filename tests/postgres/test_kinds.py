@@ -57,6 +57,7 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     before = shared.reader.snapshot()
     shared.run(sql["change"])
     after = shared.reader.snapshot()
+    anew = shared.anew()
     found = diff(before, after)
     facts = changed_facts(before, after)
     shared.run(sql["undo"])
@@ -67,6 +68,7 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     assert set(case.get("facts", ())) <= facts
     assert [difference.line() for difference in diff(before, undone)] == []
     assert undone == before
+    assert after == anew
 
 
 def test_every_fact_of_every_kind_has_a_case() -> None:

@@ -43,6 +43,65 @@ def test_the_same_object_comes_back_while_nothing_changes(database: Any) -> None
     assert database.reader.snapshot() is database.reader.snapshot()
 
 
+OTHERS = """
+CREATE TABLE a (id serial PRIMARY KEY, x integer, y integer CONSTRAINT known UNIQUE);
+CREATE TABLE b (id integer DEFAULT nextval('a_id_seq'), a integer REFERENCES a, of a, many a[]);
+CREATE TABLE c (z integer) INHERITS (a);
+CREATE TABLE d (id integer, a a) PARTITION BY LIST (id);
+CREATE TABLE d1 PARTITION OF d FOR VALUES IN (1); CREATE INDEX top ON d (id);
+CREATE VIEW v AS SELECT * FROM a JOIN b USING (id); CREATE VIEW w AS SELECT id, x FROM v;
+CREATE MATERIALIZED VIEW m AS SELECT x FROM a; CREATE INDEX ON m (x);
+CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE CONSTRAINT TRIGGER t AFTER INSERT ON b FROM a FOR EACH ROW EXECUTE FUNCTION g();
+CREATE RULE r AS ON INSERT TO m2 DO ALSO INSERT INTO a (y) VALUES (1) ON CONFLICT ON CONSTRAINT known DO NOTHING;
+CREATE POLICY p ON b USING (EXISTS (SELECT FROM a WHERE a.x = b.id));
+CREATE STATISTICS s ON x, y FROM a;
+COMMENT ON COLUMN a.x IS 'x'; COMMENT ON INDEX known IS 'k'; COMMENT ON POLICY p ON b IS 'p';
+""".replace("CREATE RULE", "CREATE TABLE m2 (); CREATE RULE")
+NO_RELATIONS = """
+CREATE FUNCTION f(one a) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a; END;
+CREATE DOMAIN known_a AS a; CREATE PUBLICATION published FOR TABLE a
+"""
+CHANGES = """
+ALTER TABLE a RENAME TO a2
+ALTER TABLE a2 RENAME x TO x2
+ALTER TABLE a2 RENAME CONSTRAINT known TO known2
+ALTER TABLE a2 ADD more bigint
+ALTER SEQUENCE a_id_seq RENAME TO numbers
+ALTER INDEX top RENAME TO top2
+ALTER VIEW v RENAME TO v2
+ALTER VIEW v2 RENAME x TO x3
+CREATE SCHEMA other; ALTER TABLE a2 SET SCHEMA other
+DROP INDEX top2
+ALTER TABLE d DETACH PARTITION d1
+DROP TABLE d
+COMMENT ON INDEX other.known2 IS NULL; COMMENT ON COLUMN other.a2.x2 IS 'y'
+ALTER TABLE b RENAME TO other_b; CREATE TABLE b (id integer)
+ALTER TABLE b RENAME TO b3; ALTER TABLE other_b RENAME TO b; ALTER TABLE b3 RENAME TO other_b
+ALTER TABLE b DISABLE TRIGGER t; ALTER TABLE b SET (toast.autovacuum_enabled = off)
+ALTER SEQUENCE other.numbers OWNED BY NONE
+DROP TABLE other.a2 CASCADE
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("more", ["", NO_RELATIONS], ids=["relations", "others"])
+def test_what_names_something_else_is_read_again_when_that_changes(database: Any, more: str) -> None:
+    database.run(OTHERS + more)
+    database.reader.snapshot()
+    for change in CHANGES:
+        database.run(change)
+        found, anew = database.reader.snapshot(), database.anew()
+        assert found == anew, (change, lines(anew, found))
+
+
+def test_a_table_is_read_without_the_others(database: Any) -> None:
+    database.run("CREATE TABLE a (id integer); CREATE TABLE b (id integer)")
+    first = database.reader.snapshot()
+    database.reader._whole = None  # nobody may
+    database.run("ALTER TABLE a ADD CHECK (id > 0); CREATE INDEX ON a (id); CREATE TABLE c (id serial)")
+    assert len(lines(first, database.reader.snapshot())) == 3
+
+
 def test_a_rolled_back_change_is_none(database: Any) -> None:
     first = database.reader.snapshot()
     database.run("BEGIN; CREATE TABLE t (id integer); ROLLBACK")
