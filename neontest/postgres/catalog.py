@@ -30,7 +30,13 @@ READ: Final = -2
 
 def rows_sql(version: int) -> str:
     """The one query that reads everything, for a server of this version."""
-    return _query(version, prelude(), [], KINDS)
+    comments = [
+        _COMMENTS + " OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))",
+        f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description, 0::oid FROM pg_shdescription
+        WHERE classoid = 'pg_database'::regclass
+          AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+    ]
+    return _query(prelude(), [*comments, *_branches(KINDS, version)])
 
 
 def some_rows_sql(version: int) -> str:
@@ -38,25 +44,23 @@ def some_rows_sql(version: int) -> str:
 
     A row READ names each relation that is read, 0 for something else: then only everything will do.
     """
-    some = "c.oid IN (SELECT oid FROM affected)"
+    some = prelude("c.oid IN (SELECT oid FROM affected)")
     read = f"SELECT DISTINCT {READ}, coalesce(oid, 0), 0, ''::text, ''::text, ''::text, 0::oid FROM affected"
     kinds = [kind for kind in KINDS if kind.of != "0"]
-    return _query(version, f"{AFFECTED}, {prelude(some)}", [read], kinds)
+    return _query(f"{AFFECTED}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
 
 
-def _query(version: int, prelude: str, first: Sequence[str], kinds: Sequence[Kind]) -> str:
-    # Comments come first, so that each object is built once, with its own.
-    branches = [
-        *first,
-        f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
-        FROM pg_description
-        WHERE objoid >= {USER_OID} OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))""",
-        f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description, 0::oid FROM pg_shdescription
-        WHERE classoid = 'pg_database'::regclass
-          AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
-        *(_branch(index, kind, version) for index, kind in enumerate(KINDS) if kind in kinds and kind.since <= version),
-    ]
+_COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
+  FROM pg_description WHERE objoid >= {USER_OID}"""
+"""Comments come first, so that each object is built once, with its own."""
+
+
+def _query(prelude: str, branches: Sequence[str]) -> str:
     return f"WITH {prelude} " + "\nUNION ALL\n".join(branches)
+
+
+def _branches(kinds: Sequence[Kind], version: int) -> list[str]:
+    return [_branch(KINDS.index(kind), kind, version) for kind in kinds if kind.since <= version]
 
 
 def _branch(index: int, kind: Kind, version: int) -> str:

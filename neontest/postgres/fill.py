@@ -7,7 +7,8 @@ project's own triggers run. What could not be filled is told with its reason and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import psycopg2
 
@@ -31,11 +32,16 @@ class Filler:
         """
         self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
         self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._roots: set[int] = set()
+        """The tables that rows were invented for."""
         self._own: set[int] = set()
-        """The tables that have no other rows than invented ones."""
+        """The tables, and parts of partitioned ones, that have no other rows than invented ones."""
         self._alone = True
         """Nothing but these tables, and sequences, was changed."""
-        self._sequences = fill_undo.sequences(conn)
+        self._drawn: dict[int, tuple[fill_undo.Position, fill_undo.Position]] = {}
+        """Where the sequences were, and are, that were drawn from."""
+        self._sequences: fill_undo.Sequences = {}
+        """Where all were when last rows were invented."""
         self._tables = self._look()
 
     def fill_empty(self, *, look: bool = True) -> tuple[Filled, ...]:
@@ -48,7 +54,8 @@ class Filler:
         """
         if look:
             self._tables = self._look()
-        return self._insert(self._tables)
+        with self._drawing():
+            return self._insert(self._tables)
 
     def fill_new(self) -> tuple[Filled, ...]:
         """Give rows to empty tables, and values to columns, that were not there at the last look.
@@ -61,6 +68,12 @@ class Filler:
         """
         seen, known = self._seen, {oid for oid, _ in self._seen}
         self._tables = tables = self._look()
+        with self._drawing():
+            return self._insert_new(tables, known, seen)
+
+    def _insert_new(
+        self, tables: Sequence[Table], known: Collection[int], seen: Collection[tuple[int, int]]
+    ) -> tuple[Filled, ...]:
         filled = list(self._insert([table for table in tables if table.oid not in known]))
         for table in tables if self._session.rows > 0 else ():
             new = [column.number for column in table.columns if (table.oid, column.number) not in seen]
@@ -68,7 +81,7 @@ class Filler:
             if table.oid in known and new and table.readable:
                 done = fill_columns.update(self._session, table, new)
                 filled.extend([done] if done is not None else [])
-                self._alone = self._alone and (done is None or not done.rows or table.oid in self._own)
+                self._alone = self._alone and (done is None or not done.rows or table.oid in self._roots)
         return tuple(filled)
 
     def withdraw(self) -> bool:
@@ -79,7 +92,21 @@ class Filler:
         Raises:
             DatabaseError: the connection is lost.
         """
-        return self._alone and fill_undo.withdraw(self._session.conn, self._own, self._sequences)
+        before = {**self._sequences, **{oid: was for oid, (was, _) in self._drawn.items()}}
+        return self._alone and fill_undo.withdraw(self._session.conn, self._own, before)
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Note what the block does to sequences. One that was drawn from, and set since, nobody can set back."""
+        before = fill_undo.sequences(self._session.conn)
+        yield
+        self._sequences = after = fill_undo.sequences(self._session.conn)
+        for oid, now in after.items():
+            then = before.get(oid, now)
+            was, left = self._drawn.get(oid, (then, then))
+            self._alone = self._alone and then == left
+            if now != was:
+                self._drawn[oid] = was, now
 
     def _look(self) -> tuple[Table, ...]:
         """The tables as they are now, which is remembered."""
@@ -111,8 +138,10 @@ class Filler:
                 done[table.oid].why = f"{', '.join(second.columns)} stays null: {second.why}"
         by_oid = {table.oid: table for table in tables}
         filled = {oid for oid, each in done.items() if each.rows}
-        self._own |= filled
-        self._alone = self._alone and not any(_acts(by_oid[oid]) for oid in filled)
+        parts, acts = fill_undo.parts(self._session.conn, [oid for oid in filled if by_oid[oid].partitioned])
+        self._roots |= filled
+        self._own |= parts.union(oid for oid in filled if not by_oid[oid].partitioned)
+        self._alone = self._alone and not acts and not any(_acts(by_oid[oid]) for oid in filled)
         return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
 
     def _full(self, tables: Sequence[Table]) -> frozenset[int]:

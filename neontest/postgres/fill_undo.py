@@ -10,8 +10,11 @@ import psycopg2
 
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.fill_model import INSERT, UPDATE
 from neontest.postgres.fill_session import Cursor
 
+TRUNCATE: Final = 32
+"""A bit of pg_trigger.tgtype."""
 PATIENCE: Final = "2s"
 """For locks: nobody else should be at work on the branch."""
 _NAMES: Final = """
@@ -26,34 +29,59 @@ WITH RECURSIVE referring(oid) AS (
 )
 SELECT oid FROM referring
 """
+_PARTS: Final = """
+SELECT c.oid, c.relkind = 'r', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid
+  AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype::int & %s <> 0), t.isleaf
+FROM pg_catalog.unnest(%s::oid[]) root CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root::regclass) t
+JOIN pg_catalog.pg_class c ON c.oid = t.relid
+"""
+_HEARS: Final = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = ANY(%s::oid[])
+  AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype::int & %s <> 0)
+"""
 _SEQUENCES: Final = """
-SELECT s.seqrelid, pg_catalog.pg_sequence_last_value(s.seqrelid), s.seqstart
-FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
-WHERE c.relpersistence <> 't' AND pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT, USAGE')
+SELECT c.oid::int8, pg_catalog.format('%I.%I', n.nspname, c.relname),
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE') END
+  AND c.relpersistence <> 't'
 """
 
-Sequences = Mapping[int, int | None]
-"""The last number that each gave, by oid; None for one that gave none yet."""
+Position = tuple[int | None, bool | None]
+"""A sequence's number, and whether it was given; of one that may not be read, the last that was given, and None."""
+Sequences = Mapping[int, Position]
+"""Where each stands, by oid."""
 
 
 def sequences(conn: Connection) -> Sequences:
     """Where the sequences are that the role may use."""
     with mapped("cannot read the sequences"), conn.cursor() as cursor:
-        cursor.execute(_SEQUENCES)
-        return {oid: last for oid, last, _ in cursor.fetchall()}
+        return _stand(cursor)
+
+
+def parts(conn: Connection, roots: Collection[int]) -> tuple[frozenset[int], bool]:
+    """The tables that have the rows of these partitioned ones, and whether writing to them may write elsewhere."""
+    if not roots:
+        return frozenset(), False
+    with mapped("cannot read the partitions"), conn.cursor() as cursor:
+        cursor.execute(_PARTS, (INSERT | UPDATE, list(roots)))
+        found = cursor.fetchall()
+    acts = any(acts or (leaf and not plain) for _, plain, acts, leaf in found)
+    return frozenset(oid for oid, plain, _, _ in found if plain), acts
 
 
 def withdraw(conn: Connection, own: Collection[int], before: Sequences) -> bool:
     """Empty the tables of these oids, and set the sequences to where they were; False where that cannot be done.
 
-    All rows of these tables have to be invented ones. Then nothing was changed, where it cannot be done.
+    All rows of these tables have to be invented ones, and none of them partitioned: what was attached since has other
+    rows. Then no row was changed, where it cannot be done.
 
     Raises:
         DatabaseError: the connection is lost.
     """
     try:
         with conn.cursor() as cursor:
-            cursor.execute(f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'")
+            cursor.execute(f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'; SET LOCAL row_security = off")
             possible = _emptied(cursor, own)
             if possible:
                 _set_back(cursor, before)
@@ -78,13 +106,32 @@ def _emptied(cursor: Cursor, own: Collection[int]) -> bool:
         if cursor.fetchone() != (False,):
             return False
     if names:
+        cursor.execute(_HEARS, (list(names), TRUNCATE))
+        if cursor.fetchone() != (False,):
+            return False
         cursor.execute(f"TRUNCATE {', '.join(names.values())}")
     return True
 
 
-def _set_back(cursor: Cursor, before: Sequences) -> None:
+def _stand(cursor: Cursor) -> Sequences:
     cursor.execute(_SEQUENCES)
-    for oid, last, start in cursor.fetchall():
-        was = before.get(oid)
-        if last != was:
-            cursor.execute("SELECT pg_catalog.setval(%s::oid::regclass, %s, %s)", (oid, was or start, was is not None))
+    asked = [
+        f"SELECT {oid}::int8, last_value, is_called FROM {name}"
+        if readable
+        else f"SELECT {oid}::int8, pg_catalog.pg_sequence_last_value({oid}::oid), NULL"
+        for oid, name, readable in cursor.fetchall()
+    ]
+    if not asked:
+        return {}
+    cursor.execute(" UNION ALL ".join(asked))
+    return {oid: (last, called) for oid, last, called in cursor.fetchall()}
+
+
+def _set_back(cursor: Cursor, before: Sequences) -> None:
+    """Raises psycopg2.Error where the role may not."""
+    for oid, now in _stand(cursor).items():
+        last, called = before.get(oid, now)
+        if (last, called) != now:
+            cursor.execute("SELECT pg_catalog.setval(%s::oid::regclass, %s, %s)", (oid, last, called))
+            if cursor.fetchone() == (None,):
+                raise psycopg2.ProgrammingError("the sequence cannot be read")

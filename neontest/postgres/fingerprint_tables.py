@@ -29,8 +29,8 @@ _STAMPED: Final = r"""EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid =
       OR a.attname::text = ANY (string_to_array(encode(g.tgargs, 'escape'), '\000'))))"""
 """A trigger BEFORE UPDATE, for each row, assigns to the column (not only compares it), or was given its name."""
 
-_LEAVES: Final = """FROM pg_class l WHERE l.relkind IN ('r', 'm')
-  AND (l.oid = r.oid OR l.oid IN (SELECT p.oid FROM part p WHERE p.root = r.oid))"""
+_LEAVES: Final = """FROM pg_class l WHERE r.wanted AND l.relkind IN ('r', 'm')
+  AND l.oid IN (SELECT r.oid UNION ALL SELECT p.oid FROM part p WHERE p.root = r.oid)"""
 
 _TABLES: Final = f"""WITH RECURSIVE {PRELUDE},
 part(oid, root) AS (
@@ -55,10 +55,11 @@ LEFT JOIN LATERAL (
     format_type(a.atttypid, a.atttypmod), {_STAMPED}) ORDER BY a.attnum), '[]') AS columns
   FROM pg_attribute a LEFT JOIN base b ON b.oid = a.atttypid
     AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = b.of AND t.typtype = 'd')
-  WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') d ON r.wanted
+  WHERE r.wanted AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+  ) d ON r.wanted
 LEFT JOIN LATERAL (
   SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS columns FROM pg_index i
-  WHERE i.indrelid = r.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready
+  WHERE r.wanted AND i.indrelid = r.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready
     AND i.indpred IS NULL AND i.indexprs IS NULL
     AND (i.indisprimary OR NOT EXISTS (
       SELECT FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) u JOIN pg_attribute a
@@ -68,7 +69,8 @@ LEFT JOIN LATERAL (
   SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {_SIZE}::int8 AS bytes {_LEAVES}
   ) s ON r.wanted
 """
-"""A row a table; what comes after its name is NULL where it is not wanted."""
+"""A row a table; what comes after its name is NULL where it is not wanted, and is not looked for: so `wanted` is asked
+inside of each join, too."""
 
 _SEQUENCES: Final = f"""WITH {PRELUDE}
 SELECT r.oid, r.name, n.nspname, c.relname, s.seqincrement
