@@ -162,7 +162,7 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
             seen = parent_seen(acting.context, where)
         start, its_server = seen.start, seen.server
         if start is not None and not moved_by_env(acting.context.project):
-            known(history, start, where.parent.name)
+            known(history, start, f"branch {where.parent.name}")
             if nothing_pending(job, history, start):
                 return
     acting.test(where, history, start, parents_server=its_server)

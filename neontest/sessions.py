@@ -16,6 +16,7 @@ from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import find_python
 from neontest.process import MARK
 from neontest.redact import Redactor
+from neontest.source import way
 
 if TYPE_CHECKING:
     from neontest.lease.lease import Lease
@@ -35,6 +36,11 @@ class Sessions:
         scratch.sweep()
         self.scratch = scratch.Scratch()
         environ = environment.stripped(context.environ)
+        if settings.from_url is not None:
+            redactor.add_url(settings.from_url)
+            for secret in way.secrets(settings.from_url):
+                redactor.add(secret)
+            environ = way.hidden(settings.from_url, environ)
         # Whatever is started here is known as this run's, even once this process was killed.
         self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
         self._all: list[Session] = []
