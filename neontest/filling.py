@@ -50,7 +50,7 @@ def filling(
             redactor.add(secret)
         tries = tools.Tries(
             folder=sessions.scratch.folder(),
-            environ={**context.environ, MARK: context.environ.get(MARK, "") + sessions.scratch.mark},
+            environ={**way.hidden(settings.from_url, context.environ), MARK: context.environ.get(MARK, "") + sessions.scratch.mark},
             stop=context.stop, deadline=context.deadline, say=context.talk.say, clean=redactor.text,
         )  # fmt: skip
         yield chosen(source, found, settings.from_url, url, tries, start, major, sized(settings.from_limit))

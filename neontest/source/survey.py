@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +19,7 @@ CONNECT_SECONDS: Final = 15.0
 _SETTINGS: Final = {
     "default_transaction_read_only": "on",
     "lock_timeout": f"{LOCK_SECONDS}s",
+    "idle_in_transaction_session_timeout": "0",
     "search_path": "pg_catalog",
 }
 _TABLES: Final = """
@@ -64,6 +65,8 @@ class Source:
     """Those whose rows are copied."""
     extensions: tuple[str, ...] = ()
     snapshot: str = field(default="", repr=False)
+    release: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    """Ends the snapshot, once all has been read: the source cleans up nothing that is newer."""
 
     @property
     def size(self) -> int:
@@ -108,7 +111,7 @@ def looked_at(connection: Connection, patterns: Sequence[str]) -> Source:
     versions = version_tables(connection)
     return Source(
         version=str(version).split()[0], major=connection.server_version // 10_000, version_tables=versions,
-        tables=tables, chosen=chosen(tables, patterns, {name for name, _ in versions}), extensions=extensions,
+        release=connection.close, tables=tables, chosen=chosen(tables, patterns, {name for name, _ in versions}), extensions=extensions,
         snapshot=snapshot,
     )  # fmt: skip
 

@@ -93,6 +93,7 @@ def copy(source: Source, url: str, target: str, tools: Tools, tries: Tries) -> N
         tries, way.environment(url, tries.folder, "source", tries.environ),
         what="the source could not be read", progress=lambda: f"copying: {sized(size(file))} read",
     )  # fmt: skip
+    source.release()
     try:
         run(
             [str(tools.restore), "--no-password", "--dbname=service=target", *_PLAIN, str(file)],
