@@ -44,13 +44,14 @@ def filling(
     with surveyed(settings.from_url, settings.tables, settings.from_limit) as source:
         major = fitting(context, ground, source, url)
         folders = [ground.local.bindir, *(each.bindir for each in find_all(environ=context.environ))]
-        found = tools.find(source.major, folders, context.environ.get("PATH", ""))
+        found = tools.find(source.major, folders, context.environ.get("PATH", ""), tls=source.tls)
         redactor = Redactor()
         for secret in (*way.secrets(settings.from_url), *way.secrets(url)):
             redactor.add(secret)
+        mark = context.environ.get(MARK, "") + sessions.scratch.mark
         tries = tools.Tries(
             folder=sessions.scratch.folder(),
-            environ={**way.hidden(settings.from_url, context.environ), MARK: context.environ.get(MARK, "") + sessions.scratch.mark},
+            environ={**way.hidden(settings.from_url, context.environ), MARK: mark},
             stop=context.stop, deadline=context.deadline, say=context.talk.say, clean=redactor.text,
         )  # fmt: skip
         yield chosen(source, found, settings.from_url, url, tries, start, major, sized(settings.from_limit))
@@ -88,14 +89,14 @@ def chosen(
 
     def by_driver() -> None:
         rows = driver.copy(source, url, target, tries)
-        notes.append(f"{what}: {rows}, {sized(source.size)} (limit {limit}), by COPY, as no pg_dump here is new enough")
+        notes.append(f"{what}: {rows}, {sized(source.size)} (limit {limit}), by COPY, as no pg_dump here can read it")
 
     if found is not None:
         return Filling(empty=by_tools, upgraded=lambda: None, notes=notes)
     if not start:
         raise CouldNotTest(
-            f"the source is Postgres {source.version}, newer than every pg_dump here, and its version table names no"
-            " revision from which the schema could be made instead",
+            f"the source is Postgres {source.version}, which no pg_dump here can read (newer, or TLS that it lacks), and"
+            " its version table names no revision from which the schema could be made instead",
             hint=f"install the client tools of Postgres {source.major} (Debian: postgresql-client-{source.major})",
         )
     return Filling(empty=lambda: None, upgraded=by_driver, notes=notes)

@@ -162,7 +162,7 @@ def source_start(context: Context, history: History) -> tuple[str, ...]:
         start = standing(source.version_tables, settings.alembic_name)
     if start is None:
         raise UsageError("the source has several version tables, and any of them could be this project's")
-    if history.revisions:
+    if history.revisions and not moved_by_env(context.project):
         known(history, start, "the source")
     return start
 
@@ -255,6 +255,11 @@ def standing(tables: tuple[tuple[str, tuple[str, ...]], ...], section: str) -> t
         usual = [each for each in tables if each[0].endswith("alembic_version")]
         return tuple(usual[0][1]) if len(usual) == 1 and section == "alembic" else None
     return tuple(tables[0][1]) if tables else ()
+
+
+def moved_by_env(project: Project) -> bool:
+    """Only running env.py can tell where the revisions are."""
+    return "version_locations" in project.env_py.read_text(encoding="utf-8", errors="replace")
 
 
 def known(history: History, start: tuple[str, ...], parent: str) -> None:

@@ -16,12 +16,11 @@ import msgspec
 
 from neontest import checks
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
-from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
+from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import environment
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
-from neontest.migrate.project import Project
 from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
@@ -195,11 +194,6 @@ def at_fault(record: Record) -> bool:
     """The graph of revisions itself is wrong: that is the whole report."""
     many = len(record.history.heads) > 1 and record.heads_allowed == "one"
     return bool(record.history.faults) or many
-
-
-def moved_by_env(project: Project) -> bool:
-    """Only running env.py can tell where the revisions are."""
-    return "version_locations" in project.env_py.read_text(encoding="utf-8", errors="replace")
 
 
 def nothing_pending(job: Job, history: History, start: tuple[str, ...]) -> bool:

@@ -233,7 +233,7 @@ def test_the_driver_alone_fills_tables_that_refer_to_each_other(
         assert cursor.fetchone() == ("O",)
     assert not list(tries.folder.iterdir())
     with surveyed(filled, (), 1 << 30) as source:
-        with pytest.raises(CouldNotTest, match="newer than every pg_dump here") as caught:
+        with pytest.raises(CouldNotTest, match="which no pg_dump here can read") as caught:
             filling.chosen(source, None, filled, target, tries, (), 15, "1 GB")
         assert f"postgresql-client-{source.major}" in (caught.value.hint or "")
         with closing(connect(target)) as connection, connection.cursor() as cursor:
@@ -246,20 +246,28 @@ def test_tools_that_are_older_than_the_source_are_not_used() -> None:
     folders = [each.bindir for each in MAJORS.values()]
     newest = max(MAJORS)
     assert tools.find(newest + 1, folders, "") is None
+    for each in MAJORS.values():
+        found = tools.find(each.major, [each.bindir], "", tls=True)
+        assert (found is not None) == each.tls
     assert [each and each.major for each in (tools.find(14, folders, ""),)] == [min(MAJORS)]
 
 
 def test_only_the_tables_that_are_named_have_rows(neontest: Run, project: Path, filled: str) -> None:
     with closing(connect(filled)) as connection, connection.cursor() as cursor:
         cursor.execute('CREATE TABLE "log Of" (n int); INSERT INTO "log Of" VALUES (1)')
+        cursor.execute(
+            "CREATE TABLE parts (n int) PARTITION BY LIST (n); CREATE TABLE part PARTITION OF parts DEFAULT;"
+            "INSERT INTO parts VALUES (1), (2)"
+        )
     check = (
         "import psycopg2; c = psycopg2.connect('').cursor(); c.execute('SELECT (SELECT count(*) FROM users),"
-        '(SELECT count(*) FROM "log Of")\'); assert c.fetchone() == (300, 0)'
+        '(SELECT count(*) FROM "log Of"), (SELECT count(*) FROM parts)\'); assert c.fetchone() == (300, 0, 2)'
     )
-    words = ("run", "--local", "--tables", "user*", "--tables", "public.orders", "--rows", "0", "--mode", "whole", "--")
+    words = ["run", "--local", "--postgres-version", str(min(MAJORS)), "--rows", "0", "--mode", "whole"]
+    words += ["--tables", "user*", "--tables", "public.orders", "--tables", "parts", "--"]
     ran = neontest(*words, sys.executable, "-c", check, cwd=project, env={"NEONTEST_FROM": filled})
     assert ran.code == 0, ran.out + ran.err
-    assert any("3 of 4 tables" in note for note in ran.report.notes)
+    assert any("5 of 6 tables" in note for note in ran.report.notes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")

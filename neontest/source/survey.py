@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from neontest.errors import UsageError
+from neontest.errors import CouldNotTest, UsageError
 from neontest.postgres.connect import Connection, connect, mapped, place
 from neontest.postgres.snapshot import version_tables
 
 LOCK_SECONDS: Final = 5
 """How long the source's locks are waited for: who waits in that queue makes others wait behind it."""
+OLDEST: Final = 12
+"""The oldest source that is understood."""
 CONNECT_SECONDS: Final = 15.0
 
 _SETTINGS: Final = {
@@ -26,7 +28,9 @@ _TABLES: Final = """
     SELECT c.oid::int8, n.nspname::text, c.relname::text, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
         CASE WHEN c.relkind = 'r' THEN pg_table_size(c.oid) ELSE 0 END, greatest(c.reltuples, 0)::int8, c.relkind = 'p',
         ARRAY(SELECT DISTINCT k.confrelid::int8 FROM pg_constraint k
-              WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid)
+              WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid),
+        (SELECT o.nspname::text || '.' || r.relname::text FROM pg_class r JOIN pg_namespace o ON o.oid = r.relnamespace
+         WHERE c.relispartition AND r.oid = pg_partition_root(c.oid))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'
         AND NOT starts_with(n.nspname::text, 'pg_')
@@ -51,6 +55,8 @@ class Table:
     """As the source's statistics have it."""
     partitioned: bool = False
     refers: tuple[int, ...] = ()
+    root: str | None = None
+    """The partitioned table that this is a partition of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ class Source:
     chosen: tuple[Table, ...] = ()
     """Those whose rows are copied."""
     extensions: tuple[str, ...] = ()
+    tls: bool = False
+    """Whether it was reached by TLS."""
     snapshot: str = field(default="", repr=False)
     release: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     """Ends the snapshot, once all has been read: the source cleans up nothing that is newer."""
@@ -95,14 +103,19 @@ def surveyed(url: str, patterns: Sequence[str], limit: int) -> Iterator[Source]:
 
 
 def looked_at(connection: Connection, patterns: Sequence[str]) -> Source:
+    if connection.server_version < OLDEST * 10_000:
+        raise CouldNotTest(
+            f"the source is Postgres {connection.server_version // 10_000}, older than {OLDEST}",
+            hint="fill the local parent with --prepare",
+        )
     with mapped("the source cannot be read"), connection.cursor() as cursor:
         cursor.execute(_TABLES)
         tables = tuple(
             Table(
                 oid=oid, schema=schema, bare=bare, name=name, size=size, rows=rows, partitioned=partitioned,
-                refers=tuple(refers),
+                refers=tuple(refers), root=root,
             )
-            for oid, schema, bare, name, size, rows, partitioned, refers in cursor.fetchall()
+            for oid, schema, bare, name, size, rows, partitioned, refers, root in cursor.fetchall()
         )  # fmt: skip
         cursor.execute("SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
         extensions = tuple(name for (name,) in cursor.fetchall())
@@ -110,10 +123,16 @@ def looked_at(connection: Connection, patterns: Sequence[str]) -> Source:
         snapshot, version = cursor.fetchone() or ("", "")
     versions = version_tables(connection)
     return Source(
-        version=str(version).split()[0], major=connection.server_version // 10_000, version_tables=versions,
-        release=connection.close, tables=tables, chosen=chosen(tables, patterns, {name for name, _ in versions}), extensions=extensions,
+        version=str(version).split()[0],
+        major=connection.server_version // 10_000,
+        version_tables=versions,
+        tables=tables,
+        chosen=chosen(tables, patterns, {name for name, _ in versions}),
+        extensions=extensions,
+        tls=connection.info.ssl_in_use,
         snapshot=snapshot,
-    )  # fmt: skip
+        release=connection.close,
+    )
 
 
 def chosen(tables: Sequence[Table], patterns: Sequence[str], always: set[str]) -> tuple[Table, ...]:
@@ -145,8 +164,10 @@ def chosen(tables: Sequence[Table], patterns: Sequence[str], always: set[str]) -
 
 
 def fits(table: Table, pattern: str) -> bool:
+    """The pattern names the table, or the one that it is a partition of."""
     whole = pattern if "." in pattern else f"*.{pattern}"
-    return fnmatch.fnmatchcase(f"{table.schema}.{table.bare}", whole)
+    names = (f"{table.schema}.{table.bare}", table.root or "")
+    return any(fnmatch.fnmatchcase(each, whole) for each in names)
 
 
 def refuse_large(source: Source, limit: int) -> None:

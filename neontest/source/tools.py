@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ class Tools:
     dump: Path
     restore: Path
     major: int
+    tls: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Tries:
     """What a tool is run with: a private folder, and how it is told to stop."""
 
     folder: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     stop: Stop
     deadline: Deadline
     say: Callable[[str], None]
@@ -54,12 +55,15 @@ class Tries:
     """Takes secrets out of a text."""
 
 
-def find(source_major: int, folders: Iterable[Path], path: str) -> Tools | None:
-    """The oldest tools that are not older than the source: the fewest settings that a server does not know."""
+def find(source_major: int, folders: Iterable[Path], path: str, *, tls: bool = False) -> Tools | None:
+    """The oldest that are not older than the source, with TLS where it needs that.
+
+    The older they are, the fewer settings do they write that a server does not know.
+    """
     on_path = shutil.which("pg_dump", path=path)
     places = [*folders, *([Path(on_path).parent] if on_path else [])]
     found = [tools for tools in map(examined, dict.fromkeys(places)) if tools and tools.major >= source_major]
-    return min(found, key=lambda each: each.major, default=None)
+    return min((each for each in found if each.tls or not tls), key=lambda each: each.major, default=None)
 
 
 @cache
@@ -72,7 +76,14 @@ def examined(folder: Path) -> Tools | None:
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r"\) (\d+)", told)
-    return Tools(dump=dump, restore=restore, major=int(match[1])) if match else None
+    return Tools(dump=dump, restore=restore, major=int(match[1]), tls=has_tls(dump)) if match else None
+
+
+def has_tls(dump: Path) -> bool:
+    """libpq refuses the setting before it connects to anything, where it was built without."""
+    words = [str(dump), "--no-password", "--dbname=host=/nonexistent sslmode=require"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, env={"LC_ALL": "C"})
+    return "not compiled in" not in done.stderr
 
 
 def copy(source: Source, url: str, target: str, tools: Tools, tries: Tries) -> None:
@@ -97,7 +108,7 @@ def copy(source: Source, url: str, target: str, tools: Tools, tries: Tries) -> N
     try:
         run(
             [str(tools.restore), "--no-password", "--dbname=service=target", *_PLAIN, str(file)],
-            tries, way.environment(target, tries.folder, "target", tries.environ),
+            tries, way.environment(way.here(target), tries.folder, "target", tries.environ),
             what="the local parent could not be filled",
             progress=lambda: f"copying: {sized(size(file))} into the local parent",
         )  # fmt: skip

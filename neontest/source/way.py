@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, urlencode
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -72,6 +73,12 @@ def named(given: str | None, origin: str, environ: Mapping[str, str]) -> str | N
 def plain(url: str) -> str:
     """The connection string for libpq, without SQLAlchemy's driver; it waits for no server longer than 10 s."""
     return str(make_dsn(**{"connect_timeout": "10", **parameters(url), "application_name": "neontest"}))
+
+
+def here(url: str) -> str:
+    """The connection string of a server on this machine for a program that may have no TLS."""
+    known = {name: value for name, value in parameters(url).items() if name not in ("sslmode", "channel_binding")}
+    return f"postgresql://?{urlencode(known, quote_via=quote)}"
 
 
 def hidden(url: str, environ: Mapping[str, str]) -> dict[str, str]:
