@@ -95,8 +95,8 @@ def chosen(
         return Filling(empty=by_tools, upgraded=lambda: None, notes=notes)
     if not start:
         raise CouldNotTest(
-            f"the source is Postgres {source.version}, which no pg_dump here can read (newer, or TLS that it lacks), and"
-            " its version table names no revision from which the schema could be made instead",
+            f"the source is Postgres {source.version}, which no pg_dump here can read (newer, or TLS that it lacks),"
+            " and its version table names no revision from which the schema could be made instead",
             hint=f"install the client tools of Postgres {source.major} (Debian: postgresql-client-{source.major})",
         )
     return Filling(empty=lambda: None, upgraded=by_driver, notes=notes)

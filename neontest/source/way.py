@@ -51,6 +51,8 @@ def named(given: str | None, origin: str, environ: Mapping[str, str]) -> str | N
     given = given.strip()
     if given.startswith("env:"):
         name = given.removeprefix("env:")
+        if not name.isidentifier():  # it may be a secret in the wrong place
+            raise UsageError("--from: what follows env: is not the name of a variable")
         url = environ.get(name, "").strip()
         if not url:
             raise UsageError(f"--from: the variable {name} is not set", hint=f"export {name}, or leave --from out")
