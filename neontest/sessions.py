@@ -16,7 +16,6 @@ from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import find_python
 from neontest.process import MARK
 from neontest.redact import Redactor
-from neontest.source import way
 
 if TYPE_CHECKING:
     from neontest.lease.lease import Lease
@@ -37,6 +36,8 @@ class Sessions:
         self.scratch = scratch.Scratch()
         environ = environment.stripped(context.environ)
         if settings.from_url is not None:
+            from neontest.source import way
+
             redactor.add_url(settings.from_url)
             for secret in way.secrets(settings.from_url):
                 redactor.add(secret)
