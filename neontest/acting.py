@@ -92,7 +92,7 @@ class Acting:
         self._history = history
         if ground.local is not None:
             with self._timed("parent"):
-                prepare_parent(self.context, self._sessions, ground, start or ())
+                self.notes += prepare_parent(self.context, self._sessions, ground, start or ())
         self._branches = branches = Branches(
             self.context, ground, self._sessions, self._plan, self._note, self._redactor, self._lanes, parents_server
         )
@@ -158,7 +158,7 @@ class Acting:
         actual = candidate.start
         if loaded.current is not None and not candidate.load_changes:
             actual = loaded.current
-        known(self._history, actual, name)
+        known(self._history, actual, f"branch {name}")
         pending = histories.pending(self._history, actual)
         self._history = msgspec.structs.replace(self._history, start=", ".join(actual) or None, pending=pending)
         self._note(history=self._history, load_changes=candidate.load_changes)

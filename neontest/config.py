@@ -101,6 +101,7 @@ DURATIONS: Final = (
     "timeout", "wait", "visit_timeout", "test_timeout", "data_timeout", "lock_budget", "slow_migration",
     "slow_statement",
 )  # fmt: skip
+SIZES: Final = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 MAY_BE_ZERO: Final = frozenset({"wait"})
 UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -151,9 +152,57 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
+    if "from_limit" in values:
+        values["from_limit"] = size(values["from_limit"], what="from-limit")
+    settle_source(values, origin, engine, environ)
     settings = Settings(**{**values, "root": root, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
     refuse_contradictions(settings)
     return settings
+
+
+def size(value: str | int, *, what: str) -> int:
+    """Bytes: `1000`, `"500MB"`, `"1.5GB"`; ConfigError if it is none of these, or none at all."""
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*(|B|KB|MB|GB|TB)\s*", str(value).upper(), re.ASCII)
+    result = int(float(match[1]) * SIZES[match[2]]) if match else 0
+    if result <= 0:
+        raise ConfigError(f'{what}: "{str(value)[:40]}" is not a size', hint="give bytes, or such as 500MB, 2GB")
+    return result
+
+
+def settle_source(
+    values: dict[str, Any], origin: dict[str, Source], engine: Literal["neon", "local"], environ: Mapping[str, str]
+) -> None:
+    """Settle where the local parent is filled from, beside what else prepares it.
+
+    Raises:
+        UsageError: it cannot be meant, or it is no connection string.
+    """
+    given = values.pop("from_url", None)
+    if given is None:
+        return
+    in_file = origin["from_url"] == "pyproject.toml"
+    if engine == "neon":
+        if in_file:
+            return
+        raise UsageError(
+            "--from fills the local parent; on Neon the parent is your data", hint="leave --from out, or add --local"
+        )
+    for name in ("from_revision", "prepare"):
+        if values.get(name) is None:
+            continue
+        if in_file == (origin[name] == "pyproject.toml"):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"--from and {flag} contradict each other: the source says what the local parent starts with",
+                hint=f"leave one out; --seed may follow --from{'' if in_file else ' (or NEONTEST_FROM)'}",
+            )
+        if in_file:
+            return
+        del values[name]
+        origin[name] = "default"
+    from neontest.source import way
+
+    values["from_url"] = way.named(given, origin["from_url"], environ)
 
 
 def at_home(path: str | Path, *, what: str) -> Path:

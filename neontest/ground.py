@@ -138,11 +138,33 @@ def planned_start(context: Context, history: History) -> tuple[str, ...] | None:
     settings = context.settings
     if settings.engine == "neon":
         return None
+    if settings.from_url is not None:
+        return source_start(context, history)
     if settings.from_revision is not None:
         return resolved(history, settings.from_revision)
     if settings.base is not None:
         return git.heads_at(context.project, settings.base, environ=context.environ)
     return ()
+
+
+def source_start(context: Context, history: History) -> tuple[str, ...]:
+    """The revisions at which the source is that the local parent will be filled from.
+
+    Raises:
+        UsageError: it is too large, or any of its version tables could be the project's.
+    """
+    from neontest.source.survey import surveyed
+
+    settings = context.settings
+    assert settings.from_url is not None
+    context.talk.say("looking at the source")
+    with surveyed(settings.from_url, settings.tables, settings.from_limit) as source:
+        start = standing(source.version_tables, settings.alembic_name)
+    if start is None:
+        raise UsageError("the source has several version tables, and any of them could be this project's")
+    if history.revisions and not moved_by_env(context.project):
+        known(history, start, "the source")
+    return start
 
 
 def beside_base(context: Context, history: History) -> tuple[History, tuple[str, ...]]:
@@ -235,12 +257,17 @@ def standing(tables: tuple[tuple[str, tuple[str, ...]], ...], section: str) -> t
     return tuple(tables[0][1]) if tables else ()
 
 
+def moved_by_env(project: Project) -> bool:
+    """Only running env.py can tell where the revisions are."""
+    return "version_locations" in project.env_py.read_text(encoding="utf-8", errors="replace")
+
+
 def known(history: History, start: tuple[str, ...], parent: str) -> None:
-    """Raise UnknownRevision where the parent is at a revision that no file here has."""
+    """`parent` says what it is, too. Raise UnknownRevision where the parent is at a revision that no file here has."""
     ids = {each.id for each in history.revisions}
     for revision in start:
         if revision not in ids:
             raise UnknownRevision(
-                f"branch {parent} is at revision {revision}, which no file here has",
+                f"{parent} is at revision {revision}, which no file here has",
                 hint="is this branch behind the one that was deployed? merge or rebase, so that the file is here",
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from neontest.errors import CouldNotTest, UsageError, one_line
+from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
@@ -17,30 +18,39 @@ from neontest.suite import run_to_end
 from neontest.trial import failed, guarding
 
 
-def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> None:
+def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> tuple[str, ...]:
     """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain.
 
-    Where it has nothing to be brought to, it was never started.
+    Where it has nothing to be brought to, it was never started. What the report should say of it is returned.
     """
     settings = context.settings
+    notes: tuple[str, ...] = ()
     assert ground.local is not None
-    if start or settings.prepare or settings.seed:
+    if start or settings.prepare or settings.seed or settings.from_url:
         url = parent_url(ground, context.deadline)
         session = sessions.take()
         environ = sessions.rendered(session, url)
         if settings.prepare:
             fill(context, "prepare", settings.prepare, environ, url)
-        if start:
-            upgrade(
-                context, session, url, environ, what="the local parent", to=start, at=start,
-                hint="start lower with --from-revision, or prepare the empty parent with --prepare",
-            )  # fmt: skip
-        session.close()
+        with ExitStack() as stack:
+            if settings.from_url:
+                source = stack.enter_context(filling(context, sessions, ground, url, start))
+                source.empty()
+            if start:
+                upgrade(
+                    context, session, url, environ, what="the local parent", to=start, at=start,
+                    hint="start lower with --from-revision, or prepare the empty parent with --prepare",
+                )  # fmt: skip
+            session.close()
+            if settings.from_url:
+                source.upgraded()
+                notes = tuple(source.notes)
         if settings.seed:
             fill(context, "seed", settings.seed, environ, url)
         for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
             operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
             ground.neon.wait_for(ground.project_id, operations, context.deadline)
+    return notes
 
 
 def upgrade(

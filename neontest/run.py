@@ -16,12 +16,11 @@ import msgspec
 
 from neontest import checks
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
-from neontest.ground import Context, Ground, beside_base, ground, known, parent_seen, planned_start
+from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import environment
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
-from neontest.migrate.project import Project
 from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
@@ -162,7 +161,7 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
             seen = parent_seen(acting.context, where)
         start, its_server = seen.start, seen.server
         if start is not None and not moved_by_env(acting.context.project):
-            known(history, start, where.parent.name)
+            known(history, start, f"branch {where.parent.name}")
             if nothing_pending(job, history, start):
                 return
     acting.test(where, history, start, parents_server=its_server)
@@ -195,11 +194,6 @@ def at_fault(record: Record) -> bool:
     """The graph of revisions itself is wrong: that is the whole report."""
     many = len(record.history.heads) > 1 and record.heads_allowed == "one"
     return bool(record.history.faults) or many
-
-
-def moved_by_env(project: Project) -> bool:
-    """Only running env.py can tell where the revisions are."""
-    return "version_locations" in project.env_py.read_text(encoding="utf-8", errors="replace")
 
 
 def nothing_pending(job: Job, history: History, start: tuple[str, ...]) -> bool:

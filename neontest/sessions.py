@@ -35,6 +35,13 @@ class Sessions:
         scratch.sweep()
         self.scratch = scratch.Scratch()
         environ = environment.stripped(context.environ)
+        if settings.from_url is not None:
+            from neontest.source import way
+
+            redactor.add_url(settings.from_url)
+            for secret in way.secrets(settings.from_url):
+                redactor.add(secret)
+            environ = way.hidden(settings.from_url, environ)
         # Whatever is started here is known as this run's, even once this process was killed.
         self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
         self._all: list[Session] = []

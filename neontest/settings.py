@@ -58,6 +58,10 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     x: tuple[str, ...] | None = None
     isolate: bool | None = None
     from_revision: str | None = None
+    from_url: str | None = msgspec.field(name="from", default=None)
+    """`env:NAME`: a connection string is no matter for a file."""
+    from_limit: str | int | None = None
+    tables: tuple[str, ...] | None = None
     base: str | None = None
     seed: str | None = None
     prepare: str | None = None
@@ -118,6 +122,12 @@ class Settings:
     x: tuple[str, ...] = ()
     isolate: bool = False
     from_revision: str | None = None
+    from_url: str | None = field(default=None, repr=False)
+    """An existing Postgres to fill the local parent from: a secret."""
+    from_limit: int = 1 << 30
+    """Bytes of rows that may be copied from there."""
+    tables: tuple[str, ...] = ()
+    """Names or patterns of the tables whose rows are copied; empty: all."""
     base: str | None = None
     """A ref of the base branch: what it has does not gate, and local parents start there, but for `from_revision`."""
     seed: str | None = None

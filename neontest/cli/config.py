@@ -13,6 +13,8 @@ from neontest.errors import one_line
 
 UNSET: Final = {"rows": "20 on the local engine, none on Neon", "redact": "literals in what GitHub is told"}
 """What it means that a setting has no value of its own."""
+KEYS: Final = {"from_url": "from"}
+"""Settings whose key is no name in Python."""
 
 
 @click.command()
@@ -25,11 +27,11 @@ def command(ctx: click.Context, /, **_: Any) -> None:
         if each.name in ("root", "sources", "engine_why"):
             continue
         value = getattr(settings, each.name)
-        if each.name == "api_key":
+        if each.name in ("api_key", "from_url"):
             value = "(set)" if value else None
         source = settings.engine_why if each.name == "engine" else settings.sources.get(each.name, "default")
         told = UNSET.get(each.name, "-") if value is None else shown(value)
-        click.echo(f"{each.name.replace('_', '-'):<18} {told}  ({source})")
+        click.echo(f"{KEYS.get(each.name, each.name.replace('_', '-')):<18} {told}  ({source})")
 
 
 def shown(value: Any) -> str:

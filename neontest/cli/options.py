@@ -95,6 +95,9 @@ walk_options: Final = both(
         help="May migrations use another Postgres than the branch?  [default: refuse]",
     ),
     option("--from-revision", metavar="REV", help="Local: where the parent starts; `base` is empty."),
+    option("--from", "from_url", metavar="URL|env:NAME", help="Local: fill the parent from this Postgres first."),
+    option("--from-limit", metavar="SIZE", help="Most bytes of rows to copy from there.  [default: 1GB]"),
+    option("--tables", multiple=True, metavar="PATTERN", help="Tables whose rows are copied.  [default: all]"),
     option(
         "--base",
         metavar="REF",

@@ -111,6 +111,11 @@ class LocalNeon:
     ) -> None:
         self._ends.close()
 
+    @property
+    def bindir(self) -> Path:
+        """Where the server's programs are, and perhaps its tools."""
+        return self._binaries.bindir
+
     def missing_extension(self, name: str) -> str:
         """What to do about an extension that this Postgres does not have, in one sentence."""
         return missing_extension_hint(self._binaries, name)
