@@ -19,12 +19,13 @@ ARROWS: dict[str, set[str]] = {
     "lanes": {"stop"},
     "redact": set(),
     "settings": set(),
-    "config": {"errors", "settings"},
+    "whose": {"errors"},
+    "config": {"errors", "settings", "whose"},
     "postgres": {"errors", "stop"},
     "record": {"postgres.data", "postgres.diff", "postgres.indexes"},
     "report": {"record", "errors"},
-    "neon": {"errors", "stop", "bounded"},
-    "lease": {"neon", "errors", "stop"},
+    "neon": {"errors", "stop", "bounded", "whose"},
+    "lease": {"neon", "errors", "stop", "whose"},
     "local": {"errors", "stop"},
     "migrate": {"record", "errors", "stop", "process"},
     "suite": {"record", "errors", "stop", "process"},
@@ -79,7 +80,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    *("migrated", "sessions"),
+    *("migrated", "sessions", "whose_data"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""
