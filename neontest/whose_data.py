@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from neontest import whose
@@ -47,7 +49,7 @@ def seen(context: Context, ground: Ground, *, start: tuple[str, ...], rows: int,
         lsn=None if local or source.schema_only else lsn or source.lsn,
         time=source.time,
         masked=len(source.rules),
-        rules=settings.anonymize.name if settings.anonymize else None,
+        rules=_below(settings.root, settings.anonymize) if settings.anonymize else None,
         rows=rows,
     )
     if not local:
@@ -55,6 +57,11 @@ def seen(context: Context, ground: Ground, *, start: tuple[str, ...], rows: int,
     return msgspec.structs.replace(
         of_this, revisions=start, prepared=_named(settings.prepare), seeded=_named(settings.seed)
     )
+
+
+def _below(root: Path, file: Path) -> str:
+    """The file's name as it is typed in the project's folder; of a file elsewhere only its last part."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
 def _named(how: str | None) -> str | None:
