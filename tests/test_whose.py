@@ -125,14 +125,14 @@ def test_a_run_without_rows_starts_where_its_parent_stands(neontest: Run, root: 
                   " CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
                   " INSERT INTO alembic_version VALUES ('r1')")  # fmt: skip
         ran = neontest(
-            "run", "--schema-only", "--", sys.executable, "look.py", "0", cwd=root, env=env, 
+            "run", "--schema-only", "--", sys.executable, "look.py", "0", cwd=root, env=env,
         )  # fmt: skip
         assert ran.report.history.pending == ("r2",), ran.out + ran.err
         assert ran.report.tests is not None
         assert ran.report.tests.exit_code == 0, ran.out + ran.err
         assert ran.report.data is not None
         assert (ran.report.data.kind, ran.report.data.lsn) == ("schema-only", None)
-        assert "schema-restored" in ran.checks
+        assert "reupgrade-fails" in ran.checks
         assert "data: schema only, of branch main, no rows" in ran.out
         assert "neontest branches create --parent main --schema-only" in ran.out
         assert all(each.proved for each in ran.report.branches)

@@ -54,8 +54,6 @@ def create(site: Site, asked: CreateBranch, rules: Sequence[MaskingRule] = ()) -
         if spec_given is not None:
             _refuse_what_is_not_here(spec_given.parent_lsn, spec_given.parent_timestamp, spec_given.init_source)
         schema_only = spec_given is not None and spec_given.init_source == SCHEMA_ONLY
-        if schema_only and rules:
-            raise Problem(422, "a schema-only branch has nothing to anonymize")
         parent = _parent(site, spec_given.parent_id if spec_given else None)
         expires_at = expiry(spec_given.expires_at) if spec_given and spec_given.expires_at else None
         protected = bool(spec_given and spec_given.protected)

@@ -160,6 +160,8 @@ def create_anonymized_branch(call: Call) -> Answer:
     for each in asked.masking_rules:
         masking.expression(each)
     created = asked.branch_create or requests.CreateBranch()
+    if created.branch is not None and created.branch.init_source == branching.SCHEMA_ONLY:
+        raise Problem(422, "a schema-only branch has nothing to anonymize")
     created.annotation_value = asked.annotation_value
     json, begin = branching.create(call.site, created, asked.masking_rules)
     return Answer(json, CREATED, begin)
