@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from neontest import lanes, suite
+from neontest import lanes, suite, whose_data
 from neontest.branches import Branches
 from neontest.errors import BranchLeftBehind, CouldNotTest
 from neontest.ground import BASE, Context, Ground, beside_base, known
@@ -92,13 +92,16 @@ class Acting:
         self._history = history
         if ground.local is not None:
             with self._timed("parent"):
-                self.notes += prepare_parent(self.context, self._sessions, ground, start or ())
+                ground = prepare_parent(self.context, self._sessions, ground, start or ())
+            self.notes += ground.notes
         self._branches = branches = Branches(
             self.context, ground, self._sessions, self._plan, self._note, self._redactor, self._lanes, parents_server
         )
         with self._timed("branch"):
             # The stairway's branch is made while the project is loaded and the whole walk goes on.
             candidate = branches.trial("candidate", history, sibling=settings.mode == "both")
+        lsn = candidate.lease.branch.parent_lsn
+        self._note(data=whose_data.seen(self.context, ground, start=start or (), rows=self._plan.rows, lsn=lsn))
         start = self._started(candidate, ground.parent.name)
         if not self._history.pending:
             return

@@ -37,12 +37,13 @@ from neontest.postgres.connect import Connection, advisory_guard, connect_when_r
 from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
-from neontest.postgres.snapshot import Reader, version_tables
+from neontest.postgres.snapshot import Reader, VersionTables, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
 from neontest.rows import Plan, Rows
 from neontest.sessions import NONE, Sessions
 from neontest.trial import Trial, guarding, result
+from neontest.whose_data import tell_revisions
 
 KEPT: Final = timedelta(hours=24)
 STOPPED_BUDGET: Final = 5.5
@@ -153,6 +154,7 @@ class Branches:
         )  # fmt: skip
         self._used(use)
         refuse_parent(connection, self._parents_server, lease.name)
+        tell_revisions(self._context, self._ground, connection)
         return url, connection
 
     def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
@@ -303,6 +305,7 @@ def lease_holder(context: Context, ground: Ground, *, seconds: float) -> Leases:
         stop=context.stop,
         engine=settings.engine,
         state=ground.state,
+        source=context.source,
         parent_endpoints=ground.access.endpoints,
         until=now + timedelta(seconds=seconds),
         keep=settings.keep,
@@ -317,9 +320,6 @@ def refuse_parent(connection: Connection, parents_server: tuple[str, ...], name:
             f"the connection string of branch {name} leads to the server of its parent; nothing was run there",
             hint="report this",
         )
-
-
-VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: VersionTables) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from neontest import whose
 from neontest.errors import ConfigError, UsageError
 from neontest.settings import FileSettings, Settings, Source
 
@@ -143,7 +144,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
     for name in DURATIONS:
         if name in values:
             values[name] = seconds(values[name], what=name.replace("_", "-"), zero=name in MAY_BE_ZERO)
-    for name in ("alembic_config", "postgres", "state", "ledger"):
+    for name in ("alembic_config", "postgres", "state", "ledger", "anonymize"):
         if name in values:
             values[name] = root / at_home(values[name], what=name.replace("_", "-"))
     if values.get("tests") is False:
@@ -243,6 +244,7 @@ def refuse_contradictions(settings: Settings) -> None:
             )
     if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
         raise UsageError("comment: a configuration's name is at most 100 printable characters")
+    refuse_source(settings)
     if settings.engine == "neon" and not settings.project_id:
         raise UsageError(
             "no Neon project was named",
@@ -256,6 +258,23 @@ def refuse_contradictions(settings: Settings) -> None:
                     f"{flag} prepares the empty local parent; on Neon the parent is your data",
                     hint=f"leave {flag} out, or add --local",
                 )
+
+
+def refuse_source(settings: Settings) -> None:
+    """Raise UsageError where the branches cannot hold the data that the settings ask for."""
+    time, lsn, schema_only = settings.parent_time, settings.parent_lsn, settings.schema_only
+    if (time or lsn) and settings.engine == "local":
+        flag = "--parent-time" if time else "--parent-lsn"
+        raise UsageError(f"{flag}: a local cluster has no time travel", hint=f"leave {flag} out, or use Neon")
+    anonymize = settings.anonymize is not None
+    if why := whose.contradiction(schema_only=schema_only, anonymize=anonymize, time=time, lsn=lsn):
+        raise UsageError(why)
+    if schema_only and settings.engine == "local" and settings.seed is not None:
+        raise UsageError("--schema-only leaves none of the rows that --seed makes", hint="leave one of them out")
+    if time:
+        whose.moment(time, what="--parent-time")
+    if lsn:
+        whose.checked_lsn(lsn, what="--parent-lsn")
 
 
 def refuse_unsplittable(what: str, command: str | tuple[str, ...] | None) -> None:

@@ -17,6 +17,7 @@ from neontest.record import History
 from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
+from neontest.whose import PLAIN, Source
 
 if TYPE_CHECKING:
     from neontest.local.engine import LocalNeon
@@ -41,6 +42,10 @@ class Ground:
     state: Path | None = None
     """The local engine's folder."""
     local: LocalNeon | None = None
+    versions: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    """The parent's version tables with what is in them; None where nobody read them."""
+    notes: tuple[str, ...] = ()
+    """What the report should say of how the parent was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,8 @@ class Context:
     stop: Stop
     deadline: Deadline
     talk: Talk
+    source: Source = PLAIN
+    """Whose data the branches shall hold."""
 
 
 @contextmanager
@@ -220,6 +227,8 @@ class ParentSeen:
 
     start: tuple[str, ...] | None = None
     """The revisions in its version table; None where that cannot be told from here."""
+    versions: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    """Its version tables with what is in them; None where nobody could read them."""
     server: tuple[str, ...] = ()
     """What tells its server from others; empty where nobody asked it."""
 
@@ -246,7 +255,9 @@ def parent_seen(context: Context, ground: Ground) -> ParentSeen:
         tables, its_server = version_tables(connection), server(connection)
     finally:
         connection.close()
-    return ParentSeen(start=standing(tables, context.settings.alembic_name), server=its_server)
+    # Where branches are made of the parent's past, its present says nothing about them.
+    start = None if context.source.past else standing(tables, context.settings.alembic_name)
+    return ParentSeen(start=start, versions=tables, server=its_server)
 
 
 def standing(tables: tuple[tuple[str, tuple[str, ...]], ...], section: str) -> tuple[str, ...] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Final
 
+from neontest import whose_data
 from neontest.branches import BUDGET, STOPPED_BUDGET, lease_holder
 from neontest.errors import UsageError
-from neontest.ground import Context, Ground, ground, planned_start
+from neontest.ground import Context, Ground, ground, parent_seen, planned_start
 from neontest.lease.lease import Leases, left_behind
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
@@ -16,6 +18,7 @@ from neontest.lent import Lent
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.parent import prepare_parent, upgrade
+from neontest.postgres.connect import connect_when_ready
 from neontest.record import History
 from neontest.redact import Redactor
 from neontest.sessions import Sessions
@@ -41,7 +44,10 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
         settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
     )
     deadline = Deadline(settings.timeout, what="making the branch")
-    context = Context(settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk)
+    context = Context(
+        settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk,
+        source=whose_data.source(settings),
+    )  # fmt: skip
     history = histories.read(project)
     refuse_faults(history, settings)
     Ledger(settings.ledger or default_folder(environ)).check()
@@ -53,7 +59,9 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
         stop.check()
         where = stack.enter_context(ground(context))
         if where.local is not None:
-            prepare_parent(context, sessions, where, start or ())
+            where = prepare_parent(context, sessions, where, start or ())
+        elif context.source.schema_only:
+            where = replace(where, versions=parent_seen(context, where).versions)
         leases = lease_holder(context, where, seconds=LASTS)
         try:
             lent = at_head(context, sessions, where, leases, history)
@@ -87,6 +95,9 @@ def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases,
     lease = leases.take(deadline=context.deadline, patience=patience)
     url = lease.url(where.access.database, where.access.role, deadline=context.deadline)
     environ = sessions.rendered(session, url)
+    if context.source.schema_only:
+        with closing(connect_when_ready(url, context.deadline, context.stop)) as connection:
+            whose_data.tell_revisions(context, where, connection)
     upgrade(
         context, session, url, environ, what="the branch", at=histories.effective_heads(history),
         to=("heads" if context.settings.heads == "many" else "head",), hint="`neontest run` says more",

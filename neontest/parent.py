@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from neontest.errors import CouldNotTest, UsageError, one_line
@@ -12,19 +13,22 @@ from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
+from neontest.postgres.snapshot import VersionTables, version_tables
 from neontest.record import Failure
 from neontest.sessions import Sessions
 from neontest.suite import run_to_end
 from neontest.trial import failed, guarding
 
 
-def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> tuple[str, ...]:
+def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> Ground:
     """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain.
 
-    Where it has nothing to be brought to, it was never started. What the report should say of it is returned.
+    Where it has nothing to be brought to, it was never started. The ground comes back with what the report should say
+    of it, and with the parent's version tables, where branches without rows need them.
     """
     settings = context.settings
     notes: tuple[str, ...] = ()
+    versions: VersionTables = ()
     assert ground.local is not None
     if start or settings.prepare or settings.seed or settings.from_url:
         url = parent_url(ground, context.deadline)
@@ -47,10 +51,13 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
                 notes = tuple(source.notes)
         if settings.seed:
             fill(context, "seed", settings.seed, environ, url)
+        if context.source.schema_only:
+            with closing(connect_when_ready(url, context.deadline, context.stop)) as connection:
+                versions = version_tables(connection)
         for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
             operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
             ground.neon.wait_for(ground.project_id, operations, context.deadline)
-    return notes
+    return replace(ground, versions=versions, notes=notes)
 
 
 def upgrade(

@@ -291,6 +291,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     many_locks: int = 5
 
 
+class DataSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which data the run's branches held."""
+
+    kind: Literal["copy", "schema-only", "anonymized"]
+    """Of the parent's rows: all of them, none, or all with columns masked."""
+    lsn: str | None = None
+    """Of the parent's history; None where there is none, or nobody knows it."""
+    time: str | None = None
+    """The moment of the parent's history, where one was asked for."""
+    masked: int = 0
+    """Columns."""
+    rules: str | None = None
+    """Name of the file with the masking rules."""
+    revisions: tuple[str, ...] = ()
+    """Those that made the local parent."""
+    prepared: str | None = None
+    seeded: str | None = None
+    """What prepared and filled the local parent: a .sql file, or `a command`."""
+    rows: int = 0
+    """To be invented for each empty table."""
+
+
 class BranchUse(msgspec.Struct, frozen=True, kw_only=True):
     """One branch that this run took, and what became of it."""
 
@@ -342,6 +364,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     """Id of the parent branch."""
     parent_name: str = ""
+    data: DataSeen | None = None
+    """None where the run took no branch."""
     branches: tuple[BranchUse, ...] = ()
     history: History = msgspec.field(default_factory=History)
     heads_allowed: Literal["one", "many"] = "one"

@@ -8,13 +8,13 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from neontest import checks
+from neontest import checks, whose_data
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
@@ -117,6 +117,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
     refuse_unknown_checks(settings)
     environment.check(settings.env, settings.files)
+    source = whose_data.source(settings)
     deadline = Deadline(settings.timeout, what="the run")
     talk.say(f"engine: {settings.engine} ({settings.engine_why})")
     with ExitStack() as stack:
@@ -125,8 +126,9 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
                 settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
             )
             context = Context(
-                settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk
-            )
+                settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk,
+                source=source,
+            )  # fmt: skip
             with stop.shield():  # or it has a folder and a process that nobody ends
                 # It imports Alembic, which takes longer than all that we have to do before it is needed.
                 sessions = Sessions(context, job.redactor)
@@ -159,7 +161,7 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
     if start is None:
         with job.timed("parent"):
             seen = parent_seen(acting.context, where)
-        start, its_server = seen.start, seen.server
+        start, its_server, where = seen.start, seen.server, replace(where, versions=seen.versions)
         if start is not None and not moved_by_env(acting.context.project):
             known(history, start, f"branch {where.parent.name}")
             if nothing_pending(job, history, start):

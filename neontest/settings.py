@@ -48,6 +48,10 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_host: str | None = None
     project_id: str | None = None
     parent: str | None = None
+    parent_time: str | None = None
+    parent_lsn: str | None = None
+    schema_only: bool | None = None
+    anonymize: str | None = None
     database: str | None = None
     role: str | None = None
     mode: Literal["whole", "stairway", "both"] | None = None
@@ -112,6 +116,13 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     project_id: str | None = None
     parent: str | None = None
+    parent_time: str | None = None
+    parent_lsn: str | None = None
+    """The moment of the parent's history of which branches are made; neither: its present."""
+    schema_only: bool = False
+    """Branches have the parent's schema and none of its rows."""
+    anonymize: Path | None = None
+    """A file with masking rules: branches are copies with those columns masked."""
     database: str | None = None
     role: str | None = None
     mode: Literal["whole", "stairway", "both"] = "both"

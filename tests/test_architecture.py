@@ -19,13 +19,14 @@ ARROWS: dict[str, set[str]] = {
     "lanes": {"stop"},
     "redact": set(),
     "settings": set(),
-    "config": {"errors", "settings", "source.way"},
+    "whose": {"errors"},
+    "config": {"errors", "settings", "source.way", "whose"},
     "source": {"errors", "stop", "process", "postgres.connect", "postgres.snapshot"},
     "postgres": {"errors", "stop"},
     "record": {"postgres.data", "postgres.diff", "postgres.indexes"},
     "report": {"record", "errors"},
-    "neon": {"errors", "stop", "bounded"},
-    "lease": {"neon", "errors", "stop"},
+    "neon": {"errors", "stop", "bounded", "whose"},
+    "lease": {"neon", "errors", "stop", "whose"},
     "local": {"errors", "stop"},
     "migrate": {"record", "errors", "stop", "process"},
     "suite": {"record", "errors", "stop", "process"},
@@ -80,7 +81,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    *("migrated", "sessions", "filling"),
+    *("migrated", "sessions", "filling", "whose_data"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""

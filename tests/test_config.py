@@ -168,3 +168,26 @@ def test_waiting_for_a_free_branch_may_be_zero_as_no_other_duration_may(tmp_path
         settled(tmp_path, timeout="0")
     with pytest.raises(ConfigError, match="wait"):
         settled(tmp_path, wait="soon")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"parent_time": "2026-01-31T12:00:00Z", "parent_lsn": "0/1A"}, "each name a moment"),
+        ({"schema_only": True, "anonymize": "rules.toml"}, "no row that --anonymize could mask"),
+        ({"schema_only": True, "parent_lsn": "0/1A"}, "present schema"),
+        ({"parent_time": "2026-01-31T12:00:00"}, "no moment of RFC 3339"),
+        ({"parent_time": "2026-13-31T12:00:00Z"}, "no moment of RFC 3339"),
+        ({"parent_time": "2999-01-31T12:00:00+02:00"}, "is in the future"),
+        ({"parent_lsn": "1A2B"}, "is no LSN"),
+        ({"parent_lsn": "0/123456789"}, "is no LSN"),
+        ({"engine": "local", "parent_lsn": "0/1A"}, "a local cluster has no time travel"),
+        ({"engine": "local", "schema_only": True, "seed": "seed.sql"}, "none of the rows that --seed makes"),
+    ],
+)
+def test_data_that_no_branch_can_have_is_refused_in_one_sentence(
+    tmp_path: Path, flags: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        settled(tmp_path, environ={"NEON_API_KEY": "k"}, project_id="p", **flags)
+    assert (caught.value.exit_code, "\n" in caught.value.message) == (2, False)

@@ -42,6 +42,8 @@ STAY = {
         "UnindexedKey.columns",
         "UnindexedKey.references",
     ),
+    *("DataSeen.kind", "DataSeen.lsn", "DataSeen.time", "DataSeen.rules", "DataSeen.revisions", "DataSeen.prepared"),
+    "DataSeen.seeded",
     *("BranchUse.id", "BranchUse.name", "BranchUse.role", "Report.engine", "Report.engine_why", "Report.project_id"),
     *(
         "Report.server_version",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from neontest.cli.sweep import client, project_id
 
 if TYPE_CHECKING:
     from neontest.neon.models import Branch
+    from neontest.whose import Source
 
 
 @click.group(invoke_without_command=True)
@@ -48,6 +50,12 @@ def command(ctx: click.Context, /, **_: Any) -> None:
 )
 @click.option("--show-url", is_flag=True, help="Print its connection string, with the password.")
 @options.branch_options
+@click.option("--lsn", metavar="LSN", help="Make it of the parent at that place of its history.")
+@click.option("--time", metavar="TIME", help="Make it of the parent at that moment (RFC 3339).")
+@click.option("--schema-only", is_flag=True, help="Make it with the parent's schema, and no rows.")
+@click.option(
+    "--anonymize", metavar="FILE", type=click.Path(path_type=Path), help="Mask columns, by the rules in this file."
+)
 @click.pass_context
 def create(
     ctx: click.Context,
@@ -58,6 +66,7 @@ def create(
     parent: str | None,
     database: str | None,
     role: str | None,
+    **of: Any,
 ) -> None:
     """Make a branch like a run's, and leave it until its expiry."""
     import platform
@@ -76,6 +85,7 @@ def create(
         raise UsageError("--expires-in: Neon lets a branch expire within 30 days", hint="give 719h or less")
     if name is not None and not (name.strip() and len(name) <= LONGEST_NAME):
         raise UsageError(f"--name: a name has 1 to {LONGEST_NAME} characters")
+    source = _source(**of)
     who = owner(os.environ, user=user(), host=platform.node(), pid=os.getpid())
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)
@@ -88,6 +98,7 @@ def create(
             owner=Owner(stem=name, annotation=who.annotation) if name else who,
             expires_at=now + lasts,
             stop=stop,
+            source=source,
             keep=True,
             rename=name is None,
         )
@@ -133,6 +144,17 @@ def delete(ctx: click.Context, /, name: str) -> None:
     if error := left_behind([given], cure="try again later"):
         raise error
     click.echo(f"{said}: given back in {given.seconds:.1f} s")
+
+
+def _source(*, schema_only: bool, anonymize: Path | None, time: str | None, lsn: str | None) -> Source:
+    """What the branch is made of beside its parent, as the command line says."""
+    from neontest import whose
+    from neontest.errors import UsageError
+
+    if why := whose.contradiction(schema_only=schema_only, anonymize=anonymize is not None, time=time, lsn=lsn):
+        raise UsageError(why.replace("--parent-", "--"))
+    lsn = whose.checked_lsn(lsn, what="--lsn") if lsn else None
+    return whose.source(schema_only=schema_only, anonymize=anonymize, time=time, lsn=lsn)
 
 
 def _named(branches: tuple[Branch, ...], wanted: str) -> Branch:

@@ -74,6 +74,13 @@ branch_options: Final = both(
     option("--role", help="The role to connect as.  [default: the only one, else neondb_owner]"),
 )
 
+source_options: Final = both(
+    option("--schema-only", is_flag=True, default=None, help="Branches with the parent's schema, and no rows."),
+    option("--anonymize", metavar="FILE", help="Branches with columns masked, by the rules in a TOML or JSON file."),
+    option("--parent-time", metavar="TIME", help="Neon: branches of the parent at that moment (RFC 3339)."),
+    option("--parent-lsn", metavar="LSN", help="Neon: branches of the parent at that place of its history."),
+)
+
 project_options: Final = both(
     option("--alembic-config", metavar="FILE", help="The alembic.ini, pyproject.toml or migrations folder."),
     option("--alembic-name", "-n", metavar="NAME", help="Section of the ini file.  [default: alembic]"),
@@ -177,6 +184,7 @@ run_options: Final = both(
     root_option,
     neon_options,
     branch_options,
+    source_options,
     walk_options,
     project_options,
     evidence_options,

@@ -43,6 +43,7 @@ from neontest.neon.client import Neon
 from neontest.neon.connection import checked_uri
 from neontest.neon.models import Branch, ConnectionUri, CreatedBranch, Endpoint
 from neontest.stop import Deadline, Stop
+from neontest.whose import PLAIN, Source
 
 LeaseRole = Literal["candidate", "sibling"]
 
@@ -121,6 +122,7 @@ class Leases:
         stop: Stop,
         engine: Engine = "neon",
         state: Path | None = None,
+        source: Source = PLAIN,
         parent_endpoints: Sequence[Endpoint] | None = None,
         until: datetime | None = None,
         keep: bool = False,
@@ -138,6 +140,7 @@ class Leases:
         self._stop = stop
         self._engine: Engine = engine
         self._state = state
+        self._source = source
         self._parent_endpoints = parent_endpoints
         self._keep = keep
         self._rename = rename
@@ -211,6 +214,8 @@ class Leases:
                     raise
         claim.hold.update(created.branch.id)
         neon.wait_for(self._project_id, created.operations, deadline)
+        if self._source.rules:
+            neon.wait_until_anonymized(self._project_id, created.branch.id, deadline)
         branch = created.branch
         if self._engine == "neon" and role == "candidate" and branch.parent_lsn is None:
             # Siblings are to be made at the same moment; the receipt need not say which that is.
@@ -245,7 +250,7 @@ class Leases:
                 self._project_id,
                 name=claim.name,
                 parent_id=self._parent.id,
-                parent_lsn=parent_lsn,
+                source=self._source.at(parent_lsn),
                 expires_at=self._expires_at,
                 annotation=claim.annotation,
                 deadline=deadline,
@@ -265,9 +270,7 @@ class Leases:
         with self._lock:
             self._soon.check()
             self._taken += 1
-            suffixes = ([str(self._taken)] if self._taken > 1 and not again else []) + (
-                [secrets.token_hex(3)] if again else []
-            )
+            suffixes = [secrets.token_hex(3)] if again else [str(self._taken)] if self._taken > 1 else []
             facts = {"role": role, "until": f"{self._until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
             if self._keep and role == "candidate":
                 facts["keep"] = "1"

@@ -6,6 +6,7 @@ begins the work. Rules and words: https://neon.com/docs/manage/branches and /gui
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,23 +14,37 @@ from typing import Final
 
 from neontest.local import identity, shapes
 from neontest.local.catalog import change_passwords, refresh
+from neontest.local.emptying import empty
+from neontest.local.masking import mask
 from neontest.local.moments import now
 from neontest.local.ports import Port, reserve
 from neontest.local.problem import Problem, locked, not_found
-from neontest.local.requests import BranchChange, CreateBranch, EndpointSpec, RestoreBranch, expiry, no_time_travel
+from neontest.local.requests import (
+    BranchChange,
+    CreateBranch,
+    EndpointSpec,
+    MaskingRule,
+    RestoreBranch,
+    expiry,
+    no_time_travel,
+)
 from neontest.local.shapes import Json
 from neontest.local.site import HOST, Begin, Site
-from neontest.local.store import Branch, Endpoint, Role
+from neontest.local.store import Branch, Endpoint, Masking, Role
 from neontest.local.work import Act
 
+SCHEMA_ONLY: Final = "schema-only"
 ENDPOINTS_LIMIT: Final = "ENDPOINTS_LIMIT_EXCEEDED"
 
-RESTORED: Final = ("parent_id", "roles", "databases", "last_reset_at", "expires_at")
+RESTORED: Final = ("parent_id", "schema_only", "masking", "roles", "databases", "last_reset_at", "expires_at")
 """What a restore changes of a branch's facts, beside its state."""
 
 
-def create(site: Site, asked: CreateBranch) -> tuple[Json, Begin]:
-    """A new branch of the named parent (else of the default branch), with a compute if one is asked for."""
+def create(site: Site, asked: CreateBranch, rules: Sequence[MaskingRule] = ()) -> tuple[Json, Begin]:
+    """A new branch of the named parent (else of the default branch), with a compute if one is asked for.
+
+    `rules`: it is there once its columns are masked by them.
+    """
     store = site.store
     spec_given = asked.branch
     with store.lock:
@@ -38,6 +53,7 @@ def create(site: Site, asked: CreateBranch) -> tuple[Json, Begin]:
     with store.lock:
         if spec_given is not None:
             _refuse_what_is_not_here(spec_given.parent_lsn, spec_given.parent_timestamp, spec_given.init_source)
+        schema_only = spec_given is not None and spec_given.init_source == SCHEMA_ONLY
         parent = _parent(site, spec_given.parent_id if spec_given else None)
         expires_at = expiry(spec_given.expires_at) if spec_given and spec_given.expires_at else None
         protected = bool(spec_given and spec_given.protected)
@@ -55,7 +71,9 @@ def create(site: Site, asked: CreateBranch) -> tuple[Json, Begin]:
             id=id,
             name=name,
             cluster=id,
-            parent_id=parent.id,
+            parent_id=None if schema_only else parent.id,
+            schema_only=schema_only,
+            masking=Masking(columns=len(rules), created_at=at, updated_at=at) if rules else None,
             pending="ready",
             state_changed_at=at,
             created_at=at,
@@ -76,7 +94,7 @@ def create(site: Site, asked: CreateBranch) -> tuple[Json, Begin]:
             endpoint = new_endpoint(branch, compute, port.number, at)
             store.state.endpoints[endpoint.id] = endpoint
         steps: list[tuple[str, Act]] = [
-            ("create_branch", partial(_copy, site, branch, parent, port, new_passwords=new_passwords))
+            ("create_branch", partial(_copy, site, branch, parent, port, rules, new_passwords=new_passwords))
         ]
         if endpoint is not None:
             steps.append(("start_compute", partial(_start, site, branch, endpoint)))
@@ -162,7 +180,7 @@ def restore(site: Site, branch_id: str, asked: RestoreBranch) -> tuple[Json, Beg
         at = now()
         old_cluster, old_facts = branch.cluster, {name: getattr(branch, name) for name in RESTORED}
         branch.state, branch.pending, branch.state_changed_at = "resetting", "ready", at
-        branch.parent_id = source.id
+        branch.parent_id, branch.schema_only, branch.masking = source.id, False, None
         branch.last_reset_at = branch.updated_at = at
         branch.roles = [_inherited(each, at, new_password=source.protected) for each in source.roles]
         branch.databases = []
@@ -243,8 +261,11 @@ def _refuse_what_is_not_here(
         raise no_time_travel(f"{of}_lsn")
     if timestamp:
         raise no_time_travel(f"{of}_timestamp")
-    if init_source not in (None, "", "parent-data"):
-        raise Problem(422, f'init_source "{init_source}" is not available on a local Neon: only "parent-data" is')
+    if init_source not in (None, "", "parent-data", SCHEMA_ONLY):
+        raise Problem(
+            422,
+            f'init_source "{init_source}" is not available on a local Neon: only "parent-data" and "{SCHEMA_ONLY}" are',
+        )
 
 
 def _inherited(role: Role, at: datetime, *, new_password: bool) -> Role:
@@ -287,7 +308,15 @@ def _created(site: Site, branch: Branch, endpoint: Endpoint | None, operations: 
 # acts: in a thread of Work, no lock held
 
 
-def _copy(site: Site, branch: Branch, parent: Branch, port: Port | None, *, new_passwords: bool) -> None:
+def _copy(
+    site: Site,
+    branch: Branch,
+    parent: Branch,
+    port: Port | None,
+    rules: Sequence[MaskingRule],
+    *,
+    new_passwords: bool,
+) -> None:
     with site.work.data(branch.id), closing(port) if port else nullcontext():
         # By the end of this block the cluster has reserved the port for itself.
         number = port.number if port else None
@@ -295,6 +324,14 @@ def _copy(site: Site, branch: Branch, parent: Branch, port: Port | None, *, new_
         site.opened[branch.cluster] = cluster
         if new_passwords:
             change_passwords(cluster, branch.roles)
+        if branch.schema_only or branch.masking is not None:
+            cluster.start()
+            if branch.masking is None:
+                empty(cluster)
+            else:
+                mask(site, branch.masking, cluster, rules)
+            if port is None:
+                cluster.stop()
     _ready(site, branch)
 
 

@@ -59,6 +59,22 @@ class CreateBranch(msgspec.Struct, kw_only=True):
     annotation_value: Annotation | None = None
 
 
+class MaskingRule(msgspec.Struct, kw_only=True):
+    database_name: str
+    schema_name: str
+    table_name: str
+    column_name: str
+    masking_function: str | None = None
+    masking_value: str | None = None
+
+
+class CreateAnonymized(msgspec.Struct, kw_only=True):
+    branch_create: CreateBranch | None = None
+    masking_rules: list[MaskingRule] | None = None
+    start_anonymization: bool | None = None
+    annotation_value: Annotation | None = None
+
+
 class BranchChange(msgspec.Struct, kw_only=True):
     name: Name | None = None
     protected: bool | None = None

@@ -10,7 +10,7 @@ from typing import Final
 
 from werkzeug.routing import Map, Rule
 
-from neontest.local import branching, catalog, computes, listing, requests, schema, shapes
+from neontest.local import branching, catalog, computes, listing, masking, requests, schema, shapes
 from neontest.local.problem import Problem, not_found
 from neontest.local.requests import Query
 from neontest.local.shapes import Json
@@ -150,6 +150,29 @@ def branches(call: Call) -> Answer:
 def create_branch(call: Call) -> Answer:
     json, begin = branching.create(call.site, requests.body(call.body, requests.CreateBranch))
     return Answer(json, CREATED, begin)
+
+
+@on("POST", PROJECT + "/branch_anonymized")
+def create_anonymized_branch(call: Call) -> Answer:
+    asked = requests.body(call.body, requests.CreateAnonymized)
+    if not asked.masking_rules or not asked.start_anonymization:
+        raise Problem(422, "a local Neon anonymizes only at once: give masking_rules, and start_anonymization true")
+    for each in asked.masking_rules:
+        masking.expression(each)
+    created = asked.branch_create or requests.CreateBranch()
+    if created.branch is not None and created.branch.init_source == branching.SCHEMA_ONLY:
+        raise Problem(422, "a schema-only branch has nothing to anonymize")
+    created.annotation_value = asked.annotation_value
+    json, begin = branching.create(call.site, created, asked.masking_rules)
+    return Answer(json, CREATED, begin)
+
+
+@on("GET", BRANCH + "/anonymized_status")
+def anonymized_status(call: Call) -> Answer:
+    found = call.site.store.branch(call.path["branch_id"])
+    if found.masking is None:
+        raise not_found("anonymized branch")
+    return Answer(shapes.masking(found, found.masking, call.site.project))
 
 
 @on("GET", PROJECT + "/branches/count")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from neontest.local.moments import text
-from neontest.local.store import Branch, Database, Endpoint, Operation, Project, Role
+from neontest.local.store import Branch, Database, Endpoint, Masking, Operation, Project, Role
 
 Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ def branch(each: Branch, project: Project) -> Json:
         primary=each.default,
         default=each.default,
         protected=each.protected,
-        init_source="parent-data" if each.parent_id else None,
+        init_source="schema-only" if each.schema_only else "parent-data" if each.parent_id else None,
         cpu_used_sec=0,
         compute_time_seconds=0,
         active_time_seconds=0,
@@ -52,6 +52,21 @@ def branch(each: Branch, project: Project) -> Json:
         ttl_interval_seconds=each.ttl_seconds if each.expires_at else None,
         last_reset_at=text(each.last_reset_at) if each.last_reset_at else None,
         created_by={"name": ACCOUNT, "image": ""},
+    )
+
+
+def masking(each: Branch, found: Masking, project: Project) -> Json:
+    return given(
+        project_id=project.id,
+        branch_id=each.id,
+        state=found.state,
+        status_message=found.message or None,
+        created_at=text(found.created_at),
+        updated_at=text(found.updated_at),
+        failed_at=text(found.updated_at) if found.state == "error" else None,
+        last_run={"completed_at": text(found.updated_at), "masked_columns": found.columns}
+        if found.state == "anonymized"
+        else None,
     )
 
 

@@ -63,12 +63,25 @@ class Endpoint(msgspec.Struct, kw_only=True):
     suspended_at: datetime | None = None
 
 
+class Masking(msgspec.Struct, kw_only=True):
+    """How far the masking of a branch is."""
+
+    state: Literal["created", "anonymizing", "anonymized", "error"] = "created"
+    message: str = ""
+    columns: int = 0
+    created_at: datetime
+    updated_at: datetime
+
+
 class Branch(msgspec.Struct, kw_only=True):
     id: str
     name: str
     cluster: str
     """Id of the cluster that holds its data; a restore gives the branch another one."""
     parent_id: str | None = None
+    schema_only: bool = False
+    """It was made without rows, and is nobody's child."""
+    masking: Masking | None = None
     state: Literal["init", "ready", "resetting"] = "init"
     pending: Literal["ready", "storage_deleted"] | None = None
     state_changed_at: datetime

@@ -42,6 +42,7 @@ _NOT_READY = "not ready yet"
 _CHILDREN = re.compile(r"\bhas children\b")
 _LIMIT = re.compile(r"\blimit\w* (exceeded|reached)\b|\bexceeded the limit\b")
 _BRANCHES = "BRANCHES_LIMIT_EXCEEDED"
+_ROOTS = "ROOT_BRANCHES_LIMIT_EXCEEDED"
 _FREED = re.compile(r"^branches limit\b|\bactive endpoints\b")
 """Limits of what is there at once."""
 
@@ -143,6 +144,9 @@ def _meaning(status: int, problem: Problem, trouble: str) -> tuple[type[NeonErro
             "give back what nobody needs (`neontest sweep --dry-run` shows what neontest left, the Neon console shows "
             "the rest), or raise the plan's limit"
         )
+        if problem.code == _ROOTS:
+            few = "a schema-only branch is a root branch, of which a plan has few (Free 3, Launch 5, Scale 25)"
+            return NoFreeBranch, f"{few}: `neontest run --wait 10m` waits for one; or {hint}", Effect.REFUSED
         if problem.code == _BRANCHES or _FREED.search(problem.message):
             return NoFreeBranch, f"`neontest run --wait 10m` waits for a free one; or {hint}", Effect.REFUSED
         return LimitExceeded, hint, Effect.REFUSED

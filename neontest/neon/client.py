@@ -17,10 +17,12 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from neontest.errors import AlreadyExists, DeadlineExceeded, NotFound, UnexpectedAnswer
-from neontest.neon.belief import is_new_branch, same
+from neontest.neon.belief import about, is_new_branch, same
 from neontest.neon.connection import checked_uri, chosen_database, chosen_role
+from neontest.neon.creation import creation
 from neontest.neon.models import (
     Annotation,
+    Anonymized,
     Auth,
     Branch,
     Branches,
@@ -43,9 +45,10 @@ from neontest.neon.models import (
 )
 from neontest.neon.paths import branch_path, checked_id, project_path, stamp
 from neontest.neon.retry import Pace, persist
-from neontest.neon.waiting import follow, pauses
+from neontest.neon.waiting import follow, follow_masking, pauses
 from neontest.neon.wire import Wire
 from neontest.stop import Deadline, Stop
+from neontest.whose import PLAIN, Source
 
 T = TypeVar("T")
 
@@ -225,23 +228,18 @@ class Neon:
         expires_at: datetime,
         annotation: Mapping[str, str],
         parent_id: str | None = None,
-        parent_lsn: str | None = None,
+        source: Source = PLAIN,
         deadline: Deadline,
     ) -> CreatedBranch:
-        """Ask for a branch with a compute; it is ready when its operations are through.
+        """Ask for a branch with a compute; it is ready when its operations are through, and its rows are masked.
 
         Where the answer is lost, the branch is looked for by its name, and taken if its whole annotation is the one
         sent: so the annotation must hold something that only this call sends. AlreadyExists: the name is another's.
         """
-        path = project_path(project_id) + "/branches"
-        branch = {"name": name, "expires_at": stamp(expires_at)}
-        if parent_id is not None:
-            branch["parent_id"] = parent_id
-        if parent_lsn is not None:
-            branch["parent_lsn"] = parent_lsn
-        body = {"branch": branch, "endpoints": [{"type": "read_write"}], "annotation_value": dict(annotation)}
-
-        asked = partial(is_new_branch, project_id=project_id, name=name, parent_id=parent_id)
+        path, body = creation(
+            project_id, name=name, expires_at=expires_at, annotation=annotation, parent_id=parent_id, source=source
+        )
+        asked = partial(is_new_branch, project_id=project_id, name=name, parent_id=parent_id, source=source)
 
         def attempt() -> CreatedBranch:
             answer = self._wire.send("POST", path, body=body, deadline=deadline)
@@ -333,6 +331,14 @@ class Neon:
                 trouble=self._wire.trouble,
                 at_once=number > 0,
             )
+
+    def wait_until_anonymized(self, project_id: str, branch_id: str, deadline: Deadline) -> None:
+        """Return when the branch's columns are masked; OperationFailed: they will not be."""
+        path = branch_path(project_id, branch_id) + "/anonymized_status"
+        follow_masking(
+            lambda: about(self._get(path, Anonymized, deadline), branch_id),
+            pace=self._pace, deadline=deadline, trouble=self._wire.trouble,
+        )  # fmt: skip
 
     def wait_until_gone(self, project_id: str, branch_id: str, deadline: Deadline) -> None:
         """Return when the API answers 404 for the branch: the proof of its deletion."""

@@ -27,9 +27,19 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     pending_state: str | None = None
     parent_id: str | None = None
     parent_lsn: str | None = None
+    init_source: str | None = None
+    """`parent-data`, `schema-only`, or what Neon comes up with."""
     expires_at: Moment | None = None
     annotation: dict[str, str] = msgspec.field(name="neontest-annotation", default_factory=dict)
     """What its creator wrote beside it. It stands outside the branch's own object in every answer."""
+
+
+class Anonymized(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the masking of a branch is."""
+
+    branch_id: str
+    state: str
+    status_message: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

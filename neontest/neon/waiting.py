@@ -7,7 +7,7 @@ from typing import Final
 
 from neontest.errors import DeadlineExceeded, NotFound, OperationFailed, one_line
 from neontest.neon.answers import excerpt
-from neontest.neon.models import Operation
+from neontest.neon.models import Anonymized, Operation
 from neontest.neon.retry import Pace
 from neontest.stop import Deadline
 
@@ -16,6 +16,9 @@ DONE: Final = frozenset({"finished", "skipped"})
 DEAD: Final = frozenset({"failed", "error", "cancelled"})
 SECOND_CHANCES: Final = 3
 """Looks at an operation that has failed but says when Neon tries it again (`retry_at`)."""
+MASKED: Final = "anonymized"
+UNMASKED: Final = frozenset({"error", "initialization_error"})
+"""Source: https://neon.com/docs/workflows/data-anonymization-api (2026-11)."""
 FIRST_POLL: Final = 0.02
 LAST_POLL: Final = 2.0
 GROWTH: Final = 1.4
@@ -77,6 +80,30 @@ def follow(
             if teardown:
                 return
             raise
+
+
+def follow_masking(look: Callable[[], Anonymized], *, pace: Pace, deadline: Deadline, trouble: str) -> None:
+    """Return when the branch is masked: before that, its rows are its parent's.
+
+    OperationFailed: they will not be. A state that nobody knows is waited for, as one on the way.
+    """
+    for wait in pauses(pace):
+        found = look()
+        if found.state == MASKED:
+            return
+        said = excerpt(found.status_message.encode())
+        if found.state in UNMASKED:
+            raise OperationFailed(
+                f"branch {found.branch_id} could not be anonymized ({found.state}){': ' + said if said else ''}",
+                hint="see to it that each masking rule names a column of the parent and a function for its type",
+            )
+        if wait >= deadline.left():
+            raise DeadlineExceeded(
+                f"{deadline.what} took longer than {deadline.seconds:g} s: the anonymization of branch "
+                f"{found.branch_id} is still {one_line(found.state)}",
+                hint=f"raise the limit, or {trouble}",
+            )
+        pace.pause(wait)
 
 
 def _named(operation: Operation) -> str:

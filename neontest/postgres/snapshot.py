@@ -169,8 +169,12 @@ def snapshot(conn: Connection) -> Snapshot:
     return Reader(conn).snapshot()
 
 
-def version_tables(conn: Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Alembic's version tables, (qualified name, revisions) each: every table whose only column is version_num."""
+VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
+"""Alembic's version tables: (qualified name, revisions) each."""
+
+
+def version_tables(conn: Connection) -> VersionTables:
+    """Alembic's version tables with what is in them: every table whose only column is version_num."""
     with mapped("cannot read the version table"), conn.cursor() as cursor:
         cursor.execute(
             """
@@ -189,6 +193,18 @@ def version_tables(conn: Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
             cursor.execute(f"SELECT version_num::text FROM {table} WHERE version_num IS NOT NULL ORDER BY 1")  # noqa: S608
             found.append((str(table), tuple(str(revision) for (revision,) in cursor.fetchall())))
     return tuple(found)
+
+
+def fill_version_tables(conn: Connection, tables: VersionTables) -> None:
+    """Write revisions into version tables, as `version_tables` read them elsewhere; those that are there stay."""
+    with mapped("cannot write the version table"), conn.cursor() as cursor:
+        for table, revisions in tables:
+            for revision in revisions:
+                cursor.execute(
+                    f"INSERT INTO {table} (version_num) SELECT %s"  # noqa: S608
+                    f" WHERE NOT EXISTS (SELECT FROM {table} WHERE version_num = %s)",
+                    [revision, revision],
+                )
 
 
 def _facts(kind: Kind, values: list[str | None]) -> Facts:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neontest.record import Visit
-from neontest.renderers import words
+from neontest.renderers import whose, words
 from neontest.report import Finding, Level, Report
 
 COLORS: Final = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
@@ -28,6 +28,8 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     line(console, words.engine(report))
     if scope := words.scope(report):
         line(console, scope)
+    if seen := whose.seen(report):
+        line(console, f"data: {seen}")
     if report.walks:
         console.print()
         console.print(Padding(walks(report), (0, 0, 0, 2)))
@@ -47,6 +49,8 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
         if problem.hint:
             line(console, f"  {problem.hint}")
     console.print()
+    if report.findings and (again := whose.again(report)):
+        line(console, f"the same branch again, kept until its expiry: {again}")
     for note in report.notes:
         line(console, f"note: {note}", "cyan")
     for use in report.branches:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from neontest.renderers import findings, gantt, rollback, words
+from neontest.renderers import findings, gantt, rollback, whose, words
 from neontest.renderers.budget import MOST, Item, Section, fitted
 from neontest.renderers.markup import CLOSING, code, escaped, fence_for, folded, link, name, opening
 from neontest.renderers.source import Source, usable
@@ -69,7 +69,8 @@ def verdict(report: Report, source: Source | None) -> Iterator[str]:
         yield f"{escaped(scope, LINE)}{', walked up, down and up again' * bool(through)}"
     parent = f", a branch of {escaped(report.parent_name, LINE)}" if report.parent_name and report.branches else ""
     fork = f", as a run of the fork {escaped(source.fork, LINE)} reports" if source is not None and source.fork else ""
-    yield escaped(words.engine(report), LINE) + parent + fork
+    data = f"; data: {escaped(seen, LINE)}" if (seen := whose.seen(report)) else parent
+    yield escaped(words.engine(report), LINE) + fork + data
     if report.walks or report.tests or report.tests_note:
         yield f"tests {escaped(words.tests(report), LINE)}"
     if report.branches:
@@ -170,6 +171,8 @@ def tests(report: Report) -> Iterator[Section]:
 def run(report: Report) -> Iterator[Section]:
     """Of the run itself: further problems, rows, notes, branches."""
     lines = [f"{each.message}. {each.hint or ''}" for each in report.problems[1:]]
+    again = whose.again(report) if report.findings else ""
+    lines += [f"the same branch again, kept until its expiry: {again}"] * bool(again)
     lines += [*words.rows(report), *report.notes, *map(words.branch, report.branches)]
     if lines:
         yield Section(

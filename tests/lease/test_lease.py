@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -30,6 +31,7 @@ from neontest.lease.ledger import Ledger
 from neontest.lease.names import Owner
 from neontest.neon.client import Neon
 from neontest.stop import Stop
+from neontest.whose import MaskingRule, Source
 
 STEM = "neontest/pr-42/abc1234/100-1"
 BRANCHES = "/branches$"
@@ -134,6 +136,49 @@ def test_siblings_can_be_made_at_the_moment_of_the_candidate(server: Any, leases
     assert lease.branch.parent_lsn == "0/1A2B"
     run.take("sibling", parent_lsn=lease.branch.parent_lsn, deadline=soon())
     assert server.sent("POST")[1].body["branch"]["parent_lsn"] == "0/1A2B"
+
+
+def test_branches_without_rows_are_leased_like_others_and_are_of_no_moment(
+    server: Any, leases: Make, ledger: Ledger, soon: Any
+) -> None:
+    run = leases(source=Source(schema_only=True))
+    taken = [run.take(deadline=soon()), run.take("sibling", parent_lsn="0/1A2B", deadline=soon())]
+    assert all(lease.branch.parent_id is None for lease in taken)
+    for sent in server.sent("POST"):
+        assert sent.body["branch"].keys() == {"name", "expires_at", "parent_id", "init_source"}
+        assert sent.body["annotation_value"]["lease"]
+    assert all(given.proved for given in run.give_back_all())
+    assert (list(server.branches), entries(ledger)) == ([server.main["id"]], [])
+
+
+def test_a_copy_of_the_data_where_none_was_asked_for_is_no_lease_and_is_given_back(
+    server: Any, leases: Make, ledger: Ledger, soon: Any
+) -> None:
+    server.knows_no_schema_only = True
+    run = leases(source=Source(schema_only=True))
+    with pytest.raises(NeonError):
+        run.take(deadline=soon())
+    assert len(server.branches) == 2
+    assert all(given.proved for given in run.give_back_all())
+    assert (list(server.branches), entries(ledger)) == ([server.main["id"]], [])
+
+
+def test_a_lease_is_handed_out_masked_at_the_moment_of_the_first_or_not_at_all(
+    server: Any, leases: Make, ledger: Ledger, soon: Any
+) -> None:
+    rule = MaskingRule(database_name="d", schema_name="s", table_name="t", column_name="c", masking_value="x")
+    run = leases(source=Source(rules=(rule,), time="2026-11-01T00:00:00Z"))
+    lease = run.take(deadline=soon())
+    assert server.masked[lease.branch.id] == deque(["anonymized"])
+    run.take("sibling", parent_lsn="0/1A2B", deadline=soon())
+    first, second = (each.body["branch_create"]["branch"] for each in server.sent("POST", "/branch_anonymized$"))
+    assert (first["parent_timestamp"], "parent_lsn" in first) == ("2026-11-01T00:00:00Z", False)
+    assert (second["parent_lsn"], "parent_timestamp" in second) == ("0/1A2B", False)
+    server.masking = ["error: no"]
+    with pytest.raises(OperationFailed, match="could not be anonymized"):
+        run.take("sibling", deadline=soon())
+    assert all(given.proved for given in run.give_back_all())
+    assert (list(server.branches), entries(ledger)) == ([server.main["id"]], [])
 
 
 def test_one_branch_that_stays_does_not_keep_the_others(server: Any, leases: Make, ledger: Ledger, soon: Any) -> None:

@@ -107,6 +107,12 @@ class FakeNeon:
         self.databases = [("neondb", "neondb_owner")]
         self.roles: list[tuple[str, str | None]] = [("neondb_owner", None)]
         self.limit = 10
+        self.root_limit = 3
+        self.knows_no_schema_only = False
+        """It takes `init_source` for nothing, and makes a child with all the data."""
+        self.masking = ["created", "initialized", "anonymizing", "anonymized"]
+        """What the masking of a branch says, one at each look."""
+        self.masked: dict[str, deque[str]] = {}
         self.project: dict[str, Any] = {}
         """What GET of the project says in place of what it would."""
         self.page = 10_000
@@ -195,6 +201,8 @@ class FakeNeon:
         yield "GET", project, lambda q, b: (200, {"project": self._project()})
         yield "GET", project + "/branches", self._list
         yield "POST", project + "/branches", self._create
+        yield "POST", project + "/branch_anonymized", self._create_anonymized
+        yield "GET", branch + "/anonymized_status", self._masking
         yield "GET", branch, self._get
         yield "PATCH", branch, self._update
         yield "DELETE", branch, self._delete
@@ -263,10 +271,14 @@ class FakeNeon:
         if len(self.branches) >= self.limit:
             raise Refusal(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED")
         parent = self._known(wanted.get("parent_id") or self.main["id"])
+        rooted = wanted.get("init_source") == "schema-only" and not self.knows_no_schema_only
+        if rooted and sum("parent_id" not in each for each in self.branches.values()) >= self.root_limit:
+            raise Refusal(422, "root branches limit exceeded", "ROOT_BRANCHES_LIMIT_EXCEEDED")
+        origin = {"init_source": "schema-only"} if rooted else {"parent_id": parent["id"]}
         branch = self.branch(
             name,
             annotation=body.get("annotation_value"),
-            parent_id=parent["id"],
+            **origin,
             current_state="init",
             pending_state="ready",
             expires_at=wanted["expires_at"],
@@ -295,6 +307,20 @@ class FakeNeon:
                 }
             ],
         }
+
+    def _create_anonymized(self, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        status, made = self._create(query, {**body["branch_create"], "annotation_value": body["annotation_value"]})
+        self.masked[made["branch"]["id"]] = deque(self.masking)
+        return status, made
+
+    def _masking(self, query: dict[str, list[str]], body: Any, branch_id: str) -> tuple[int, Any]:
+        if branch_id not in self.masked:
+            raise Refusal(404, "anonymized branch not found")
+        fates = self.masked[branch_id]
+        state, _, said = (fates.popleft() if len(fates) > 1 else fates[0]).partition(": ")
+        more = {"status_message": said} if said else {}
+        known = {"project_id": PROJECT, "branch_id": branch_id, "created_at": THEN, "updated_at": THEN}
+        return 200, {**known, "state": state, **more}
 
     def _get(self, query: dict[str, list[str]], body: Any, branch_id: str) -> tuple[int, Any]:
         return 200, {"branch": dict(self._known(branch_id)), "annotation": self._annotation(branch_id)}

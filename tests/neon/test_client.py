@@ -12,6 +12,7 @@ import pytest
 from neontest.errors import (
     DeadlineExceeded,
     NeonError,
+    NoFreeBranch,
     NotFound,
     OperationFailed,
     PasswordNotStored,
@@ -20,6 +21,7 @@ from neontest.errors import (
 )
 from neontest.neon.client import Neon
 from neontest.stop import Stop
+from neontest.whose import MaskingRule, Source
 
 EXPIRY = datetime(2026, 11, 22, 13, 30, 15, 999, tzinfo=UTC)
 MARK = {"neontest": "1", "lease": "a1b2"}
@@ -487,3 +489,63 @@ def test_the_loopback_is_reached_without_the_environments_proxy(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert connect().auth()
+
+
+RULE = MaskingRule(
+    database_name="neondb", schema_name="public", table_name="person", column_name="email",
+    masking_function="anon.fake_email()",
+)  # fmt: skip
+
+
+def test_a_schema_only_branch_is_asked_for_and_one_with_a_parent_is_not_believed_to_be_one(
+    server: Any, neon: Neon, project: str, time: Any
+) -> None:
+    source = Source(schema_only=True)
+    made = create(neon, project, time, "bare", source=source, parent_id=server.main["id"])
+    assert (made.branch.parent_id, made.branch.init_source) == (None, "schema-only")
+    assert server.sent("POST")[0].body["branch"]["init_source"] == "schema-only"
+    server.knows_no_schema_only = True
+    with pytest.raises(UnexpectedAnswer):
+        create(neon, project, time, "full", source=source, parent_id=server.main["id"])
+
+
+def test_too_many_root_branches_are_no_free_branch_and_said(server: Any, neon: Neon, project: str, time: Any) -> None:
+    server.root_limit = 1
+    with pytest.raises(NoFreeBranch, match="root branches limit exceeded") as caught:
+        create(neon, project, time, source=Source(schema_only=True))
+    assert "a schema-only branch is a root branch" in str(caught.value.hint)
+
+
+def test_a_branch_that_is_to_be_masked_is_asked_for_where_its_answer_was_lost_found_and_awaited(
+    server: Any, neon: Neon, project: str, time: Any
+) -> None:
+    server.fault("POST", "/branch_anonymized$", committed=True, drop=True)
+    made = create(neon, project, time, source=Source(rules=(RULE,), lsn="0/1A"))
+    (sent,) = server.sent("POST")
+    assert (made.adopted, sent.body["start_anonymization"]) == (True, True)
+    assert sent.body["branch_create"]["branch"]["parent_lsn"] == "0/1A"
+    assert sent.body["masking_rules"] == [
+        {
+            "database_name": "neondb", "schema_name": "public", "table_name": "person", "column_name": "email",
+            "masking_function": "anon.fake_email()",
+        }
+    ]  # fmt: skip
+    neon.wait_until_anonymized(project, made.branch.id, time.deadline())
+    assert len(server.sent("GET", "/anonymized_status$")) == 4
+
+
+@pytest.mark.parametrize(
+    ("states", "error", "said"),
+    [
+        (["anonymizing", "error: no column x"], OperationFailed, r"could not be anonymized \(error\): no column x"),
+        (["initialization_error"], OperationFailed, r"could not be anonymized \(initialization_error\)"),
+        (["anonymizing"], DeadlineExceeded, "is still anonymizing"),
+    ],
+)
+def test_a_branch_that_is_not_masked_is_never_taken_for_masked(
+    server: Any, neon: Neon, project: str, time: Any, states: list[str], error: type[Exception], said: str
+) -> None:
+    server.masking = states
+    made = create(neon, project, time, source=Source(rules=(RULE,)))
+    with pytest.raises(error, match=said):
+        neon.wait_until_anonymized(project, made.branch.id, time.deadline(5))

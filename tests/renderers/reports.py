@@ -14,6 +14,7 @@ from neontest.postgres.diff import Difference
 from neontest.postgres.indexes import UnindexedKey
 from neontest.record import (
     BranchUse,
+    DataSeen,
     Drift,
     Failure,
     Fault,
@@ -170,6 +171,7 @@ def report(**facts: Any) -> Report:
         **{
             "verdict": "passed", "exit_code": 0, "engine": "neon", "engine_why": "NEON_API_KEY is set",
             "server_version": "18.6", "project_id": "wide-sky-123", "parent": "br-main-1", "parent_name": "main",
+            "data": DataSeen(kind="copy", lsn="0/1E88D48") if facts.get("branches", True) else None,
             "branches": (branch(),), "history": history, "today": date(2026, 11, 22),
             "walks": (whole(phones(), indexes()), stair("ab12", phones()), stair("cd34", indexes())),
             "read": (Read(table="public.user", rows=51_000), Read(table="public.order", rows=220_000)),
@@ -211,7 +213,8 @@ def data_lost() -> Report:
         stair("ab12", phones(1.7, drops=True), data_lost=lost),
         stair("cd34", indexes()),
     )
-    return report(verdict="failed", exit_code=1, walks=walks, findings=(finding,))
+    data = DataSeen(kind="anonymized", lsn="0/1E88D48", masked=7, rules="db/masking.toml")
+    return report(verdict="failed", exit_code=1, walks=walks, findings=(finding,), data=data)
 
 
 @named
@@ -219,6 +222,7 @@ def invented() -> Report:
     """Rows that neontest invented: nothing was lost of them; one table has none; the parent's own rows were none."""
     return report(
         engine="local", engine_why="NEON_API_KEY is not set", project_id="", parent="", parent_name="",
+        data=DataSeen(kind="copy", revisions=("9f00",), seeded="db/seed.sql", rows=1_000),
         walks=(whole(phones(1.7), indexes(), with_rows=True), stair("ab12", phones(1.7), with_rows=True)),
         filled=(
             Filled(table="public.user", rows=1_000), Filled(table="public.order", rows=1_000),
@@ -399,6 +403,7 @@ def hostile() -> Report:
     revisions = (revision("n", "x", file="a/../b c#?<.py"), Revision(id=h, message=h, file=h, labels=(h,)))
     return report(
         verdict="failed", exit_code=1, engine_why=h, project_id=h, parent=h, parent_name=h, server_version=h,
+        data=DataSeen(kind="anonymized", lsn=h, time=h, rules=h, revisions=(h,), prepared=h, seeded=h),
         branches=(branch(id=h, name=h), branch(id=h, name=h, deleted=False, proved=False)),
         history=History(heads=(h,), start=h, pending=(h, "n"), revisions=revisions),
         walks=(

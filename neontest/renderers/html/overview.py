@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neontest import lost
 from neontest.record import Visit, Walk
-from neontest.renderers import words
+from neontest.renderers import whose, words
 from neontest.renderers.html.markup import Markup, number, table, tag
 from neontest.renderers.html.timeline import blocks
 from neontest.renderers.html.trace import lock_line
@@ -22,6 +22,7 @@ def header(report: Report) -> Markup:
             for each in report.problems
         ],
         tag("p", " · ".join(filter(None, (words.engine(report), words.scope(report)))), class_="dim"),
+        tag("p", f"data: {seen}", class_="dim") if (seen := whose.seen(report)) else None,
         facts(report),
     )
 

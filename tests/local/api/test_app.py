@@ -242,7 +242,7 @@ def test_a_missing_parent_is_a_404(api: Any) -> None:
     [
         {"parent_lsn": "0/1A2B3C"},
         {"parent_timestamp": "2026-01-01T00:00:00Z"},
-        {"init_source": "schema-only"},
+        {"init_source": "parent-schema"},
     ],
 )
 def test_what_a_copy_cannot_do_is_refused_by_name(api: Any, branch: dict[str, str]) -> None:

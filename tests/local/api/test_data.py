@@ -363,3 +363,99 @@ def test_with_tls_the_strings_of_neons_own_tools_connect(
         assert ask(pooled, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]
         assert neon.tls
         assert not [each for each in neon.notes if "TLS" in each]
+
+
+FILLED = """
+    DROP TABLE IF EXISTS person, log CASCADE;
+    CREATE TABLE person (id serial PRIMARY KEY, email varchar(80) UNIQUE, age int, secret text, born date);
+    CREATE TABLE log (person int REFERENCES person, what text);
+    INSERT INTO person (email, age, secret, born)
+        SELECT 'real' || n || '@corp.test', n, 'hush', '2000-01-01' FROM generate_series(1, 5) n;
+    INSERT INTO log SELECT id, 'x' FROM person;
+    CREATE MATERIALIZED VIEW known AS SELECT email FROM person;
+    CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NULL, 'gone'); END $$;
+    CREATE TRIGGER tells BEFORE TRUNCATE ON person EXECUTE FUNCTION tell();
+    ANALYZE person;
+"""
+CLEARED = "DROP TABLE person, log CASCADE; DROP FUNCTION tell()"
+
+
+def test_a_schema_only_branch_has_all_of_the_schema_and_none_of_the_rows(api: Any) -> None:
+    main = api.main()["id"]
+    ask(api.uri(main), FILLED)
+    made = api.create("no rows", init_source="schema-only")
+    branch = api.get(f"P/branches/{made['branch']['id']}")["branch"]
+    assert (branch["init_source"], branch.get("parent_id")) == ("schema-only", None)
+    uri = api.uri(branch["id"])
+    assert ask(uri, "SELECT (SELECT count(*) FROM person), (SELECT count(*) FROM log)") == [(0, 0)]
+    assert ask(uri, "SELECT relispopulated FROM pg_class WHERE relname = 'known'") == [(False,)]
+    assert ask(uri, "SELECT count(*) FROM pg_stats WHERE tablename = 'person'") == [(0,)]
+    assert ask(uri, "INSERT INTO person (email) VALUES ('a') RETURNING id") == [(1,)]
+    assert ask(api.uri(main), "SELECT count(*) FROM person") == [(5,)]
+    stopped = api.create("no rows, no compute", init_source="schema-only", compute=False)["branch"]["id"]
+    api.delete(stopped)
+    ask(api.uri(main), CLEARED)
+
+
+def rule(column: str, **what: str) -> dict[str, str]:
+    return {"database_name": "neondb", "schema_name": "public", "table_name": "person", "column_name": column, **what}
+
+
+def anonymized(api: Any, *rules: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """A new branch with these rules: its id, and how its masking ended."""
+    body = {
+        "branch_create": {"branch": {}, "endpoints": [{"type": "read_write"}]},
+        "masking_rules": list(rules),
+        "start_anonymization": True,
+        "annotation_value": {"a": "b"},
+    }
+    made = api.call("POST", "P/branch_anonymized", status=201, json=body)
+    api.wait(made)
+    branch_id = made["branch"]["id"]
+    assert api.get(f"P/branches/{branch_id}")["annotation"]["value"] == {"a": "b"}
+    return branch_id, api.get(f"P/branches/{branch_id}/anonymized_status")
+
+
+def test_an_anonymized_branch_has_its_columns_masked_and_the_parent_has_not(api: Any) -> None:
+    main = api.main()["id"]
+    ask(api.uri(main), FILLED)
+    branch_id, status = anonymized(
+        api,
+        rule("email", masking_function="anon.fake_email()"),
+        rule("age", masking_function="anon.random_int_between(70, 80)"),
+        rule("secret", masking_value="'it''s {0} %s'"),
+        rule("born", masking_function="anon.random_date_between('1970-01-01', '1970-12-31')"),
+    )
+    assert (status["state"], status["last_run"]["masked_columns"]) == ("anonymized", 4)
+    rows = ask(api.uri(branch_id), "SELECT email, age, secret, extract(year FROM born)::int FROM person")
+    assert len({email for email, *_ in rows}) == 5
+    assert all(email.endswith("@example.com") and 70 <= age <= 80 for email, age, *_ in rows)
+    assert {tuple(rest) for _, _, *rest in rows} == {("it's {0} %s", 1970)}
+    assert ask(api.uri(branch_id), "SELECT count(*) FROM pg_stats WHERE most_common_vals::text LIKE '%corp.test%'") == [
+        (0,)
+    ]
+    assert ask(api.uri(main), "SELECT count(*) FROM person WHERE secret = 'hush'") == [(5,)]
+    ask(api.uri(main), "ALTER TABLE person DROP CONSTRAINT person_email_key")
+    masked, _ = anonymized(
+        api,
+        rule("email", masking_function="anon.partial_email(email)"),
+        rule("secret", masking_function="anon.partial(\"secret\", 1, '--', 1)"),
+    )
+    assert set(ask(api.uri(masked), "SELECT email, secret FROM person")) == {("re******@co******.test", "h--h")}
+    ask(api.uri(main), CLEARED)
+
+
+def test_masking_that_cannot_be_done_is_refused_or_is_the_branchs_state(api: Any) -> None:
+    main = api.main()["id"]
+    ask(api.uri(main), FILLED)
+    for function in ("anon.noise(age, 1)", "pg_sleep(9)", "anon.hash(email); DROP TABLE log", "anon.partial(email, 1)"):
+        body = {"masking_rules": [rule("email", masking_function=function)], "start_anonymization": True}
+        assert "not available on a local Neon" in api.refused(422, "POST", "P/branch_anonymized", json=body)
+    assert "only at once" in api.refused(422, "POST", "P/branch_anonymized", json={"masking_rules": [rule("email")]})
+    _, status = anonymized(api, rule("nothing", masking_value="x"))
+    assert (status["state"], "no such column" in status["status_message"]) == ("error", True)
+    branch_id, status = anonymized(api, rule("secret", masking_value="x"), rule("email", masking_value="same"))
+    assert (status["state"], "person.email could not be masked" in status["status_message"]) == ("error", True)
+    assert ask(api.uri(branch_id), "SELECT DISTINCT secret FROM person") == [("hush",)], "one transaction"
+    api.refused(404, "GET", f"P/branches/{main}/anonymized_status")
+    ask(api.uri(main), CLEARED)
