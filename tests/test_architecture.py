@@ -15,7 +15,8 @@ ARROWS: dict[str, set[str]] = {
     "talk": {"record"},
     "bounded": {"stop"},
     "process": {"stop"},
-    "scratch": {"process"},
+    "worktrees": set(),
+    "scratch": {"process", "worktrees"},
     "lanes": {"stop"},
     "redact": set(),
     "settings": set(),
@@ -27,11 +28,14 @@ ARROWS: dict[str, set[str]] = {
     "lease": {"neon", "errors", "stop"},
     "local": {"errors", "stop"},
     "migrate": {"record", "errors", "stop", "process"},
-    "suite": {"record", "errors", "stop", "process"},
+    "outcomes": {"record"},
+    "only": set(),
+    "suite": {"record", "errors", "stop", "process", "outcomes"},
     "lint": {"record", "stop", "process", "scratch", "statements", "postgres.tokens"},
     "mend": {"postgres.diff"},
     "lost": {"postgres.data", "postgres.names"},
     "walks": {"record", "report"},
+    "gridded": {"record"},
     "judging": {"record", "report", "walks"},
     "statements": {"postgres.tokens"},
     "locks": {"record", "report", "walks", "statements"},
@@ -39,6 +43,7 @@ ARROWS: dict[str, set[str]] = {
         "record",
         "report",
         "walks",
+        "gridded",
         "mend",
         "lost",
         "judging",
@@ -79,7 +84,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    *("migrated", "sessions"),
+    *("migrated", "sessions", "testing", "grid", "old_code"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""
