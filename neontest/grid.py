@@ -11,13 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from neontest.errors import UsageError
 from neontest.gridded import BESIDE
 from neontest.ground import Context
 from neontest.old_code import checked_out, left_out
-from neontest.outcomes import WHOLE, Outcomes
+from neontest.outcomes import WHOLE
 from neontest.record import Cell, CellFailure, CellName
 from neontest.sessions import Sessions
 from neontest.testing import Code, Ran, Tests
@@ -44,6 +44,10 @@ class Seen:
         """What failed, and did not pass when it was run again."""
         found = self.ran.outcomes.failed if self.ran is not None else {}
         return {test: why for test, why in found.items() if test not in self.flaky}
+
+    def of(self, test: str) -> Literal["passed", "failed", "not run"]:
+        """What became of the test in the end."""
+        return "not run" if self.ran is None else "passed" if test in self.flaky else self.ran.outcomes.of(test)
 
 
 class Grid:
@@ -111,9 +115,10 @@ class Grid:
         self._say()
         return tuple(self._recorded(name) for name in ORDER)
 
-    def _run(self, name: CellName, only: Iterable[str] = ()) -> Ran | None:
+    def _run(self, name: CellName, only: Iterable[str] = (), *, to: str | None = None) -> Ran | None:
+        """The tests of a cell; with `to` on the schema of that revision. None where it cannot be upgraded to."""
         trial = self._fresh()
-        if name.endswith("-new") and failed(trial.visit("upgrade", self._target)):
+        if name.endswith("-new") and failed(trial.visit("upgrade", to or self._target)):
             return None
         ran = self._tests.run(trial, self._code(name), name, only=frozenset(only))
         self._done(trial)
@@ -140,9 +145,9 @@ class Grid:
     def _judged(self, name: CellName) -> dict[str, str]:
         """The failures of a cell of tests that pass in the cell beside it."""
         cell, other = self._cells[name], self._cells[BESIDE[name]]
-        if cell.note is not None or other.note is not None or other.ran is None:
+        if cell.note is not None or other.note is not None:
             return {}
-        return {test: why for test, why in cell.failures().items() if other.ran.outcomes.of(test) == "passed"}
+        return {test: why for test, why in cell.failures().items() if other.of(test) == "passed"}
 
     def _again(self, name: CellName) -> None:
         """Run once more, on a fresh sibling, what a cell is about to blame; what passes then is flaky."""
@@ -155,23 +160,29 @@ class Grid:
             cell.flaky = frozenset(suspected) & ran.outcomes.passed
 
     def _find_revisions(self, pending: tuple[str, ...]) -> None:
-        """Which revision broke a test of the old code: the only one there is, else by going up one at a time."""
-        left, cell = set(self._judged("old-new")), self._cells["old-new"]
-        if left and len(pending) == 1:
-            cell.revisions = dict.fromkeys(left, pending[0])
-        elif left and self._context.settings.bisect:
-            trial = self._fresh()
-            for revision in pending:
-                if failed(trial.visit("upgrade", revision)):
-                    self.notes.append(f"--bisect: {revision} could not be upgraded to on its own")
-                    break
-                found = self._tests.run(trial, self._code("old-new"), "old-new", only=() if WHOLE in left else left)
-                broken = left & found.outcomes.failed.keys()
-                cell.revisions |= dict.fromkeys(broken, revision)
-                left -= broken
-                if not left:
-                    break
-            self._done(trial)
+        """Which revision broke a test of the old code: the only one there is, or on request by trying."""
+        broken = frozenset(self._judged("old-new"))
+        if len(pending) == 1 or self._context.settings.bisect:
+            self._narrow(pending, 0, len(pending), broken)
+
+    def _narrow(self, pending: tuple[str, ...], passes: int, fails: int, broken: frozenset[str]) -> None:
+        """These tests pass after the first so many revisions, and fail after so many: halve what is between.
+
+        Each try has a sibling of its own: rows that the tests leave could stand in the way of the next revision.
+        """
+        if not broken:
+            return
+        if fails - passes == 1:
+            self._cells["old-new"].revisions |= dict.fromkeys(broken, pending[passes])
+            return
+        middle = (passes + fails) // 2
+        ran = self._run("old-new", () if WHOLE in broken else broken, to=pending[middle - 1])
+        if ran is None:
+            self.notes.append(f"--bisect: no fresh branch could be upgraded to {pending[middle - 1]}")
+            return
+        early = broken & ran.outcomes.failed.keys()
+        self._narrow(pending, passes, middle, early)
+        self._narrow(pending, middle, fails, broken - early)
 
     def _say(self) -> None:
         """The notes: what blames nobody, and which cells say nothing."""
@@ -194,10 +205,9 @@ class Grid:
         cell = self._cells[name]
         if cell.ran is None:
             return Cell(name=name, note=cell.note)
-        other = self._cells[BESIDE[name]] if name in BESIDE else None
-        beside = other.ran.outcomes if other is not None and other.ran is not None else Outcomes(passed=frozenset())
+        other = self._cells[BESIDE[name]] if name in BESIDE else Seen()
         failures = [
-            CellFailure(test=test, message=why, beside=beside.of(test), revision=cell.revisions.get(test))
+            CellFailure(test=test, message=why, beside=other.of(test), revision=cell.revisions.get(test))
             for test, why in cell.failures().items()
         ]
         failures.sort(key=lambda each: (each.beside != "passed", each.test))

@@ -208,7 +208,7 @@ def located(file: str, folder: str) -> str:
 
 def grid(report: Report) -> tuple[tuple[str, str, str], ...]:
     """Whose code, how its tests went on the old schema, and how on the new: two rows, or none."""
-    cells = {each.name: each for each in report.cells}
+    cells: dict[str, Cell] = {each.name: each for each in report.cells}
     return tuple(
         (f"{whose} code", cell(cells.get(f"{whose}-old")), cell(cells.get(f"{whose}-new")))
         for whose in ("old", "new") * bool(cells)
