@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from neontest.cells import Cell, CellFailure, CellName
 from neontest.errors import UsageError
 from neontest.gridded import BESIDE
 from neontest.ground import Context
 from neontest.old_code import checked_out, left_out
 from neontest.outcomes import WHOLE
-from neontest.record import Cell, CellFailure, CellName
 from neontest.sessions import Sessions
 from neontest.testing import Code, Ran, Tests
 from neontest.trial import Trial, failed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from neontest.record import CellFailure, CellName, Record
+from neontest.cells import CellFailure, CellName
+from neontest.record import Record
 
 BESIDE: Final[dict[CellName, CellName]] = {"old-new": "old-old", "new-new": "old-old", "new-old": "new-new"}
 """The cell to compare a cell with: a test that fails there, too, says nothing here."""

@@ -19,11 +19,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from neontest import checks
+from neontest.cells import Cell, CellFailure
 from neontest.postgres.data import ColumnChange, Filled, Read, Violation
 from neontest.postgres.diff import Difference
 from neontest.postgres.literals import CUT, without_literals
 from neontest.postgres.messages import without_values
-from neontest.record import Cell, CellFailure, Drift, Failure, Lint, Models, Record, Statement, SuiteResult, Visit, Walk
+from neontest.record import Drift, Failure, Lint, Models, Record, Statement, SuiteResult, Visit, Walk
 from neontest.report import Finding, Problem, Report
 
 Redact = Literal["none", "literals"]

@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 
 from neontest import suite
+from neontest.cells import CellName
 from neontest.ground import Context
 from neontest.lent import BRANCH, written
 from neontest.outcomes import Outcomes, outcomes
 from neontest.postgres.diff import diff
 from neontest.postgres.snapshot import tables, version_tables
-from neontest.record import CellName, SuiteResult
+from neontest.record import SuiteResult
 from neontest.redact import Redactor
 from neontest.sessions import Sessions
 from neontest.trial import Trial

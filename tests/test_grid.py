@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from neontest.record import Cell
+from neontest.cells import Cell
 from neontest.report import Finding
 from tests.conftest import Run, environment
 from tests.test_run import ENV_PY

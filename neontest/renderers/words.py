@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from neontest.cells import Cell
 from neontest.postgres.names import without_public
-from neontest.record import BranchUse, Cell, SuiteResult, Visit, Walk
+from neontest.record import BranchUse, SuiteResult, Visit, Walk
 from neontest.report import Finding, Level, Report
 from neontest.walks import revision
 

@@ -9,7 +9,6 @@ down_revision = "0001"
 
 def upgrade():
     op.add_column("users", sa.Column("years_old", sa.Integer))
-    op.execute("UPDATE users SET years_old = age")
 
 
 def downgrade():
