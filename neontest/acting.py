@@ -116,13 +116,13 @@ class Acting:
         if settings.grid and settings.run_tests and applies:
             with self._timed("grid"):
                 self._grid = Grid(
-                    self.context, self._sessions, self._runner, fresh=lambda: self._fresh(None),
+                    self.context, self._sessions, self._runner, self._lanes, fresh=lambda: self._fresh(None),
                     done=branches.give_back, target=self._target,
                 )  # fmt: skip
         with ExitStack() as beside:
             if settings.mode == "both" and applies:
                 beside.enter_context(self._lanes.beside(self._stairway_and_cells))
-            for _ in range(self._lanes.left(self._grid.lanes if self._grid is not None else 0)):
+            for _ in range(self._lanes.left(self._grid.waiting if self._grid is not None else 0)):
                 beside.enter_context(self._lanes.beside(self._drained))
             self._lint(candidate)
             if applies:
@@ -348,7 +348,7 @@ class Acting:
 
     def _drained(self) -> None:
         """Run cells of the grid as long as any wait for a lane."""
-        if self._grid is not None and self._grid.lanes:
+        if self._grid is not None and self._grid.waiting:
             with self._timed("grid"):
                 self._grid.work()
 

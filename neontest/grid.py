@@ -17,6 +17,7 @@ from neontest.cells import Cell, CellFailure, CellName
 from neontest.errors import UsageError
 from neontest.gridded import BESIDE
 from neontest.ground import Context
+from neontest.lanes import Lanes
 from neontest.old_code import checked_out, left_out
 from neontest.outcomes import WHOLE
 from neontest.sessions import Sessions
@@ -58,6 +59,7 @@ class Grid:
         context: Context,
         sessions: Sessions,
         tests: Tests,
+        lanes: Lanes,
         *,
         fresh: Callable[[], Trial],
         done: Callable[[Trial], None],
@@ -66,6 +68,7 @@ class Grid:
         self.notes: list[str] = []
         self._context = context
         self._tests = tests
+        self._lanes = lanes
         self._fresh = fresh
         self._done = done
         self._target = target
@@ -81,8 +84,8 @@ class Grid:
             self.notes.append(left_out(error))
 
     @property
-    def lanes(self) -> int:
-        """As many as have work to do."""
+    def waiting(self) -> int:
+        """Cells that no lane has taken yet."""
         return len(self._waiting)
 
     def work(self) -> None:
@@ -108,9 +111,11 @@ class Grid:
             return ()
         base = self._cells["old-old"]
         if base.note is None and base.ran is not None and not base.ran.outcomes.passed:
-            base.note = "no test of the old code passes on the old schema"
-        for name in BESIDE:
-            self._again(name)
+            why = base.ran.outcomes.failed.get(WHOLE, "none of them passes")
+            base.note = f"the tests cannot be run there ({why}), so nothing is compared with them"
+        self._again("new-new")  # first: what is flaky there passes, where the next is compared with it
+        with self._lanes.beside(lambda: self._again("new-old")):
+            self._again("old-new")
         self._find_revisions(pending)
         self._say()
         return tuple(self._recorded(name) for name in ORDER)

@@ -14,10 +14,12 @@ import msgspec
 
 from neontest import suite
 from neontest.cells import CellName
+from neontest.errors import DatabaseError
 from neontest.ground import Context
 from neontest.lent import BRANCH, written
 from neontest.outcomes import Outcomes, outcomes
 from neontest.postgres.diff import diff
+from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import tables, version_tables
 from neontest.record import SuiteResult
 from neontest.redact import Redactor
@@ -50,6 +52,32 @@ class Ran:
     """What the tests did to the schema themselves, if anything."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A branch's schema before the tests."""
+
+    schema: Snapshot
+    revisions: tuple[tuple[str, tuple[str, ...]], ...]
+    tables: frozenset[int]
+
+    @classmethod
+    def of(cls, trial: Trial) -> Seen:
+        connection = trial.connection
+        return cls(schema=trial.reader.snapshot(), revisions=version_tables(connection), tables=tables(connection))
+
+    def rebuilt(self, trial: Trial) -> str | None:
+        """What the tests have changed since, in a few words; None where they left all as it was."""
+        try:
+            after = Seen.of(trial)
+        except DatabaseError:  # it was dropped, or nobody else may be connected: they do as they please with it
+            return "the database cannot be read any more"
+        if self.revisions != after.revisions:
+            return "other revisions in the version table"
+        if changes := diff(self.schema, after.schema):
+            return changes[0].line()
+        return "tables dropped and made again" if self.tables - after.tables else None
+
+
 class Tests:
     """Runs the project's tests for one run of neontest."""
 
@@ -77,7 +105,7 @@ class Tests:
             add(environment, "PYTEST_ADDOPTS", TOLD, between=" ")
         if only:
             select(environment, folder, only)
-        before = trial.reader.snapshot(), version_tables(trial.connection), tables(trial.connection)
+        before = Seen.of(trial)
         result = suite.run(
             code.words,
             environment=environment,
@@ -89,16 +117,7 @@ class Tests:
         )
         named = msgspec.structs.replace(result, named=context.settings.tests is not None)
         found = outcomes(named, suite.root(folder / suite.JUNIT) if context.settings.grid else None)
-        after = trial.reader.snapshot(), version_tables(trial.connection), tables(trial.connection)
-        trial.schema = after[0]
-        changes = [each.line() for each in diff(before[0], after[0])]
-        if before[1] != after[1]:
-            changes.insert(0, "other revisions in the version table")
-        if not changes and before[2] - after[2]:
-            changes.append("tables dropped and made again")
-        return Ran(
-            result=named, outcomes=found, branch=trial.lease.branch.id, rebuilt=changes[0] if changes else None
-        )  # fmt: skip
+        return Ran(result=named, outcomes=found, branch=trial.lease.branch.id, rebuilt=before.rebuilt(trial))
 
 
 def add(environment: dict[str, str], name: str, value: str, *, between: str) -> None:
