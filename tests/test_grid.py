@@ -40,6 +40,9 @@ def revision(number: int, up: str, down: str) -> str:
     )
 
 
+WHOSE = "def test_whose_code_it_is():\n    import shop\n\n"
+WHOSE += "    assert os.environ['NEONTEST_CELL'].startswith(shop.CODE)\n\n\n"
+
 FIRST = revision(1, "CREATE TABLE users (id serial PRIMARY KEY, name text, phone text)", "DROP TABLE users")
 NO_PHONE = revision(2, "ALTER TABLE users DROP COLUMN phone", "ALTER TABLE users ADD COLUMN phone text")
 COUNTRY = revision(3, "ALTER TABLE users ADD COLUMN country text NOT NULL", "ALTER TABLE users DROP COLUMN country")
@@ -102,19 +105,24 @@ def test_each_cell_blames_what_the_schema_or_the_code_has_broken_and_nothing_els
 ) -> None:
     root = project(
         tmp_path / "repository" / "shop",
-        {"test_users.py": HEAD + FAILS + NAME + PHONE + INSERT + FLAKY},
+        {"src/shop.py": "CODE = 'old'\n", "test_users.py": HEAD + WHOSE + FAILS + NAME + PHONE + INSERT + FLAKY},
         {
             "migrations/versions/r2.py": NO_PHONE,
             "migrations/versions/r3.py": COUNTRY,
             "migrations/versions/r4.py": WITH_CITY,
-            "test_users.py": HEAD + FAILS + NAME + CITY + FLAKY,
+            "src/shop.py": "CODE = 'new'\n",
+            "test_users.py": HEAD + WHOSE + FAILS + NAME + CITY + FLAKY,
         },
     )
     (tmp_path / "moods").mkdir()
-    moods = {"MOODS": str(tmp_path / "moods")}
-    ran = neontest("run", "--grid", "--bisect", "--base", "main", "--mode", "whole", "--rows", "0", cwd=root, env=moods)
+    # As an editable installation does, this leads to the new tree.
+    paths = f"{root / 'src'}{os.pathsep}{REPOSITORY}"
+    ran = neontest(
+        "run", "--grid", "--bisect", "--old-python", f"echo {sys.executable}", "--base", "main", "--mode", "whole",
+        "--rows", "0", "--no-lint", cwd=root, env={"MOODS": str(tmp_path / "moods"), "PYTHONPATH": paths},
+    )  # fmt: skip
     report = ran.report
-    assert cells(report.cells) == {"old-old": (5, 1), "old-new": (1, 5), "new-new": (2, 2), "new-old": (1, 3)}, ran.out
+    assert cells(report.cells) == {"old-old": (6, 1), "old-new": (2, 5), "new-new": (3, 2), "new-old": (2, 3)}, ran.out
     broken = {each.revision: each for each in by_check(report.findings, "breaks-running-code")}
     assert {id_: (len(each.details), each.level.value, each.gates) for id_, each in broken.items()} == {
         "r2": (2, "error", True),
@@ -133,7 +141,7 @@ def test_each_cell_blames_what_the_schema_or_the_code_has_broken_and_nothing_els
     assert not by_check(report.findings, "tests-failed")
     assert [each.flaky for each in report.cells] == [(), *[("test_users::test_of_moods",)] * 3]
     assert any("blamed on nobody: test_users::test_that_never_passed" in each for each in report.notes)
-    assert "old code  5 passed, 1 failed" in ran.out
+    assert "old code  6 passed, 1 failed" in ran.out
     assert ran.code == 1
     assert all(each.proved for each in report.branches)
     assert_nothing_is_left(root)
@@ -209,10 +217,10 @@ def downgrade():
 
 def test_expand_and_contract_passes(neontest: Run, tmp_path: Path) -> None:
     models = (REPOSITORY / "app" / "models.py").read_text()
-    both = models.replace("    years_old: Mapped[int | None]\n", "    age: Mapped[int | None]\n" * 1)
+    column = "    years_old: Mapped[int | None]\n"
     new = {
         "migrations/versions/7c2e04af6b94_both_ages.py": EXPAND,
-        "app/models.py": both.replace("    age: Mapped", "    years_old: Mapped[int | None]\n    age: Mapped"),
+        "app/models.py": models.replace(column, column + column.replace("years_old", "age")),
         **{name: (REPOSITORY / name).read_text() for name in ("app/api.py", "tests/app/test_users.py")},
     }
     root = guide(tmp_path / "guide", new)
