@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from neontest import lanes, suite, whose_data
+from neontest import lanes, whose_data
 from neontest.branches import Branches
 from neontest.errors import BranchLeftBehind, CouldNotTest
+from neontest.grid import Grid
 from neontest.ground import BASE, Context, Ground, beside_base, known
 from neontest.interrupting import interrupted
 from neontest.lanes import Lanes
-from neontest.lent import BRANCH, written
 from neontest.lint import find, lint
 from neontest.migrate import history as histories
 from neontest.parent import prepare_parent
 from neontest.postgres.diff import diff
 from neontest.postgres.fingerprint import State, compare
 from neontest.postgres.model import Snapshot
-from neontest.record import History, Interruption, Refused, SuiteResult, Walk
+from neontest.record import History, Interruption, Refused, Walk
 from neontest.redact import Redactor
 from neontest.rows import Plan
 from neontest.sessions import NONE, Sessions
+from neontest.testing import Tests
 from neontest.trial import Trial, failed
 from neontest.twins import Rows as TwinRows
 from neontest.twins import not_compared, twins
@@ -54,7 +54,8 @@ class Acting:
         self.left_behind: BranchLeftBehind | None = None
         self.notes: list[str] = []
         settings = context.settings
-        self._lanes = Lanes(lanes.default(settings.parallel), stop=context.stop, deadline=context.deadline)
+        many = lanes.default(settings.parallel, grid=settings.grid)
+        self._lanes = Lanes(many, stop=context.stop, deadline=context.deadline)
         self._noting = note
         self._timed = timed
         self._redactor = redactor
@@ -78,6 +79,8 @@ class Acting:
         """The schema that the upgrade of all leaves, but for the order of columns; None where it had invented rows, of
         which an upgrade may have made something: another number of statements, another schema."""
         self._turn = threading.Lock()
+        self._runner = Tests(context, sessions, redactor)
+        self._grid: Grid | None = None
         self._target = "heads" if context.settings.heads == "many" else "head"
 
     def _note(self, **facts: object) -> None:
@@ -112,12 +115,23 @@ class Acting:
             at_head = stairway.trial if stairway.fit and applies else None
         elif settings.mode == "both" and not applies:
             self._stairway(None)
-        both = settings.mode == "both" and applies
-        with self._lanes.beside(lambda: self._stairway(None)) if both else nullcontext():
+        if settings.grid and settings.run_tests and applies:
+            with self._timed("grid"):
+                self._grid = Grid(
+                    self.context, self._sessions, self._runner, self._lanes, fresh=lambda: self._fresh(None),
+                    done=branches.give_back, target=self._target,
+                )  # fmt: skip
+        with ExitStack() as beside:
+            if settings.mode == "both" and applies:
+                beside.enter_context(self._lanes.beside(self._stairway_and_cells))
+            for _ in range(self._lanes.left(self._grid.waiting if self._grid is not None else 0)):
+                beside.enter_context(self._lanes.beside(self._drained))
             self._lint(candidate)
             if applies:
                 at_head = self._models(at_head)
             self._tests(at_head, applies)
+            self._drained()
+        self._gridded()
         if self._unread is not None:
             self._fresh(None)  # an untouched branch, which compares itself
         if settings.interrupt and applies:
@@ -308,26 +322,37 @@ class Acting:
         if not applies:
             self._note(tests_note="the upgrade does not apply")
             return
-        words, sessions = suite.command(settings.tests, self._sessions.python), self._sessions
         with self._timed("tests"):
             trial = trial if trial is not None and not trial.rows.invented else self._at_head()
             if trial is None:
                 self._note(tests_note="a fresh branch could not be upgraded")
                 return
-            trial.refuse_elsewhere()
-            self.context.talk.say(f"tests: {shlex.join(words)}")
-            lent = sessions.lent(trial.session, trial.lease, trial.url, trial.environment)
-            found = suite.run(
-                words,
-                environment={**trial.environment, BRANCH: written(lent)},
-                cwd=settings.root,
-                deadline=self.context.deadline.sooner(settings.test_timeout, what="the tests"),
-                stop=self.context.stop,
-                log=lambda line: self.context.talk.show(self._redactor.text(line)),
-                scratch=sessions.scratch.folder(),
+            ran = self._runner.run(trial, self._runner.here(), "new-new")
+        self._note(tests=ran.result)
+        if self._grid is not None:
+            self._grid.seen("new-new", ran)
+        elif ran.rebuilt is not None:
+            self.notes.append(
+                f"the tests change the schema themselves ({ran.rebuilt}): their result proves nothing about the"
+                " migration"
             )
-        named: SuiteResult = msgspec.structs.replace(found, named=settings.tests is not None)
-        self._note(tests=named)
+
+    def _gridded(self) -> None:
+        """Have the cells judged together, once all have run."""
+        if self._grid is not None:
+            with self._timed("grid"):
+                self._note(cells=self._grid.end(self._history.pending))
+            self.notes += self._grid.notes
+
+    def _stairway_and_cells(self) -> None:
+        self._stairway(None)
+        self._drained()
+
+    def _drained(self) -> None:
+        """Run cells of the grid as long as any wait for a lane."""
+        if self._grid is not None and self._grid.waiting:
+            with self._timed("grid"):
+                self._grid.work()
 
     def _interrupted(self, branches: Branches) -> None:
         """Cut the upgrade off and run it again, a branch each; the record has what was seen even if it ends early."""

@@ -151,6 +151,8 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
         values["tests"], values["run_tests"] = None, False
     if "base" not in values and environ.get("GITHUB_BASE_REF"):
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
+    if "grid" not in values and environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
+        values["grid"], origin["grid"] = True, "environment"
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
     if "from_limit" in values:
@@ -234,6 +236,7 @@ def choose_engine(
 def refuse_contradictions(settings: Settings) -> None:
     """Raise UsageError or ConfigError where settings cannot be meant as they are."""
     refuse_unsplittable("the test command", settings.tests)
+    refuse_unsplittable("old-python", settings.old_python)
     for name in ("upgrade", "downgrade") if settings.commands else ():
         refuse_unsplittable(f"the command for {name}", getattr(settings.commands, name))
         if "{revision}" not in "".join(getattr(settings.commands, name)):

@@ -11,7 +11,7 @@ from neontest.record import Acceptance, Record, Walk
 from neontest.report import Finding, Level, Rules
 from neontest.walks import index, up, whose
 
-WHOLE: Final = ("model-drift", "not-deterministic", "interrupted")
+WHOLE: Final = ("model-drift", "not-deterministic", "interrupted", "breaks-running-code", "needs-migration-first")
 """Checks that judge the whole upgrade, and may not know a revision: any of its revisions can accept what they find."""
 
 

@@ -15,6 +15,9 @@ LOOK: Final = 0.02
 MOST: Final = 2
 """Lanes that there is work for: one walks the stairway, the other compares the models and runs the tests."""
 
+CELLS: Final = 3
+"""More that there is work for with the grid: each cell but the run's own tests."""
+
 
 class Lanes:
     """The lanes of a run: the thread that made this is the first of them.
@@ -66,6 +69,11 @@ class Lanes:
         if raised:
             raise raised[0]
 
+    def left(self, wanted: int) -> int:
+        """How many more lanes, of those that are wanted, may go on at the same time."""
+        with self._turn:
+            return max(0, min(wanted, self._many - self._working))
+
     def wait_until_alone(self) -> None:
         """Return when no other lane is at work: each has ended, or waits as well."""
         self._wait(lambda: not self._working)
@@ -103,8 +111,8 @@ class Lanes:
             thread.join(seconds)
 
 
-def default(wanted: int | None) -> int:
+def default(wanted: int | None, *, grid: bool = False) -> int:
     """How many lanes: as many as were asked for, else one for each processor, up to what there is work for."""
     if wanted is None:
         wanted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST, wanted)
+    return min(MOST + CELLS * grid, wanted)

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from neontest import checks
+from neontest.cells import Cell, CellFailure
 from neontest.postgres.data import ColumnChange, Filled, Read, Violation
 from neontest.postgres.diff import Difference
 from neontest.postgres.literals import CUT, without_literals
@@ -44,6 +45,7 @@ _SETTING: Final = re.compile(r"((?:setting|user mapping|server|foreign[\w ]*) [^
 _QUOTED: Final = re.compile(r"(?<!\w)[A-Za-z&]{0,2}'(?:[^']|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)", re.DOTALL)
 _VALUED: Final = re.compile(r"default|comment|text\(|execute|Check|Computed|where", re.IGNORECASE)
 _PARAMETERS: Final = re.compile(r"\[.*", re.DOTALL)
+_DRIVER: Final = re.compile(r"\([\w.]+\) |(?:psycopg2?|asyncpg|pg8000)\.[\w.]+: ")
 _DIGITS: Final = re.compile(r"(?<!\w)\d[\d.,]*")
 
 
@@ -122,9 +124,19 @@ def _fact(difference: Difference, name: str, value: str | None) -> str | None:
 def _suite(each: SuiteResult) -> SuiteResult:
     return msgspec.structs.replace(
         each,
-        failures=tuple(_PARAMETERS.sub(f"[{CUT}]", name) for name in each.failures),
+        failures=_lines(each.failures, _test),
         output_tail=LEFT_OUT if each.output_tail else "",
     )
+
+
+def _test(name: str) -> str:
+    return _PARAMETERS.sub(f"[{CUT}]", name)
+
+
+def _test_message(text: str) -> str:
+    """What a test says; of an error of the driver its kind stays."""
+    kind = _DRIVER.match(text)
+    return f"{kind[0]}{without_values(text[kind.end() :])}" if kind else without_values(text, names=False)
 
 
 def _drift(each: Drift) -> Drift:
@@ -142,7 +154,7 @@ def _problem(each: Problem) -> Problem:
     return msgspec.structs.replace(each, message=message)
 
 
-def _noted(each: Any, **fields: Callable[[str], str]) -> Any:
+def _noted(each: Any, **fields: Callable[[Any], Any]) -> Any:
     """The struct with these texts, where it has them, told by these functions."""
     values = {name: getattr(each, name) for name in fields}
     return msgspec.structs.replace(
@@ -159,6 +171,8 @@ TOLD: Final[dict[type, Callable[[Any], Any]]] = {
     Failure: _failure,
     Difference: _difference,
     SuiteResult: _suite,
+    Cell: lambda each: _noted(each, flaky=lambda names: _lines(names, _test), note=prose),
+    CellFailure: lambda each: _noted(each, test=_test, message=_test_message),
     Drift: _drift,
     Lint: _lint,
     Problem: _problem,

@@ -20,6 +20,8 @@ from neontest.stop import Deadline, Stop
 
 GRACE: Final = ((signal.SIGINT, 0.8), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0))
 """Signals in the order in which a process that does not end gets them, and the seconds given to each."""
+LOOK: Final = 0.2
+"""Seconds between two looks whether a stop was requested."""
 _LINE: Final = 1 << 20
 """Bytes without a line break that are taken for a line."""
 
@@ -213,7 +215,8 @@ def run_child(
     """
     child = Child(spawned(words, cwd=cwd, environ=environ), stop=stop, log=log)
     try:
-        in_time = child.wait(deadline.left())
+        while not (in_time := child.wait(min(LOOK, deadline.left()))) and deadline.left() > 0:
+            stop.check()  # a thread that is not the first is not interrupted
         stop.check()
     finally:
         status = child.end()

@@ -7,19 +7,17 @@ Seconds are floats, moments are UTC, revisions are Alembic's ids.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Literal
 
 import msgspec
 
+from neontest.cells import Cell
 from neontest.postgres.data import DataChange, Filled, Read, Violation
 from neontest.postgres.diff import Difference
 from neontest.postgres.indexes import UnindexedKey
+from neontest.seconds import Seconds
 
 Direction = Literal["upgrade", "downgrade"]
-
-LONGEST: Final = 1e8
-"""Seconds, three years: a report that tells of more was made up, and its sums would be infinite."""
-Seconds = Annotated[float, msgspec.Meta(ge=-LONGEST, le=LONGEST)]
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -389,6 +387,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     tests: SuiteResult | None = None
     tests_note: str | None = None
     """Why no tests were run."""
+    cells: tuple[Cell, ...] = ()
+    """Old and new code on the old and the new schema; empty without --grid."""
     seconds: dict[str, Seconds] = {}
     """By phase."""
     notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from neontest import checks, whose_data
+from neontest import checks, old_code, whose_data
 from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
@@ -134,8 +134,9 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
                 sessions = Sessions(context, job.redactor)
                 stack.callback(sessions.end)
             stop.check()
+            context, said = old_code.based(context)
             history, notes = beside_base(context, histories.read(project))
-            job.note(history=history, notes=(*job.record.notes, *notes))
+            job.note(history=history, notes=(*job.record.notes, *said, *notes))
             if at_fault(job.record):
                 return
             Ledger(settings.ledger or default_folder(environ)).check()

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from neontest import worktrees
 from neontest.process import end_marked
 
 PREFIX: Final = "neontest-run-"
@@ -42,6 +43,8 @@ class Scratch:
 
     def close(self) -> None:
         if self._lock >= 0:
+            end_marked(self.mark.encode())  # what still runs in it could make files anew
+            worktrees.remove(self.path)
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
@@ -58,6 +61,7 @@ def sweep() -> int:
     for path in Path(tempfile.gettempdir()).glob(f"*{PREFIX}*"):
         if path.name.startswith((PREFIX, f"new-{PREFIX}")) and orphaned(path):
             end_marked(marking(path).encode())  # in a session of its own, no watchman has ended it
+            worktrees.remove(path)
             shutil.rmtree(path, ignore_errors=True)
             removed += 1
     return removed

@@ -42,13 +42,13 @@ class Sessions:
             for secret in way.secrets(settings.from_url):
                 redactor.add(secret)
             environ = way.hidden(settings.from_url, environ)
-        # Whatever is started here is known as this run's, even once this process was killed.
-        self._environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
+        # Whatever is started with it is known as this run's, even once this process was killed.
+        self.environ = {**environ, MARK: environ.get(MARK, "") + self.scratch.mark}
         self._all: list[Session] = []
         self._servers: list[ForkServer] = []
         try:
             # Importing alembic takes longer than making a branch: begin now.
-            self._server = self._served(self._environ)
+            self._server = self._served(self.environ)
         except BaseException:
             self.scratch.close()
             raise
@@ -61,7 +61,7 @@ class Sessions:
         commands = settings.commands
         session = Session(
             self._context.project,
-            self._served({**self._environ, **surroundings}) if surroundings else self._server,
+            self._served({**self.environ, **surroundings}) if surroundings else self._server,
             x_arguments=settings.x,
             isolate=settings.isolate,
             commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
@@ -99,7 +99,7 @@ class Sessions:
             session.interpreter,
             templates=settings.env,
             files=folder,
-            base_environ={**self._environ, **surroundings},
+            base_environ={**self.environ, **surroundings},
             asynchronous=environment.is_asynchronous(self._context.project.env_py),
             own_urls=environment.own_urls(self._context.project),
         )

@@ -95,6 +95,9 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lint: bool | None = None
     interrupt: bool | None = None
     deterministic: bool | None = None
+    grid: bool | None = None
+    bisect: bool | None = None
+    old_python: str | None = None
     parallel: Parallel | None = None
     gate: Literal["new", "all"] | None = None
     github: Literal["on", "off"] | None = None
@@ -177,6 +180,12 @@ class Settings:
     """Have squawk read the statements, if it is installed."""
     interrupt: bool = False
     deterministic: bool = False
+    grid: bool = False
+    """Run the tests of old and new code on the old and the new schema."""
+    bisect: bool = False
+    """Say which revision broke a test of the old code."""
+    old_python: str | None = None
+    """The command that says which interpreter the old code runs in; None: the project's."""
     parallel: int | None = None
     """How many branches may be at work at once; None: as many as there are processors."""
     gate: Literal["new", "all"] = "new"

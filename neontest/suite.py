@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from neontest.errors import UsageError
+from neontest.outcomes import name
 from neontest.process import run_child
 from neontest.record import SuiteResult
 from neontest.stop import Deadline, Stop
@@ -21,6 +22,7 @@ TAIL_LINES: Final = 60
 LINE_SHOWN: Final = 2000
 """Characters of each of these."""
 FAILURES_NAMED: Final = 50
+JUNIT: Final = "junit.xml"
 JUNIT_LIMIT: Final = 256 << 20
 """Bytes."""
 
@@ -62,7 +64,7 @@ def run(
         UsageError: if the command cannot be started.
         Stopped: after the group has ended.
     """
-    junit = scratch / "junit.xml"
+    junit = scratch / JUNIT
     addopts = f"{environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
     began = time.monotonic()
     tail, status, in_time = run_to_end(
@@ -130,19 +132,22 @@ def content(junit: Path) -> bytes:
         return opened.read(JUNIT_LIMIT)
 
 
+def root(junit: Path) -> ElementTree.Element | None:
+    """The root of a JUnit file; None if there is no such file."""
+    try:
+        return ElementTree.fromstring(content(junit))  # noqa: S314 -- Python's expat bounds entity expansion
+    except (OSError, ElementTree.ParseError, ValueError):
+        return None
+
+
 def counts(junit: Path) -> dict[str, Any]:
     """The counts of a JUnit file as fields of SuiteResult; empty if there is no such file."""
-    try:
-        root = ElementTree.fromstring(content(junit))  # noqa: S314 -- Python's expat bounds entity expansion
-    except (OSError, ElementTree.ParseError, ValueError):
+    found = root(junit)
+    if found is None:
         return {}
-    cases = list(root.iter("testcase"))
+    cases = list(found.iter("testcase"))
     kinds = [next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "") for case in cases]
-    bad = [
-        f"{case.get('classname', '')}::{case.get('name', '')}".removeprefix("::")
-        for case, kind in zip(cases, kinds, strict=True)
-        if kind in ("failure", "error")
-    ]
+    bad = [name(case) for case, kind in zip(cases, kinds, strict=True) if kind in ("failure", "error")]
     return {
         "passed": kinds.count(""),
         "failed": kinds.count("failure"),

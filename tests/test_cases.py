@@ -10,7 +10,7 @@ database. `expect.toml` in each says how the run ends:
     needs = ["asyncpg"]             optional: modules without which the case cannot be run here
 
 A case with a folder `base` is run in a git repository: `base` holds the revision files that the branch `base` has, in
-place of the project's own in migrations/versions, which are committed on top of it.
+place of the project's own in migrations/versions, which are committed on top of it; `base-tests`, its tests.
 """
 
 from __future__ import annotations
@@ -105,12 +105,15 @@ class Case:
         project = self.place / "project"
         shutil.copytree(CASES / self.folder, project, ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
         if (project / "base").is_dir():
-            versions, own = project / "migrations" / "versions", self.place / "versions"
-            versions.rename(own)
-            (project / "base").rename(versions)
+            swapped = {"base": project / "migrations" / "versions", "base-tests": project / "tests"}
+            swapped = {name: place for name, place in swapped.items() if (project / name).is_dir()}
+            for name, place in swapped.items():
+                place.rename(self.place / name)
+                (project / name).rename(place)
             commit(project, "base")
-            shutil.rmtree(versions)
-            own.rename(versions)
+            for name, place in swapped.items():
+                shutil.rmtree(place)
+                (self.place / name).rename(place)
             commit(project, "change")
         more = () if (project / "tests").is_dir() else ("--no-tests",)
         if self.folder.startswith("env/"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from neontest import checks, judging
+from neontest.cells import Cell, CellFailure
 from neontest.postgres.diff import Difference
 from neontest.record import (
     Acceptance,
@@ -86,6 +87,9 @@ def test_an_acceptance_is_of_one_revision_or_of_all(revision: str | None) -> Non
 DRIFT = Models(tables=1, drift=(Drift(what="add column users.age"),))
 
 
+BROKEN = CellFailure(test="t::test_x", message="column does not exist", beside="passed")
+
+
 @pytest.mark.parametrize("check", judging.WHOLE)
 def test_a_pending_revision_can_accept_what_is_found_of_the_whole_upgrade(check: str) -> None:
     again = Failure(message="exists", kind="DuplicateTable")
@@ -94,6 +98,8 @@ def test_a_pending_revision_can_accept_what_is_found_of_the_whole_upgrade(check:
         "model-drift": {"models": DRIFT},
         "not-deterministic": {"twin": Twin(different=(LEFT,))},
         "interrupted": {"interruptions": (cut,)},
+        "breaks-running-code": {"cells": (Cell(name="old-old"), Cell(name="old-new", failures=(BROKEN,)))},
+        "needs-migration-first": {"cells": (Cell(name="new-new"), Cell(name="new-old", failures=(BROKEN,)))},
     }[check]
     mine = accept(check=check)
     findings = checks.judge(record(*CLEAN, accepts=(mine,), **facts))

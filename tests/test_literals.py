@@ -44,6 +44,7 @@ STAY = {
     ),
     *("DataSeen.kind", "DataSeen.lsn", "DataSeen.time", "DataSeen.rules", "DataSeen.revisions", "DataSeen.prepared"),
     "DataSeen.seeded",
+    *("Cell.name", "Cell.branch", "CellFailure.beside", "CellFailure.revision"),
     *("BranchUse.id", "BranchUse.name", "BranchUse.role", "Report.engine", "Report.engine_why", "Report.project_id"),
     *(
         "Report.server_version",
@@ -56,7 +57,7 @@ STAY = {
     *("Finding.revision", "Finding.file", "Finding.accepted", "Problem.kind", "Problem.hint", "Report.seconds"),
 }
 """Every text of a report that is told as it is."""
-PROSE = {"Walk.note", "Report.notes", "Report.tests_note", "Failure.hint", "Lint.message", "Lint.hint"}
+PROSE = {"Walk.note", "Cell.note", "Report.notes", "Report.tests_note", "Failure.hint", "Lint.message", "Lint.hint"}
 """Sentences of neontest's own and of its linter; what they quote stands in quotes."""
 JUDGED = {"Finding.message", "Finding.details", "Finding.hint", "Finding.fix"}
 """What is made anew from the record without values."""
@@ -110,10 +111,16 @@ def test_what_is_told_without_values_has_none(kind: type) -> None:
         "Problem": {"kind": "DatabaseError"}, "Violation": {"kind": "unique", "table": "t"},
         "Visit": {"direction": "upgrade", "from_": None, "to": None}, "Walk": {"kind": "whole"},
         "Models": {}, "ColumnChange": {"column": "c"}, "Filled": {"table": "t"}, "Read": {"table": "t"},
+        "Cell": {"name": "old-old"}, "CellFailure": {"test": "x"},
         "Report": {"engine": "neon", "verdict": "passed", "exit_code": 0},
     }  # fmt: skip
-    if "failures" in given:
-        given["failures"] = ("test_x[s3cret-8675309]",)
+    for name, value in (
+        ("failures", ("test_x[s3cret-8675309]",)),
+        ("flaky", ("test_x[s3cret]",)),
+        ("test", "test_x[s3cret]"),
+    ):
+        if name in given:
+            given[name] = value
     assert given
     told = repr(TOLD[kind](kind(**{**required.get(kind.__name__, {}), **given})))
     assert not [each for each in SECRETS if each in told], told

@@ -141,6 +141,12 @@ evidence_options: Final = both(
     option("--deterministic", is_flag=True, default=None, help="Upgrade two branches in different surroundings."),
 )  # fmt: skip
 
+grid_options: Final = both(
+    option("--grid/--no-grid", default=None, help="Run old and new code on the old and the new schema.  [default: no]"),
+    option("--bisect", is_flag=True, default=None, help="Grid: find the revision that breaks the old code."),
+    option("--old-python", metavar="COMMAND", help="Grid: says, on its last line, the old code's interpreter."),
+)
+
 limit_options: Final = both(
     option("--timeout", metavar="TIME", help="Limit of the whole run.  [default: 30m]"),
     option("--wait", metavar="TIME", help="How long to wait for a free branch at the project's limit.  [default: 0]"),
@@ -188,6 +194,7 @@ run_options: Final = both(
     walk_options,
     project_options,
     evidence_options,
+    grid_options,
     limit_options,
     postgres_options,
     github_options,

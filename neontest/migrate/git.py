@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -99,6 +99,50 @@ def _files(repository: _Repository, project: Project, commit: str) -> tuple[tupl
         else:
             sources.extend(_sources(repository, project, commit, location, folder))
     return tuple({name: (name, source) for name, source in sources}.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """A commit that could be checked out, and the repository that has it."""
+
+    commit: str
+    top: Path
+    """The user's own worktree."""
+    folder: PurePosixPath
+    """The project's, in it."""
+    common: Path
+    """The repository's own folder, `.git`."""
+    environ: Mapping[str, str] = field(repr=False)
+
+
+def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checkout | None:
+    """The commit where HEAD left `ref`; None where the project is there as it is here, so that nothing was changed.
+
+    Raises:
+        UsageError: as `history_at`.
+    """
+    repository = _repository(project.root, environ)
+    commit, folder = _left(repository, ref), _inside(repository, project.root)
+    common = repository.ask("rev-parse", "--git-common-dir")
+    if folder is None or common is None:
+        raise UsageError(f"{project.root} is not in the repository {repository.top}")
+    if commit == repository.ask("rev-parse", "HEAD") and repository.ask("status", "--porcelain", "--", ".") == "":
+        return None
+    found = (repository.top / common).resolve()
+    return Checkout(commit=commit, top=repository.top, folder=folder, common=found, environ=repository.environ)
+
+
+def default_branch(project: Project, *, environ: Mapping[str, str]) -> str | None:
+    """The remote's default branch, as a ref that is known here; None where there is none."""
+    try:
+        repository = _repository(project.root, environ)
+    except UsageError:
+        return None
+    head = repository.ask("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    for ref in filter(None, (head, "refs/remotes/origin/main", "refs/remotes/origin/master")):
+        if repository.ask("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"):
+            return ref
+    return None
 
 
 def head_commit(project: Project, *, environ: Mapping[str, str]) -> str | None:

@@ -207,6 +207,18 @@ def fill_version_tables(conn: Connection, tables: VersionTables) -> None:
                 )
 
 
+def tables(conn: Connection) -> frozenset[int]:
+    """The oids of the tables that there are: one that was dropped and made again has another."""
+    with mapped("cannot read the tables"), conn.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT starts_with(n.nspname::text, 'pg_')
+            """
+        )
+        return frozenset(int(oid) for (oid,) in cursor.fetchall())
+
+
 def _facts(kind: Kind, values: list[str | None]) -> Facts:
     """(name, value) of every fact that applies, in the catalog's order, then the grants."""
     given = dict(zip(kind.facts, values, strict=True))

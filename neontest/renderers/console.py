@@ -40,6 +40,9 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     if report.walks or report.tests or report.tests_note:
         console.print()
         line(console, f"  tests  {words.tests(report)}", "" if tests_fine(report) else "red")
+    if report.cells:
+        console.print()
+        console.print(Padding(grid(report), (0, 0, 0, 2)))
     for finding in report.findings:
         console.print()
         show_finding(console, finding)
@@ -77,6 +80,14 @@ def walks(report: Report) -> Table:
         cells += [Text("")] * (3 - len(cells))
         tail = f"{about} ({walk.note})" if walk.note else about
         table.add_row(Text(words.clean(name)), *cells, Text(words.clean(tail), style="dim"))
+    return table
+
+
+def grid(report: Report) -> Table:
+    """Old and new code on the old and the new schema."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for cells in (("grid", "old schema", "new schema"), *words.grid(report)):
+        table.add_row(*(Text(each) for each in cells))
     return table
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from neontest.renderers import findings, gantt, rollback, whose, words
 from neontest.renderers.budget import MOST, Item, Section, fitted
-from neontest.renderers.markup import CLOSING, code, escaped, fence_for, folded, link, name, opening
+from neontest.renderers.markup import CLOSING, code, escaped, fence_for, folded, link, name, opening, row
 from neontest.renderers.source import Source, usable
 from neontest.renderers.table import walks
 from neontest.report import Report
@@ -53,6 +53,7 @@ def sections(report: Report, source: Source | None) -> list[Section]:
         *schema(report),
         *timeline(report),
         *tests(report),
+        *grid(report),
         *run(report),
     ]
 
@@ -166,6 +167,13 @@ def tests(report: Report) -> Iterator[Section]:
     if items:
         head = opening(f"Tests: {escaped(words.counts(result))}") + "\n"
         yield Section(noun="part", items=tuple(items), share=0.1, head=head, foot="\n" + CLOSING, between="\n")
+
+
+def grid(report: Report) -> Iterator[Section]:
+    """Old and new code on the old and the new schema."""
+    if report.cells:
+        lines = (row(("", "old schema", "new schema")), "| --- | --- | --- |", *map(row, words.grid(report)))
+        yield Section(noun="grid", items=(Item(full="\n".join(lines)),), share=0.02)
 
 
 def run(report: Report) -> Iterator[Section]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from neontest.cells import Cell
 from neontest.postgres.names import without_public
 from neontest.record import BranchUse, SuiteResult, Visit, Walk
 from neontest.report import Finding, Level, Report
@@ -204,3 +205,24 @@ def verdict(report: Report) -> str:
 def located(file: str, folder: str) -> str:
     """The file as its repository has it, where the project lies in that folder of it."""
     return file if file.startswith("/") or not folder else f"{folder.strip('/')}/{file}"
+
+
+def grid(report: Report) -> tuple[tuple[str, str, str], ...]:
+    """Whose code, how its tests went on the old schema, and how on the new: two rows, or none."""
+    cells: dict[str, Cell] = {each.name: each for each in report.cells}
+    return tuple(
+        (f"{whose} code", cell(cells.get(f"{whose}-old")), cell(cells.get(f"{whose}-new")))
+        for whose in ("old", "new") * bool(cells)
+    )
+
+
+def cell(seen: Cell | None) -> str:
+    """How the tests of one cell went."""
+    if seen is None or seen.exit_code is None:
+        return "not run"
+    if seen.passed is None:
+        said = "passed" if seen.exit_code == 0 else f"exit code {seen.exit_code}"
+    else:
+        parts = ((seen.passed, "passed"), (seen.failed, "failed"), (len(seen.flaky), "of them flaky"))
+        said = ", ".join(f"{count} {word}" for count, word in parts if count or word == "passed")
+    return f"{said} (says nothing)" if seen.note else said

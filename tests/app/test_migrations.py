@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import os
+
 import flask_migrate
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 
 from app.database import Base, db
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("NEONTEST_CELL") in ("old-new", "new-old"), reason="these models are of another schema, on purpose"
+)
 
 
 def test_the_models_agree_with_the_migrated_schema(app: Flask) -> None:

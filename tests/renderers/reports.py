@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from neontest.cells import Cell, CellFailure
 from neontest.postgres.data import ColumnChange, DataChange, Filled, Read, SequenceChange, TableChange, Violation
 from neontest.postgres.diff import Difference
 from neontest.postgres.indexes import UnindexedKey
@@ -320,6 +321,7 @@ CHECKS = (
     *("no-lock-timeout", "not-deterministic", "reupgrade-fails", "revision-after-merge-base", "revision-graph"),
     *("schema-repeatable", "schema-restored", "single-head", "slow-migration", "slow-statement", "squawk"),
     *("stale-acceptance", "table-rewrite", "tests-failed", "upgrade-fails", "upgrade-loses-rows"),
+    *("breaks-running-code", "needs-migration-first"),
 )
 
 
@@ -360,6 +362,13 @@ def findings() -> Report:
         tests=tests(exit_code=1, passed=116, failed=2,
                     failures=("tests/test_user.py::test_phone", "tests/b.py::test_b"),
                     output_tail="E   assert user.phone\nE   AttributeError: phone\n2 failed, 116 passed"),
+        cells=(
+            Cell(name="old-old", exit_code=0, passed=118, failed=0),
+            Cell(name="old-new", exit_code=1, passed=117, failed=1,
+                 failures=(CellFailure(test="tests.b::test_b", message="column fax does not exist", beside="passed"),)),
+            Cell(name="new-new", exit_code=1, passed=116, failed=2, flaky=("tests.test_user::test_phone",)),
+            Cell(name="new-old", exit_code=1, passed=0, failed=1, note="the tests change the schema themselves"),
+        ),
         notes=(f"foreign keys without an index: {key.name}", "the walk of cd34 took a branch of its own"),
     )  # fmt: skip
 

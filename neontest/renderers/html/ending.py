@@ -21,6 +21,17 @@ def tests(report: Report) -> Markup:
     return join(parts)
 
 
+def grid(report: Report) -> Markup | None:
+    """Old and new code on the old and the new schema."""
+    if not report.cells:
+        return None
+    rows = [
+        tag("tr", tag("th", whose, scope="row"), [tag("td", each) for each in cells])
+        for whose, *cells in words.grid(report)
+    ]
+    return table(("", "old schema", "new schema"), rows, class_="narrow")
+
+
 def models(report: Report) -> Markup | None:
     """In what the project's models and the migrated database differ."""
     if report.models is None:

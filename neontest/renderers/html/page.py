@@ -78,6 +78,7 @@ def content(report: Report) -> Markup:
         ]
     parts += [
         ("tests", "Tests", "", ending.tests(report)),
+        ("grid", "Grid", "", ending.grid(report)),
         ("models", "Models", "", ending.models(report)),
         ("notes", "Notes", str(len(report.notes)), ending.notes(report)),
         ("branches", "Branches", str(len(report.branches)), ending.branches(report)),
