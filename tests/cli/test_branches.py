@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
+
+from neontest.record import DataSeen
+from neontest.renderers import whose
+from neontest.report import Report
 
 MARK = {"neontest": "1", "run": "77-1", "pr": "42", "lease": "x"}
 
@@ -36,6 +41,16 @@ def test_a_branch_is_made_kept_and_deleted_by_its_name(on_neon: Any, fake_neon: 
     assert branch["id"] not in fake_neon.branches
 
 
+def test_the_branch_of_a_report_is_made_again(on_neon: Any, fake_neon: Any) -> None:
+    data = DataSeen(kind="copy", lsn="0/1E88D48")
+    report = Report(engine="neon", verdict="failed", exit_code=1, parent_name="main", data=data)
+    said = on_neon(*shlex.split(whose.again(report))[1:])
+    assert said.code == 0, said.err
+    assert fake_neon.sent("POST")[0].body["branch"]["parent_lsn"] == "0/1E88D48"
+    bare = on_neon("branches", "create", "--schema-only")
+    assert fake_neon.branches[bare.out.strip()]["init_source"] == "schema-only"
+
+
 def test_the_connection_string_is_shown_only_when_asked_for(on_neon: Any, fake_neon: Any) -> None:
     said = on_neon("branches", "create", "--show-url", "--parent", "main")
     assert said.out.startswith("postgresql://neondb_owner:")
@@ -58,6 +73,10 @@ def test_a_branch_that_cannot_be_reached_is_not_left_behind(on_neon: Any, fake_n
         ("--name", ""),
         ("--name", "n" * 257),
         ("--parent", "nobody"),
+        ("--lsn", "here"),
+        ("--time", "yesterday"),
+        ("--lsn", "0/1A", "--time", "2026-01-31T12:00:00Z"),
+        ("--anonymize", "nothing.toml"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(on_neon: Any, fake_neon: Any, args: tuple[str, ...]) -> None:
