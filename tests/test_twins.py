@@ -11,6 +11,7 @@ import pytest
 from neontest.branches import Branches
 from neontest.config import settle
 from neontest.ground import Context, ground
+from neontest.lanes import Lanes
 from neontest.migrate import history as histories
 from neontest.postgres.data import ColumnChange, DataChange, TableChange
 from neontest.redact import Redactor
@@ -146,7 +147,8 @@ def branches(files: Files, local_state: Path) -> Iterator[Branches]:
     sessions = Sessions(context, redactor)
     try:
         with ground(context) as where:
-            held = Branches(context, where, sessions, plan, lambda **_: None, redactor)
+            alone = Lanes(1, stop=stop, deadline=context.deadline)
+            held = Branches(context, where, sessions, plan, lambda **_: None, redactor, alone)
             try:
                 held.trial("candidate", histories.read(context.project))
                 yield held
