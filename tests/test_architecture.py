@@ -80,7 +80,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    *("migrated", "sessions", "filling"),
+    *("migrated", "sessions", "filling", "several"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""
