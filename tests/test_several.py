@@ -103,7 +103,8 @@ def test_all_run_each_with_its_file_and_the_worst_code_counts(
     monkeypatch.setattr("neontest.run.run", fake({"shop": 3, "stock": 1}))
     several(tmp_path)
     assert run(["run", "--root", str(tmp_path), "--local", "-q", "--json", str(tmp_path / "report.json")]) == 3
-    assert (tmp_path / "report-shop.json").exists() and (tmp_path / "report-stock.json").exists()
+    assert (tmp_path / "report-shop.json").exists()
+    assert (tmp_path / "report-stock.json").exists()
     assert capsys.readouterr().out.splitlines()[-1] == "projects: shop exit code 3, stock failed"
 
 
