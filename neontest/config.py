@@ -9,13 +9,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from neontest import whose
 from neontest.errors import ConfigError, UsageError
 from neontest.settings import FileSettings, Settings, Source
+
+F = TypeVar("F", bound=FileSettings)
 
 
 def read_file(root: Path) -> FileSettings:
@@ -29,17 +31,22 @@ def read_file(root: Path) -> FileSettings:
     table = tool.get("neontest", {}) if isinstance(tool, dict) else None
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: {'tool' if table is None else '[tool.neontest]'} must be a table")
-    known = FileSettings.__struct_encode_fields__
+    return converted(path, table, FileSettings, "[tool.neontest]")
+
+
+def converted(path: Path, table: Mapping[str, Any], kind: type[F], where: str) -> F:
+    """The table as written in the file, all its keys known; ConfigError names it as `where`."""
+    known = kind.__struct_encode_fields__
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"known keys: {', '.join(known)}"
-            raise ConfigError(f'{path}: [tool.neontest] has no key "{key}"', hint=hint)
+            raise ConfigError(f'{path}: {where} has no key "{key}"', hint=hint)
     try:
-        settings = msgspec.convert(table, FileSettings)
+        settings = msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: [tool.neontest] {invalid(error)}") from error
-    refuse_empty(path, settings)
+        raise ConfigError(f"{path}: {where} {invalid(error)}") from error
+    refuse_empty(path, settings, where)
     return settings
 
 
@@ -70,17 +77,17 @@ def invalid(error: msgspec.ValidationError) -> str:
     return f"{where}: {what[:1].lower()}{what[1:]}" if where else what
 
 
-def refuse_empty(path: Path, settings: FileSettings) -> None:
+def refuse_empty(path: Path, settings: FileSettings, where: str) -> None:
     """Raise ConfigError for a text that says nothing, or that no file, variable or command can hold."""
     for key, name in zip(settings.__struct_encode_fields__, settings.__struct_fields__, strict=True):
         value = getattr(settings, name)
         if (isinstance(value, str) and not value.strip()) or (name == "tests" and value == ()):
-            raise ConfigError(f"{path}: [tool.neontest] {key} is empty", hint=f"give it a value, or leave {key} out")
+            raise ConfigError(f"{path}: {where} {key} is empty", hint=f"give it a value, or leave {key} out")
         if any("\0" in text for text in texts(msgspec.to_builtins(value))):
-            raise ConfigError(f"{path}: [tool.neontest] {key} holds a null byte", hint="take it out")
+            raise ConfigError(f"{path}: {where} {key} holds a null byte", hint="take it out")
     for variable in settings.env:
         if not variable or "=" in variable:
-            raise ConfigError(f"{path}: [tool.neontest.env] {variable!r} cannot be the name of a variable")
+            raise ConfigError(f"{path}: {where} env: {variable!r} cannot be the name of a variable")
 
 
 def texts(value: object) -> Iterator[str]:
@@ -124,13 +131,22 @@ def seconds(value: float | str, *, what: str, zero: bool = False) -> float:
     return result
 
 
-def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Mapping[str, str], root: Path) -> Settings:
+def settle(
+    flags: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    environ: Mapping[str, str],
+    root: Path,
+    *,
+    file: FileSettings | None = None,
+    home: Path | None = None,
+) -> Settings:
     """The settings of a run.
 
     `flags` holds what was given on the command line or in the environment, by the names of Settings' fields, None
-    for what was not; `sources` says which of the two it was.
+    for what was not; `sources` says which of the two it was. `file` is the part of pyproject.toml that counts, and
+    `home` the folder of the project, where they are not all of it and its own.
     """
-    file = read_file(root)
+    file, home = file or read_file(root), home or root
     values: dict[str, Any] = {}
     origin: dict[str, Source] = {}
     for name in (each.name for each in fields(Settings)):
@@ -146,7 +162,10 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
             values[name] = seconds(values[name], what=name.replace("_", "-"), zero=name in MAY_BE_ZERO)
     for name in ("alembic_config", "postgres", "state", "ledger", "anonymize"):
         if name in values:
-            values[name] = root / at_home(values[name], what=name.replace("_", "-"))
+            folder = home if name == "alembic_config" else root
+            values[name] = folder / at_home(values[name], what=name.replace("_", "-"))
+    if "also" in values:
+        values["also"] = tuple(root / each for each in values["also"])
     if values.get("tests") is False:
         values["tests"], values["run_tests"] = None, False
     if "base" not in values and environ.get("GITHUB_BASE_REF"):
@@ -158,7 +177,7 @@ def settle(flags: Mapping[str, Any], sources: Mapping[str, Source], environ: Map
     if "from_limit" in values:
         values["from_limit"] = size(values["from_limit"], what="from-limit")
     settle_source(values, origin, engine, environ)
-    settings = Settings(**{**values, "root": root, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
+    settings = Settings(**{**values, "root": home, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
     refuse_contradictions(settings)
     return settings
 

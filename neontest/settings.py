@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -105,6 +105,18 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redact: Literal["none", "literals"] | None = None
     levels: dict[str, CheckLevel] = {}
     accept: tuple[Accept, ...] = ()
+    project: tuple[dict[str, Any], ...] = ()
+    """`[[tool.neontest.project]]`: each is read by itself, with what is beside them as its defaults."""
+
+
+class ProjectSettings(FileSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """`[[tool.neontest.project]]`: one of several, with what it adds or says otherwise."""
+
+    name: str
+    path: str = "."
+    """Its folder, below that of pyproject.toml."""
+    also: tuple[str, ...] = ()
+    """What else it depends on, from the folder of pyproject.toml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,5 +210,9 @@ class Settings:
     """Whether reports lose the literals in them: all reports, or none; None: what GitHub is told, and no file."""
     levels: Mapping[str, CheckLevel] = field(default_factory=dict)
     accept: tuple[Accept, ...] = ()
+    name: str | None = None
+    """The name of its `[[tool.neontest.project]]`, where there are several."""
+    also: tuple[Path, ...] = ()
+    """What of the repository it depends on besides its own files."""
     sources: Mapping[str, Source] = field(default_factory=dict, compare=False)
     """Where each value came from, by the field's name."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from neontest.cli import options
 from neontest.errors import one_line
+
+if TYPE_CHECKING:
+    from neontest.settings import Settings
 
 UNSET: Final = {"rows": "20 on the local engine, none on Neon", "redact": "literals in what GitHub is told"}
 """What it means that a setting has no value of its own."""
@@ -22,7 +25,13 @@ KEYS: Final = {"from_url": "from"}
 @click.pass_context
 def command(ctx: click.Context, /, **_: Any) -> None:
     """Print each setting of `neontest run` here, and where it came from."""
-    settings = options.settings(ctx)
+    for settings in options.projects(ctx):
+        if settings.name is not None:
+            click.echo(f"== {settings.name} ==")
+        show(settings)
+
+
+def show(settings: Settings) -> None:
     for each in dataclasses.fields(settings):
         if each.name in ("root", "sources", "engine_why"):
             continue

@@ -43,13 +43,15 @@ def file_options(function: F) -> F:
     )(function)
 
 
-def wanted(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The file of each format that was asked for.
+def wanted(parameters: Mapping[str, Any], *, name: str | None = None) -> dict[str, str]:
+    """The file of each format that was asked for; `name` is put into its name, for one of several projects.
 
     Raises:
         UsageError: where one could not be written, or two would go to the same place: before any work is done.
     """
     files = {each: parameters[parameter(each)] for each in formats() if parameters.get(parameter(each))}
+    if name is not None:
+        files = {form: named(file, name, form) for form, file in files.items()}
     taken: dict[str, str] = {}
     for form, file in files.items():
         place = file if file == "-" else str(Path(file).absolute())
@@ -59,6 +61,14 @@ def wanted(parameters: Mapping[str, Any]) -> dict[str, str]:
         taken[place] = form
         writable(f"--{form}", file)
     return files
+
+
+def named(file: str, name: str, form: str) -> str:
+    """`report-NAME.json` for `report.json`: each of several projects has a file of its own."""
+    if file == "-":
+        raise click.UsageError(f"--{form} -: several projects cannot share stdout: name a file, or use --only")
+    path = Path(file)
+    return file if special(file) else str(path.with_name(f"{path.stem}-{name}{path.suffix}"))
 
 
 def special(file: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -185,6 +185,10 @@ redact_option: Final = option(
     help="Leave literals of SQL, keys of rows and the tests' output out of reports.  [default: of what GitHub is told]",
 )
 
+only_option: Final = option(
+    "--only", multiple=True, metavar="NAME", help="Of the projects in pyproject.toml, this one; may be given again."
+)
+
 run_options: Final = both(
     engine_options,
     root_option,
@@ -199,14 +203,35 @@ run_options: Final = both(
     postgres_options,
     github_options,
     redact_option,
+    only_option,
 )
 """What settles a run, besides what only its command line can say."""
 
 
 def settings(ctx: click.Context, **more: Any) -> Settings:
-    """The settled settings of a command, from its parameters, the environment and pyproject.toml."""
+    """The settled settings of a command that is about one project, or about none."""
+    from neontest import several
     from neontest.config import settle
 
+    given = asked(ctx, **more)
+    if "only" not in ctx.params:
+        return settle(*given)
+    found = several.settled(*given, only=ctx.params["only"])
+    if len(found) > 1:
+        names = ", ".join(str(each.name) for each in found)
+        raise click.UsageError(f"there are several projects in pyproject.toml: say which with --only ({names})")
+    return found[0]
+
+
+def projects(ctx: click.Context, **more: Any) -> tuple[Settings, ...]:
+    """The settled settings of each project that is asked for."""
+    from neontest import several
+
+    return several.settled(*asked(ctx, **more), only=ctx.params["only"])
+
+
+def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, Source], Mapping[str, str], Path]:
+    """What the command line and the environment say, which of the two said it, the environment, and the folder."""
     flags = {**ctx.params, **more}
     sources: dict[str, Source] = {
         name: "environment" if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT else "flag"
@@ -217,4 +242,4 @@ def settings(ctx: click.Context, **more: Any) -> Settings:
         raise click.UsageError(f'NEONTEST_ENGINE is "{engine}"; it must be neon or local')
     if flags.get("engine") is None:
         sources["engine"] = "environment"
-    return settle({**flags, "engine": engine}, sources, os.environ, Path(flags.get("root") or Path()).resolve())
+    return {**flags, "engine": engine}, sources, os.environ, Path(flags.get("root") or Path()).resolve()

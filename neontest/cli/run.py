@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from neontest.cli import files, options, output
 from neontest.errors import Stopped
+
+if TYPE_CHECKING:
+    from neontest.cli.progress import Progress
+    from neontest.settings import Settings
+    from neontest.stop import Stop
 
 COULD_NOT_TELL: Final = 3
 """The exit code of a run that passed, whose report could not be written."""
@@ -30,24 +36,59 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
     Exit codes: 0 passed, 1 findings or failed tests, 2 wrong usage or configuration, 3 could not test,
     4 a branch could not be given back, 129/130/143 stopped by a signal.
     """
-    from neontest import run
+    from neontest import several
     from neontest.cli import progress, secrecy, signals
-    from neontest.github.job import job
-    from neontest.github.sending import Sending
 
     test_command = ctx.params["test_command"]
     if no_tests and test_command:
         raise click.UsageError("--no-tests and a test command contradict each other")
-    told = files.wanted(ctx.params)
-    settings = options.settings(
-        ctx, tests=test_command or None, run_tests=False if no_tests else None, keep=keep or None
-    )
+    found = options.projects(ctx, tests=test_command or None, run_tests=False if no_tests else None, keep=keep or None)
+    told = {each.name: files.wanted(ctx.params, name=each.name if len(found) > 1 else None) for each in found}
     secrecy.hide_memory()
-    with (
-        signals.stoppable() as stop,
-        progress.Progress(quiet=quiet, verbose=verbose) as talk,
-        Sending(job(os.environ), settings, stop=stop, say=talk.warn, command=output.command) as hub,
-    ):
+    codes: dict[str | None, int | None] = {}
+    with signals.stoppable() as stop, progress.Progress(quiet=quiet, verbose=verbose) as talk:
+        try:
+            for settings in found:
+                stop.check()
+                if settings.name is not None:
+                    heading(settings.name, err="-" in told[settings.name].values())
+                    if not ctx.params["only"] and several.untouched(settings, ctx.params["root"].resolve(), os.environ):
+                        codes[settings.name] = None
+                        continue
+                codes[settings.name] = one(settings, told[settings.name], stop, talk)
+            code = max((each for each in codes.values() if each is not None), default=0)
+        except Stopped as error:  # between two projects; inside of one it is in its report
+            code = error.exit_code
+    if found[0].name is not None:
+        last_line(found, codes, err=any("-" in each.values() for each in told.values()))
+    return code
+
+
+def heading(name: str, *, err: bool) -> None:
+    output.tell(f"== {name} ==\n", err=err)
+
+
+def last_line(found: tuple[Settings, ...], codes: Mapping[str | None, int | None], *, err: bool) -> None:
+    """What became of each project, in one line."""
+    said = []
+    for each in found:
+        if each.name not in codes:
+            said.append(f"{each.name} not run")
+        elif (code := codes[each.name]) is None:
+            said.append(f"{each.name} skipped (no file of it differs from {each.base})")
+        else:
+            said.append(f"{each.name} {'passed' if code == 0 else 'failed' if code == 1 else f'exit code {code}'}")
+    output.tell(f"projects: {', '.join(said)}\n", err=err)
+
+
+def one(settings: Settings, told: dict[str, str], stop: Stop, talk: Progress) -> int:
+    """Run one project and tell its report; the exit code."""
+    from neontest import run
+    from neontest.cli import progress
+    from neontest.github.job import job
+    from neontest.github.sending import Sending
+
+    with Sending(job(os.environ), settings, stop=stop, say=talk.warn, command=output.command) as hub:
         try:
             report = run.run(settings, os.environ, stop=stop, talk=talk, witness=hub)
         except Stopped as error:

@@ -153,6 +153,19 @@ def head_commit(project: Project, *, environ: Mapping[str, str]) -> str | None:
         return None
 
 
+def changed(root: Path, ref: str, *, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files that differ from where HEAD left `ref`, committed or not, under both names where one was moved.
+
+    Raises:
+        UsageError: as `history_at`.
+    """
+    repository = _repository(root, environ)
+    listed = repository.git("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", _left(repository, ref), "--")
+    listed += repository.git("ls-files", "--others", "--exclude-standard", "-z")
+    names = listed.decode("utf-8", "surrogateescape").split("\0")
+    return tuple(repository.top.resolve() / name for name in names if name)
+
+
 def _sources(
     repository: _Repository, project: Project, commit: str, location: Path, folder: PurePosixPath
 ) -> Iterable[tuple[str, bytes]]:

@@ -1,0 +1,117 @@
+"""Several projects of one pyproject.toml: which there are, and which of them a pull request touches."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from neontest.config import converted, read_file, settle
+from neontest.errors import ConfigError, NeontestError, UsageError
+from neontest.migrate import git
+from neontest.migrate import project as projects
+from neontest.settings import FileSettings, ProjectSettings, Settings, Source
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII)
+"""It becomes a part of file names, comments and commit statuses."""
+
+
+def settled(
+    flags: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    environ: Mapping[str, str],
+    root: Path,
+    *,
+    only: Collection[str] = (),
+) -> tuple[Settings, ...]:
+    """The settings of each project, in the order of pyproject.toml: of those that `only` names, or of all.
+
+    Without `[[tool.neontest.project]]` it is the one of the folder.
+
+    Raises:
+        ConfigError: for tables that cannot be meant.
+        UsageError: for a name that there is not.
+    """
+    outer = read_file(root)
+    tables = read_tables(root / "pyproject.toml", outer)
+    names = [each.name for each in tables]
+    for name in only:
+        if name not in names:
+            known = f"there are: {', '.join(names)}" if names else "there are no [[tool.neontest.project]] tables"
+            raise UsageError(f'--only: pyproject.toml has no project "{name}"', hint=known)
+    if not tables:
+        return (settle(flags, sources, environ, root, file=outer),)
+    return tuple(
+        told_apart(settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve()), each, outer)
+        for each in tables
+        if not only or each.name in only
+    )
+
+
+def read_tables(path: Path, outer: FileSettings) -> tuple[ProjectSettings, ...]:
+    """The tables, each with the outer one's values where it has none of its own."""
+    read: dict[str, ProjectSettings] = {}
+    for number, table in enumerate(outer.project, 1):
+        name = table.get("name")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ConfigError(
+                f"{path}: [[tool.neontest.project]] number {number} needs a name",
+                hint="up to 40 letters, digits, dots, dashes or underscores, the first a letter or digit",
+            )
+        where = f'[[tool.neontest.project]] "{name}"'
+        if name.lower() in read:  # the names become names of files
+            raise ConfigError(f"{path}: {where} is there twice", hint="give each a name of its own")
+        if "project" in table:
+            raise ConfigError(f"{path}: {where} cannot have projects of its own")
+        mine = converted(path, table, ProjectSettings, where)
+        if not (path.parent / mine.path).is_dir():
+            raise ConfigError(f"{path}: {where} path: there is no folder {mine.path}")
+        read[name.lower()] = with_defaults(mine, outer)
+    return tuple(read.values())
+
+
+def with_defaults(mine: ProjectSettings, outer: FileSettings) -> ProjectSettings:
+    """The outer values where it has none; tables and acceptances of both."""
+    merged: dict[str, Any] = {}
+    for name in FileSettings.__struct_fields__:
+        own, default = getattr(mine, name), getattr(outer, name)
+        if isinstance(own, dict):
+            merged[name] = {**default, **own}
+        elif name == "accept":
+            merged[name] = (*default, *own)
+        elif own is None:
+            merged[name] = default
+    return msgspec.structs.replace(mine, **merged)
+
+
+def told_apart(settings: Settings, mine: ProjectSettings, outer: FileSettings) -> Settings:
+    """With a comment and a commit status of its own on GitHub, named after the project."""
+    own = settings.sources["comment"] == "pyproject.toml" and mine.comment != outer.comment
+    if own or settings.comment == "off":
+        return settings
+    name = f"{settings.comment}/{mine.name}" if settings.comment else mine.name
+    return dataclasses.replace(settings, comment=name)
+
+
+def untouched(settings: Settings, top: Path, environ: Mapping[str, str]) -> bool:
+    """The base branch is known, and none of the project's files differs from where HEAD left it.
+
+    What cannot be known is no reason to skip: the run itself says what is wrong.
+    """
+    if settings.base is None:
+        return False
+    try:
+        files = git.changed(top, settings.base, environ=environ)
+        found = projects.find(
+            settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
+        )
+    except (NeontestError, OSError, subprocess.CalledProcessError):
+        return False
+    own = (settings.root, found.script_location, *found.version_locations, found.env_py, found.config, found.toml)
+    watched = {each.resolve() for each in (*own, *settings.also, top / "pyproject.toml") if each is not None}
+    return not any(file == each or file.is_relative_to(each) for file in files for each in watched)

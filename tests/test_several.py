@@ -1,0 +1,133 @@
+"""Several projects of one pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neontest.cli.main import run
+from neontest.errors import ConfigError, UsageError
+from neontest.settings import Settings
+from neontest.several import settled, untouched
+
+TWO = """
+[tool.neontest]
+timeout = "5m"
+base = "main"
+levels = {slow-migration = "off"}
+[[tool.neontest.project]]
+name = "shop"
+path = "shop"
+levels = {slow-statement = "off"}
+[[tool.neontest.project]]
+name = "stock"
+path = "stock"
+timeout = "1m"
+also = ["libs"]
+"""
+
+
+def several(root: Path, toml: str = TWO, only: tuple[str, ...] = (), **flags: Any) -> tuple[Settings, ...]:
+    for name in ("shop", "stock", "libs"):
+        (root / name / "migrations" / "versions").mkdir(parents=True, exist_ok=True)
+        (root / name / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
+        (root / name / "migrations" / "env.py").touch()
+    (root / "pyproject.toml").write_text(toml)
+    return settled(flags, dict.fromkeys(flags, "flag"), {}, root, only=only)
+
+
+def test_each_table_has_the_outer_values_where_it_has_none(tmp_path: Path) -> None:
+    shop, stock = several(tmp_path)
+    assert (shop.name, shop.root, shop.timeout) == ("shop", tmp_path / "shop", 300)
+    assert (stock.name, stock.root, stock.timeout) == ("stock", tmp_path / "stock", 60)
+    assert shop.levels == {"slow-migration": "off", "slow-statement": "off"}
+    assert (shop.comment, stock.comment) == ("shop", "stock")
+    assert [each.name for each in several(tmp_path, only=("stock",))] == ["stock"]
+    assert [each.comment for each in several(tmp_path, comment="pg18")] == ["pg18/shop", "pg18/stock"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("path = 'shop'", "number 1 needs a name"),
+        ("name = '../x'", "number 1 needs a name"),
+        ("name = 'a'\nparnt = 'x'", '"a" has no key "parnt"'),
+        ("name = 'a'\npath = 'gone'", '"a" path: there is no folder gone'),
+        ("name = 'a'\n[[tool.neontest.project]]\nname = 'A'", '"A" is there twice'),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused_by_name(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        several(tmp_path, f"[[tool.neontest.project]]\n{table}\n")
+    assert said in caught.value.message
+
+
+def test_a_name_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='no project "shpo"'):
+        several(tmp_path, only=("shpo",))
+
+
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], cwd=root, check=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "skipped"),
+    [("shop/x.py", ["stock"]), ("libs/x.py", ["shop"]), ("other.py", ["shop", "stock"]), ("pyproject.toml", [])],
+)
+def test_what_the_branch_does_not_touch_is_skipped(tmp_path: Path, file: str, skipped: list[str]) -> None:
+    found = several(tmp_path)
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    git(tmp_path, "checkout", "-q", "-b", "change")
+    with (tmp_path / file).open("a") as changed:
+        changed.write("# changed\n")
+    assert [each.name for each in found if untouched(each, tmp_path, os.environ)] == skipped
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "two")
+    assert [each.name for each in found if untouched(each, tmp_path, os.environ)] == skipped
+
+
+def test_what_cannot_be_known_is_not_skipped(tmp_path: Path) -> None:
+    assert not any(untouched(each, tmp_path, os.environ) for each in several(tmp_path))
+
+
+def test_all_run_each_with_its_file_and_the_worst_code_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neontest.run.run", fake({"shop": 3, "stock": 1}))
+    several(tmp_path)
+    assert run(["run", "--root", str(tmp_path), "--local", "-q", "--json", str(tmp_path / "report.json")]) == 3
+    assert (tmp_path / "report-shop.json").exists()
+    assert (tmp_path / "report-stock.json").exists()
+    assert capsys.readouterr().out.splitlines()[-1] == "projects: shop exit code 3, stock failed"
+
+
+def test_after_a_signal_no_other_project_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neontest.run.run", fake({"shop": 0}, signum=15))
+    several(tmp_path)
+    assert run(["run", "--root", str(tmp_path), "--local", "-q"]) == 143
+    assert capsys.readouterr().out.splitlines()[-1] == "projects: shop passed, stock not run"
+
+
+def fake(codes: dict[str, int], signum: int | None = None) -> Any:
+    """A run that ends with the project's code; with `signum`, the signal comes as soon as it has ended."""
+    import msgspec
+
+    from neontest.run import blank, report
+
+    def run_(settings: Settings, environ: Any, *, stop: Any, **_: Any) -> Any:
+        if signum is not None:
+            with stop.shield():
+                stop.request(signum)
+        told = report(blank(settings), (), (), verdict="passed", exit_code=0)
+        return msgspec.structs.replace(told, exit_code=codes[settings.name or ""])
+
+    return run_
