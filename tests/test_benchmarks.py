@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.__main__ import joined
 from tests.benchmarks.measure import Cost, Meter, Row, compared, exponent, growth, in_turns
 from tests.benchmarks.projects import models
 from tests.benchmarks.readme import BEGIN, END, written
@@ -94,3 +96,13 @@ def test_models_are_what_so_many_revisions_make(revisions: int, column: str) -> 
     tables = names["metadata"].tables  # type: ignore[attr-defined]
     assert column in tables["t0"].columns
     assert len(tables["t0"].indexes) == (revisions > 2)
+
+
+def test_an_earlier_run_tells_what_was_not_run_again() -> None:
+    def row(bench: str, seconds: float) -> Row:
+        return Row(bench=bench, size="1", ours="ours", seconds=seconds)
+
+    earlier = {"machine": MACHINE, "rows": [asdict(row("run", 1.0)), asdict(row("api", 2.0))]}
+    assert joined([row("run", 3.0)], ["run"], MACHINE, earlier) == [row("api", 2.0), row("run", 3.0)]
+    with pytest.raises(ValueError, match="another machine or day"):
+        joined([], ["run"], {**MACHINE, "date": "2026-01-03"}, earlier)

@@ -15,7 +15,7 @@ import os
 import pkgutil
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,13 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: see that everything runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, to compare them over time")
     parser.add_argument("--against", type=Path, metavar="FILE", help="print how the ratios changed since that file")
+    parser.add_argument("--and", type=Path, metavar="FILE", dest="others", help="take what is not named from that file")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md: the whole suite's only")
     args = parser.parse_args(argv)
     unknown = set(args.name) - set(known)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    if args.readme and (args.name or args.quick):
-        parser.error("--readme tells of the whole suite: give it no names, and not --quick")
+    if args.readme and (args.quick or (args.name and not args.others)):
+        parser.error(
+            "--readme tells of the whole suite: give it no names, or the others' file (--and), and not --quick"
+        )
     machine = facts()
     if args.readme:
         try:
@@ -61,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(str(error))  # now, and not when everything is measured
     print(told(machine), flush=True)
     before = {key(each): each for each in json.loads(args.against.read_text())["rows"]} if args.against else {}
+    others = json.loads(args.others.read_text()) if args.others else None
     rows: list[Row] = []
     with place(quick=args.quick) as where:
         machine["postgres"] = str(where.binaries.version)
@@ -70,13 +74,35 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rows.append(row)
                 print(line(row) + since(row, before), flush=True)
             if args.json:
-                found = {"machine": machine, "rows": [asdict(row) for row in rows]}
-                args.json.write_text(json.dumps(found, indent=1) + "\n")
+                saved(args.json, machine, rows)
+    if others:
+        try:
+            rows = joined(rows, args.name or known, machine, others)
+        except ValueError as error:
+            parser.error(str(error))
+        if args.json:
+            saved(args.json, machine, rows)
     if args.readme:
         README.write_text(written(README.read_text(encoding="utf-8"), machine, rows), encoding="utf-8")
     missed = [row for row in rows if row.met is False]
     print(f"\n{len(rows)} rows, {sum(row.met is True for row in rows)} within their bound, {len(missed)} not")
     return 0
+
+
+def saved(file: Path, machine: dict[str, str], rows: Sequence[Row]) -> None:
+    file.write_text(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+
+
+def joined(rows: Sequence[Row], names: Collection[str], machine: dict[str, str], others: dict[str, Any]) -> list[Row]:
+    """These rows, and of an earlier run those of the benchmarks that were not run now, in the order of their names.
+
+    Raises:
+        ValueError: that run was on another machine or day, or with other releases.
+    """
+    if others["machine"] != machine:
+        raise ValueError("--and: that run was on another machine or day, or with other releases")
+    earlier = [Row(**each) for each in others["rows"] if each["bench"] not in names]
+    return sorted([*rows, *earlier], key=lambda row: row.bench)
 
 
 def measured(name: str, where: Place) -> Iterator[Row]:

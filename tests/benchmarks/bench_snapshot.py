@@ -46,7 +46,7 @@ def rows(place: Place) -> Iterator[Row]:
         def full() -> Callable[[], object]:
             whole = Reader(connect(url))  # noqa: B023
             whole.snapshot()
-            whole._state = None
+            whole._last = None
             return whole.snapshot
 
         def change(count: list[int] = []) -> Callable[[], object]:  # noqa: B006
