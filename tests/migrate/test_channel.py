@@ -15,7 +15,7 @@ from neontest.migrate.channel import Channel
 from neontest.process import Start, spawned
 from neontest.stop import Deadline, Stop
 
-WIRE = "import gc\nwire = next(o for o in gc.get_objects() if type(o).__name__ == 'Wire')\n"
+WIRE = "import gc\ngc.unfreeze()\nwire = next(o for o in gc.get_objects() if type(o).__name__ == 'Wire')\n"
 FORGED = {
     "not JSON": "b'hello'",
     "no object": "b'[1]'",
