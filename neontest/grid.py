@@ -19,7 +19,7 @@ from neontest.gridded import BESIDE
 from neontest.ground import Context
 from neontest.lanes import Lanes
 from neontest.old_code import checked_out, left_out
-from neontest.outcomes import WHOLE
+from neontest.outcomes import WHOLE, alike
 from neontest.sessions import Sessions
 from neontest.testing import Code, Ran, Tests
 from neontest.trial import Trial, failed
@@ -38,6 +38,8 @@ class Seen:
     ran: Ran | None = None
     note: str | None = None
     flaky: frozenset[str] = frozenset()
+    together: frozenset[str] = frozenset()
+    """What fails only beside the other tests, whose rows, say, stand in its way."""
     revisions: dict[str, str] = field(default_factory=dict)
     """By test of the old code, the revision that broke it."""
 
@@ -154,15 +156,30 @@ class Grid:
             return {}
         return {test: why for test, why in cell.failures().items() if other.of(test) == "passed"}
 
+    def _beside(self, name: CellName, test: str) -> Literal["passed", "failed", "not run"]:
+        """What became of the test in the cell beside it; a command that ended in another way did not fail there."""
+        cell, other = self._cells[name], self._cells[BESIDE[name]] if name in BESIDE else Seen()
+        became = other.of(test)
+        if test != WHOLE or became != "failed" or cell.ran is None or other.ran is None:
+            return became
+        return became if alike(cell.ran.outcomes, other.ran.outcomes) else "not run"
+
     def _again(self, name: CellName) -> None:
-        """Run once more, on a fresh sibling, what a cell is about to blame; what passes then is flaky."""
+        """Run once more, on a fresh sibling, what a cell is about to blame; what passes then is flaky.
+
+        A test that passes alone has to pass with the others, too: that it fails there every time is no mood of its.
+        """
         cell = self._cells[name]
         suspected = cell.failures() if name == "new-new" else self._judged(name)
         if cell.note is not None or not suspected:
             return
-        ran = self._run(name, () if WHOLE in suspected else suspected)
-        if ran is not None:
-            cell.flaky = frozenset(suspected) & ran.outcomes.passed
+        alone = () if WHOLE in suspected else suspected
+        ran = self._run(name, alone)
+        passed = frozenset(suspected) & ran.outcomes.passed if ran is not None else frozenset[str]()
+        if passed and alone:
+            ran = self._run(name)
+            cell.together = passed - ran.outcomes.passed if ran is not None else passed
+        cell.flaky = passed - cell.together
 
     def _find_revisions(self, pending: tuple[str, ...]) -> None:
         """Which revision broke a test of the old code: the only one there is, or on request by trying."""
@@ -181,7 +198,8 @@ class Grid:
             self._cells["old-new"].revisions |= dict.fromkeys(broken, pending[passes])
             return
         middle = (passes + fails) // 2
-        ran = self._run("old-new", () if WHOLE in broken else broken, to=pending[middle - 1])
+        whole = broken & {WHOLE, *self._cells["old-new"].together}
+        ran = self._run("old-new", () if whole else broken, to=pending[middle - 1])
         if ran is None:
             self.notes.append(f"--bisect: no fresh branch could be upgraded to {pending[middle - 1]}")
             return
@@ -202,7 +220,8 @@ class Grid:
                     " and passed when run again"
                 )
         base, ran = self._cells["old-old"], self._cells["new-new"]
-        both = base.failures().keys() & ran.failures().keys() if base.note is None else frozenset[str]()
+        failures = ran.failures() if base.note is None else ()
+        both = [test for test in failures if self._beside("new-new", test) == "failed"]
         if both:
             self.notes.append(f"failed before the pull request, too, and blamed on nobody: {tests(both)}")
 
@@ -210,9 +229,8 @@ class Grid:
         cell = self._cells[name]
         if cell.ran is None:
             return Cell(name=name, note=cell.note)
-        other = self._cells[BESIDE[name]] if name in BESIDE else Seen()
         failures = [
-            CellFailure(test=test, message=why, beside=other.of(test), revision=cell.revisions.get(test))
+            CellFailure(test=test, message=why, beside=self._beside(name, test), revision=cell.revisions.get(test))
             for test, why in cell.failures().items()
         ]
         failures.sort(key=lambda each: (each.beside != "passed", each.test))

@@ -20,7 +20,12 @@ from neontest.testing import Code
 
 SECONDS: Final = 600.0
 """For making the old code's interpreter."""
-PATHS: Final = "import json, sys; print(json.dumps([sys.prefix, *sys.path[1:]]))"
+PATHS: Final = (
+    "import json, os, sys; found = [m for name, m in sys.modules.items() if name.startswith('__editable__')];"
+    " found = [os.path.dirname(p) for m in found for p in getattr(m, 'MAPPING', {}).values()];"
+    " print(json.dumps([sys.prefix, *sys.path[1:], *found]))"
+)
+"""Also the folders of packages that an editable installation of setuptools finds without sys.path."""
 
 
 def based(context: Context) -> tuple[Context, tuple[str, ...]]:
@@ -131,5 +136,5 @@ def python_path(
         if each.resolve().is_relative_to(new) and not each.is_relative_to(prefix)
     ]
     given = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    others = [each for each in given if not Path(each).resolve().is_relative_to(new)]
+    others = [each for each in given if not (root / each).resolve().is_relative_to(new)]
     return os.pathsep.join(dict.fromkeys([*mapped, *others]))

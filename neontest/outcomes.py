@@ -32,6 +32,8 @@ class Outcomes:
     """With the first line of why."""
     not_located: frozenset[str] = frozenset()
     """Revisions that the tests' own Alembic found in the database, and has no file of."""
+    ended: str = ""
+    """How the command as a whole ended, where it failed."""
 
     def of(self, test: str) -> Literal["passed", "failed", "not run"]:
         return "failed" if test in self.failed else "passed" if test in self.passed else "not run"
@@ -42,6 +44,7 @@ def outcomes(result: SuiteResult, root: ElementTree.Element | None) -> Outcomes:
     passed: set[str] = set()
     failed: dict[str, str] = {}
     not_located: set[str] = set()
+    why = ""
     for case in root.iter("testcase") if root is not None else ():
         test = name(case)
         bad = [child for child in case if child.tag in ("failure", "error")]
@@ -59,7 +62,14 @@ def outcomes(result: SuiteResult, root: ElementTree.Element | None) -> Outcomes:
         found = SQL_ERROR.search(tail)
         failed[WHOLE] = f"{why}: {found[0][:LONGEST]}" if found else why
         not_located.update(found[1] for found in UNKNOWN_REVISION.finditer(tail))
-    return Outcomes(passed=frozenset(passed - failed.keys()), failed=failed, not_located=frozenset(not_located))
+    return Outcomes(
+        passed=frozenset(passed - failed.keys()), failed=failed, not_located=frozenset(not_located), ended=why
+    )
+
+
+def alike(here: Outcomes, there: Outcomes) -> bool:
+    """The command failed in the same way both times, and not so that no test passes any more."""
+    return here.ended == there.ended and (bool(here.passed) or not there.passed)
 
 
 def ran_through(result: SuiteResult, failed: Collection[str]) -> bool:

@@ -233,6 +233,11 @@ def test_the_driver_alone_fills_tables_that_refer_to_each_other(
         assert cursor.fetchone() == ("O",)
     assert not list(tries.folder.iterdir())
     with surveyed(filled, (), 1 << 30) as source:
+        with closing(connect(target)) as connection, connection.cursor() as cursor:
+            cursor.execute("TRUNCATE users CASCADE; ALTER TABLE users ADD CONSTRAINT none CHECK (id < 0)")
+        with pytest.raises(CouldNotTest, match='violates check constraint "none"') as refused:
+            filling.chosen(source, None, filled, target, tries, ("r1",), 15, "1 GB").upgraded()
+        assert "Failing row" not in refused.value.message  # it shows what is in the source
         with pytest.raises(CouldNotTest, match="which no pg_dump here can read") as caught:
             filling.chosen(source, None, filled, target, tries, (), 15, "1 GB")
         assert f"postgresql-client-{source.major}" in (caught.value.hint or "")

@@ -280,6 +280,30 @@ def test_a_base_that_is_not_in_the_clone_is_a_note(neontest: Run, tmp_path: Path
     assert ran.report.cells == ()
 
 
+TWICE = "".join(f"def test_{n}():\n    sql(\"INSERT INTO users (name) VALUES ('Ada')\")\n\n\n" for n in (1, 2))
+UNIQUE = revision(2, "ALTER TABLE users ADD CONSTRAINT one UNIQUE (name)", "ALTER TABLE users DROP CONSTRAINT one")
+
+
+def test_what_fails_only_beside_other_tests_is_not_flaky(neontest: Run, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {"src/shop.py": "CODE = 'old'\n", "test_users.py": HEAD + WHOSE + TWICE},
+        {"src/shop.py": "CODE = 'new'\n", "migrations/versions/r2.py": UNIQUE},
+    )
+    paths = f"src{os.pathsep}{REPOSITORY}"  # the first is below whichever folder the tests run in
+    ran = neontest(
+        "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", cwd=root,
+        env={"PYTHONPATH": paths},
+    )  # fmt: skip
+    assert cells(ran.report.cells) == {"old-old": (3, 0), "old-new": (2, 1), "new-new": (2, 1), "new-old": (3, 0)}
+    assert [each.flaky for each in ran.report.cells] == [()] * 4
+    for check in ("breaks-running-code", "tests-failed"):
+        (found,) = by_check(ran.report.findings, check)
+        assert [each.partition(":")[0] for each in found.details] == ["test_users"], ran.out
+        assert "UniqueViolation" in found.details[0]
+    assert ran.code == 1
+
+
 WAITS = """\
 import os, pathlib, time
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from neontest.outcomes import WHOLE, outcomes
+from neontest.outcomes import WHOLE, alike, outcomes
 from neontest.record import SuiteResult
 
 FILE = """<testsuites><testsuite>
@@ -57,3 +57,12 @@ def test_a_command_without_a_junit_file_is_one_test(code: int, timed_out: bool, 
 def test_a_suite_that_was_not_collected_fails_as_a_whole() -> None:
     found = outcomes(result(2), ElementTree.fromstring(FILE))
     assert found.of(WHOLE) == "failed"
+
+
+def test_a_command_that_failed_before_excuses_no_other_end_of_it() -> None:
+    passes = ElementTree.fromstring('<testsuite><testcase classname="t" name="test_ok"/></testsuite>')
+    before = outcomes(result(1), passes)
+    assert alike(outcomes(result(1), passes), before)
+    assert not alike(outcomes(result(1), None), before)
+    assert not alike(outcomes(result(7), passes), before)
+    assert not alike(outcomes(result(1, timed_out=True), passes), before)

@@ -113,5 +113,6 @@ if __name__ == "__main__":
     try:
         work(json.loads(Path(sys.argv[1]).read_text()))
     except (psycopg2.Error, LookupError) as problem:
-        told(f"error: {' '.join(str(problem).splitlines()[:2]).strip() or type(problem).__name__}")
+        said = problem.diag.message_primary if isinstance(problem, psycopg2.Error) else None  # DETAIL shows rows
+        told(f"error: {said or ' '.join(str(problem).splitlines()[:2]).strip() or type(problem).__name__}")
         sys.exit(1)
