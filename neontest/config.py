@@ -267,6 +267,8 @@ def refuse_contradictions(settings: Settings) -> None:
     if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
         raise UsageError("comment: a configuration's name is at most 100 printable characters")
     refuse_source(settings)
+    if settings.grid and not settings.run_tests and settings.sources["grid"] == settings.sources["run_tests"] == "flag":
+        raise UsageError("--grid and --no-tests contradict each other: the grid runs the tests", hint="leave one out")
     if settings.engine == "neon" and not settings.project_id:
         raise UsageError(
             "no Neon project was named",

@@ -16,6 +16,7 @@ from neontest.errors import UsageError, one_line
 from neontest.ground import Context
 from neontest.migrate import git
 from neontest.sessions import Sessions
+from neontest.settings import Settings
 from neontest.testing import Code
 
 SECONDS: Final = 600.0
@@ -31,11 +32,14 @@ PATHS: Final = (
 def based(context: Context) -> tuple[Context, tuple[str, ...]]:
     """The context of a run with the grid, with the remote's default branch as the base where none is named, and notes.
 
-    Without a base the grid is off, and a note says why.
+    Without tests or a base the grid is off, and a note says why.
     """
     settings, environ = context.settings, context.environ
-    if not settings.grid or settings.base is not None:
+    if not settings.grid or (settings.base is not None and settings.run_tests):
         return context, ()
+    if not settings.run_tests:
+        why = UsageError(f"the tests are not to be run ({without_tests(settings)})")
+        return replace(context, settings=replace(settings, grid=False)), (left_out(why),)
     ref = git.default_branch(context.project, environ=environ)
     try:
         if ref is None:
@@ -46,6 +50,12 @@ def based(context: Context) -> tuple[Context, tuple[str, ...]]:
         return replace(context, settings=replace(settings, grid=False)), (left_out(error),)
     settings = replace(settings, base=ref, sources={**settings.sources, "base": "default"})
     return replace(context, settings=settings), (f"the base branch is {ref}, as none was named",)
+
+
+def without_tests(settings: Settings) -> str:
+    """What says that the project's tests are not to be run."""
+    said = {"flag": "--no-tests", "environment": "NEONTEST_NO_TESTS"}
+    return said.get(settings.sources.get("run_tests", "default"), "tests = false")
 
 
 def left_out(error: UsageError) -> str:

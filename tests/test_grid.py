@@ -271,12 +271,37 @@ def test_a_suite_that_makes_the_schema_itself_is_told_apart_and_blames_nobody(ne
 def test_a_base_that_is_not_in_the_clone_is_a_note(neontest: Run, tmp_path: Path) -> None:
     root = project(tmp_path / "repository" / "shop", {"test_users.py": HEAD + NAME}, {"README": "new"})
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{root.parent}", "clone")
+    git(tmp_path / "clone", "remote", "set-url", "origin", f"file://{tmp_path}/nowhere")
     ran = neontest(
         "run", "--mode", "whole", "--from-revision", "base", cwd=tmp_path / "clone" / "shop",
         env={"GITHUB_BASE_REF": "main", "NEONTEST_ACTION": "true"},
     )  # fmt: skip
     assert ran.code == 0, ran.out
     assert [each for each in ran.report.notes if each.startswith("no grid of old and new code: git knows no main")]
+    assert ran.report.cells == ()
+
+
+def test_a_grid_without_tests_is_a_contradiction_or_a_note(neontest: Run, tmp_path: Path) -> None:
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": NAME}, {"migrations/versions/r2.py": NO_PHONE})
+    for words in (("--grid", "--no-tests"), ("--no-tests", "--base", "main", "--grid")):
+        ran = neontest("run", *words, cwd=root, json=False)
+        assert ran.code == 2, ran.out
+        assert "--grid and --no-tests contradict each other: the grid runs the tests" in ran.err
+    for words, env, why in (
+        (("--no-tests",), {"NEONTEST_GRID": "true"}, "--no-tests"),
+        (("--grid",), {"NEONTEST_NO_TESTS": "true"}, "NEONTEST_NO_TESTS"),
+    ):
+        ran = neontest("run", *words, "--base", "main", "--mode", "whole", "--rows", "0", cwd=root, env=env)
+        assert ran.code == 0, ran.out
+        assert f"no grid of old and new code: the tests are not to be run ({why})" in ran.report.notes
+        assert ran.report.tests_note == why
+
+
+def test_a_grid_of_an_upgrade_that_does_not_apply_is_a_note(neontest: Run, tmp_path: Path) -> None:
+    broken = {"migrations/versions/r2.py": revision(2, "SELECT nonsense", "SELECT 1")}
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": NAME}, broken)
+    ran = neontest("run", "--grid", "--base", "main", "--mode", "whole", cwd=root)
+    assert "no grid of old and new code: the upgrade does not apply" in ran.report.notes
     assert ran.report.cells == ()
 
 

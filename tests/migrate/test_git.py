@@ -413,9 +413,7 @@ def test_another_commit_than_githubs_merge_is_followed_back_to_where_it_left_the
 def test_a_clone_of_one_branch_gets_the_base_of_any_name(repository: Repository, tmp_path: Path) -> None:
     repository.git("branch", "release/1")
     clone = merged_by_github(repository, tmp_path, "--single-branch")
-    with pytest.raises(
-        UsageError, match="git knows no nope.*fetching failed: couldn't find remote ref refs/heads/nope"
-    ):
+    with pytest.raises(UsageError, match=r"git knows no nope.*; fetching failed: couldn't find remote ref"):
         clone.heads_at("nope")
     assert clone.heads_at("release/1") == ()
     assert clone.git("tag") == clone.git("branch", "--list", "main") == ""
