@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import threading
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,12 +81,20 @@ class Seen:
 
 
 class Tests:
-    """Runs the project's tests for one run of neontest."""
+    """Runs the project's tests for one run of neontest.
+
+    Two never run in one folder at once: what they write there would get into each other's way.
+    """
 
     def __init__(self, context: Context, sessions: Sessions, redactor: Redactor) -> None:
         self._context = context
         self._sessions = sessions
         self._redactor = redactor
+        self._folders: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+
+    def busy(self, code: Code) -> bool:
+        """Tests run in its folder just now."""
+        return self._folders[code.root].locked()
 
     def here(self) -> Code:
         """The code as it is in the project's folder."""
@@ -106,15 +116,17 @@ class Tests:
         if only:
             select(environment, folder, only)
         before = Seen.of(trial)
-        result = suite.run(
-            code.words,
-            environment=environment,
-            cwd=code.root,
-            deadline=context.deadline.sooner(context.settings.test_timeout, what="the tests"),
-            stop=context.stop,
-            log=lambda line: context.talk.show(self._redactor.text(line)),
-            scratch=folder,
-        )
+        with self._folders[code.root]:
+            context.stop.check()
+            result = suite.run(
+                code.words,
+                environment=environment,
+                cwd=code.root,
+                deadline=context.deadline.sooner(context.settings.test_timeout, what="the tests"),
+                stop=context.stop,
+                log=lambda line: context.talk.show(self._redactor.text(line)),
+                scratch=folder,
+            )
         named = msgspec.structs.replace(result, named=context.settings.tests is not None)
         found = outcomes(named, suite.root(folder / suite.JUNIT) if context.settings.grid else None)
         return Ran(result=named, outcomes=found, branch=trial.lease.branch.id, rebuilt=before.rebuilt(trial))

@@ -281,6 +281,38 @@ def test_a_base_that_is_not_in_the_clone_is_a_note(neontest: Run, tmp_path: Path
     assert ran.report.cells == ()
 
 
+ALONE = """\
+import os, pathlib, time
+
+
+def test_that_nobody_else_is_here():
+    mine = pathlib.Path("here.txt")
+    mine.open("x").close()
+    pathlib.Path(os.environ["SEEN"], f"{os.environ['NEONTEST_CELL']} {time.monotonic()}").touch()
+    time.sleep(1)
+    mine.unlink()
+    pathlib.Path(os.environ["SEEN"], f"{os.environ['NEONTEST_CELL']} {time.monotonic()}").touch()
+"""
+
+
+def test_no_two_suites_run_in_one_folder_at_once_but_old_and_new_do(neontest: Run, tmp_path: Path) -> None:
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": ALONE}, {"migrations/versions/r2.py": NO_PHONE})
+    (tmp_path / "seen").mkdir()
+    ran = neontest(
+        "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--parallel", "5", cwd=root,
+        env={"SEEN": str(tmp_path / "seen")},
+    )  # fmt: skip
+    assert cells(ran.report.cells) == dict.fromkeys(("old-old", "old-new", "new-new", "new-old"), (1, 0)), ran.out
+    assert [each.flaky for each in ran.report.cells] == [()] * 4
+    seen = sorted((each.name.split() for each in (tmp_path / "seen").iterdir()), key=lambda each: float(each[1]))
+    open_: set[str] = set()
+    together = []
+    for cell, _ in seen:
+        open_ ^= {cell}
+        together.append({each.partition("-")[0] for each in open_})
+    assert {"old", "new"} in together
+
+
 def test_a_grid_without_tests_is_a_contradiction_or_a_note(neontest: Run, tmp_path: Path) -> None:
     root = project(tmp_path / "repository" / "shop", {"test_users.py": NAME}, {"migrations/versions/r2.py": NO_PHONE})
     for words in (("--grid", "--no-tests"), ("--no-tests", "--base", "main", "--grid")):
