@@ -218,10 +218,16 @@ def settle_source(
                 f"--from and {flag} contradict each other: the source says what the local parent starts with",
                 hint=f"leave one out; --seed may follow --from{'' if in_file else ' (or NEONTEST_FROM)'}",
             )
+        key = name.replace("_", "-")
         if in_file:
+            values["put_aside"] = (f"the local parent is made by --{key}: `from` in pyproject.toml is not used",)
             return
         del values[name]
         origin[name] = "default"
+        values["put_aside"] = (
+            f"the local parent is filled from the Postgres that --from names: `{key}` in pyproject.toml is not used",
+            *values.get("put_aside", ()),
+        )
     from neontest.source import way
 
     values["from_url"] = way.named(given, origin["from_url"], environ)

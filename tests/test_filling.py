@@ -19,12 +19,13 @@ import pytest
 
 from neontest import filling
 from neontest.errors import CouldNotTest
+from neontest.local import account, tls
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Clusters
 from neontest.local.roles import set_password
 from neontest.postgres.connect import connect
 from neontest.redact import Redactor
-from neontest.source import tools
+from neontest.source import tools, way
 from neontest.source.survey import surveyed
 from neontest.stop import Deadline, Stop
 from tests.conftest import Run, away, environment
@@ -437,3 +438,79 @@ def test_a_termination_in_the_middle_of_reading_leaves_nothing(
     with closing(connect(filled)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         assert cursor.fetchone() == (1,)
+
+
+@pytest.fixture
+def encrypted(origin: Origin, filled: str) -> str:
+    """The filled source, which lets nobody in but by TLS."""
+    major = surveyed_major(filled)
+    if not MAJORS[major].tls:
+        pytest.skip(f"this Postgres {major} has no TLS")
+    cluster = origin.cluster
+    settings = tls.certificate(cluster.data.parent / "tls", account.choose())
+    assert settings, "openssl is not installed"
+    for name, value in settings.items():
+        origin.run(f"ALTER SYSTEM SET {name} = '{value}'")
+    hba = cluster.data / "pg_hba.conf"
+    if "hostnossl" not in (text := hba.read_text()):
+        hba.write_text("hostnossl all reader all reject\n" + text)
+    origin.run("SELECT pg_reload_conf()")
+    return filled
+
+
+@pytest.mark.parametrize("tools_there", [True, False], ids=["tools", "copy"])
+def test_a_source_that_insists_on_tls(
+    local_state: Path, project: Path, encrypted: str, tmp_path: Path, tools_there: bool
+) -> None:
+    words = ["-m", "neontest"] if tools_there else ["-c", WITHOUT_TOOLS]
+    for mode, code in (("require", 0), ("disable", 3)):
+        run = [*words, "run", "--local", "--no-tests", "--mode", "whole"]
+        with begun(run, project, local_state, f"{encrypted}?sslmode={mode}", tmp_path / mode) as process:
+            out, _ = process.communicate(timeout=120)
+        assert process.returncode == code, out
+        assert ("by pg_dump" if tools_there else "by COPY") in out or code
+        without(out)
+    assert "encryption" in out
+
+
+def test_a_short_password_is_hidden_where_it_is_one_and_nowhere_else() -> None:
+    url = "postgresql://reader:a%2B@127.0.0.1/app"
+    kept = {"CI": "a+", "PATH": "/a+/bin:/a%2B", "NOTE": "grade a+ password of old", "PWD": "/home/a+"}
+    taken = {
+        "FROM": url, "OTHER": "postgres://x:a+@elsewhere/y", "DSN": "host=h password='a+' user=u",
+        "QUERY": "postgresql:///app?user=u&password=a%2B&x=1", "PGPASSWORD": "a+", "DB_PASS": "a+ ",
+    }  # fmt: skip
+    assert way.hidden(url, {**kept, **taken}) == kept
+    long = "postgresql://reader:pa%2Bword@127.0.0.1/app"
+    assert way.hidden(long, {"A": "xpa+wordx", "B": "xpa%2Bwordx", "C": "pa"}) == {"C": "pa"}
+
+
+@pytest.mark.parametrize(
+    ("file", "flags", "start", "says"),
+    [
+        (
+            'prepare = "no.sql"\nfrom-revision = "base"', ("--from", "env:SOURCE"), "r1",
+            ("--from names: `prepare` in pyproject.toml", "--from names: `from-revision` in pyproject.toml"),
+        ),
+        (
+            'from = "env:SOURCE"', ("--from-revision", "base"), None,
+            ("made by --from-revision: `from` in pyproject.toml",),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_given_now_wins_over_the_file_and_that_is_said(
+    neontest: Run,
+    project: Path,
+    filled: str,
+    file: str,
+    flags: tuple[str, ...],
+    start: str | None,
+    says: tuple[str, ...],
+) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.neontest]\n{file}\n")
+    words = ("run", "--local", "--no-tests", "--mode", "whole", *flags)
+    ran = neontest(*words, cwd=project, env={"SOURCE": filled})
+    assert ran.code == 0, ran.out
+    assert ran.report.history.start == start
+    for each in says:
+        assert [note for note in ran.report.notes if each in note and "is not used" in note], ran.report.notes
