@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -95,7 +96,26 @@ def checked_out(context: Context, sessions: Sessions) -> Code:
     more = {name: environ[name] for name in ("PATH",) if settings.old_python is not None}
     if paths := python_path(context, python, root, environ, (found.top, tree)):
         more["PYTHONPATH"] = paths
-    return Code(root=root, words=words(settings.root, root, suite.command(settings.tests, python)), environ=more)
+    if workspace := environ.get("GITHUB_WORKSPACE"):
+        more["GITHUB_WORKSPACE"] = moved(workspace, found, tree, python)
+    command = [moved(word, found, tree, python) for word in suite.command(settings.tests, python)]
+    return Code(root=root, words=words(settings.root, root, command), environ=more)
+
+
+def moved(text: str, found: git.Checkout, tree: Path, python: Path) -> str:
+    """A word of the command, with the paths in it that lead into the new tree leading into the old one instead.
+
+    An environment of the interpreter's stays, and what else git ignores.
+    """
+    prefix = python.parent.parent
+
+    def there(match: re.Match[str]) -> str:
+        path = Path(match[0])
+        stays = path.is_relative_to(prefix) and prefix.is_relative_to(found.top)
+        return match[0] if stays or git.ignored(found, path) else f"{tree}{match[1] or ''}"
+
+    end = r"""\s'";:|&<>()=,"""
+    return re.sub(rf"(?<![\w./-]){re.escape(str(found.top))}(?=[/{end}]|$)(/[^{end}]*)?", there, text)
 
 
 def words(here: Path, there: Path, command: Sequence[str]) -> tuple[str, ...]:

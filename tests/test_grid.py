@@ -395,3 +395,32 @@ def test_a_signal_in_the_middle_of_a_cell_leaves_no_worktree_and_no_branch(local
             subprocess.run([*command[:3], "cleanup"], env=environ, cwd=root, check=True, capture_output=True)
         assert_nothing_is_left(root)
         assert not list((tmp_path / "tmp").glob("*neontest-run-*"))
+
+
+IGNORED = 'import os, pathlib\npathlib.Path(os.environ["SEEN"], os.environ["NEONTEST_CELL"]).write_text(__file__)\n'
+
+
+def test_a_path_in_the_command_leads_the_old_cells_to_the_old_tests(neontest: Run, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {
+            "src/shop.py": "CODE = 'old'\n",
+            "tests/test_users.py": HEAD + WHOSE + PHONE,
+            ".gitignore": "__pycache__\nhere\n",
+        },
+        {"src/shop.py": "CODE = 'new'\n", "tests/test_users.py": HEAD + WHOSE, "migrations/versions/r2.py": NO_PHONE},
+    )
+    (root / "here").mkdir()
+    (root / "here" / "noted.py").write_text(IGNORED)
+    (tmp_path / "seen").mkdir()
+    paths = f"{root / 'src'}{os.pathsep}{REPOSITORY}"
+    command = f"{sys.executable} '{root}/here/noted.py' && exec pytest --rootdir={root} \"{root}/tests/test_users.py\" "
+    for more in (f"{root}/tests/test_users.py::test_whose_code_it_is", "$GITHUB_WORKSPACE/shop"):
+        ran = neontest(
+            "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--", "bash", "-c",
+            command + more, cwd=root,
+            env={"PYTHONPATH": paths, "SEEN": str(tmp_path / "seen"), "GITHUB_WORKSPACE": str(root.parent)},
+        )  # fmt: skip
+        assert cells(ran.report.cells) == {"old-old": (3, 0), "old-new": (1, 2), "new-new": (1, 0), "new-old": (1, 0)}
+        # What git ignores is not in the old tree: it is the same for both.
+        assert {each.read_text() for each in (tmp_path / "seen").iterdir()} == {f"{root}/here/noted.py"}

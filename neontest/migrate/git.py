@@ -148,6 +148,13 @@ def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checko
     return Checkout(commit=commit, top=repository.top, folder=folder, common=found, environ=repository.environ)
 
 
+def ignored(found: Checkout, path: Path) -> bool:
+    """git ignores what is at that place of the user's worktree, such as a virtual environment."""
+    how = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    listed = _Repository(top=found.top, environ=found.environ).ask("ls-files", *how, "--", str(path)) or ""
+    return any(path.is_relative_to(found.top / each) for each in listed.split("\0") if each)
+
+
 def default_branch(project: Project, *, environ: Mapping[str, str]) -> str | None:
     """The remote's default branch, as a ref that is known here; None where there is none."""
     try:
