@@ -334,11 +334,8 @@ class Acting:
         self._note(tests=ran.result)
         if self._grid is not None:
             self._grid.seen("new-new", ran)
-        elif ran.rebuilt is not None:
-            self.notes.append(
-                f"the tests change the schema themselves ({ran.rebuilt}): their result proves nothing about the"
-                " migration"
-            )
+        elif ran.void is not None:
+            self.notes.append(f"{ran.void}: their result proves nothing about the migration")
 
     def _gridded(self) -> None:
         """Have the cells judged together, once all have run."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neontest.cells import Cell
+from neontest.local.binaries import find_all
 from neontest.report import Finding
 from tests.conftest import Run, environment
 from tests.test_run import ENV_PY
@@ -266,6 +267,44 @@ def test_a_suite_that_makes_the_schema_itself_is_told_apart_and_blames_nobody(ne
     assert [each.check for each in ran.report.findings if each.gates] == ["breaks-running-code"]
     assert ran.report.history.start == "r1"
     assert_nothing_is_left(there)
+
+
+ELSEWHERE = """\
+import sqlite3
+
+
+def test_on_a_database_of_its_own():
+    sqlite3.connect(":memory:").execute("CREATE TABLE users (phone text)")
+"""
+POOLED = """\
+import os, time
+import psycopg2
+
+
+def test_that_holds_a_session_only():
+    psycopg2.connect(os.environ["DATABASE_URL"]).cursor().execute("SELECT 1")
+"""
+
+
+def test_a_suite_that_never_connects_to_the_branch_proves_nothing(neontest: Run, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {"test_users.py": POOLED},
+        {"migrations/versions/r2.py": NO_PHONE, "test_users.py": ELSEWHERE},
+    )
+    words = ("run", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--data", "off")
+    ran = neontest(*words, "--grid", cwd=root)
+    unused = "the tests never connected to the branch's database: it proves nothing about the migration"
+    assert [each.note for each in ran.report.cells] == [None, None, unused, unused]
+    assert f"new code on the new schema: {unused}" in ran.report.notes
+    assert ran.code == 0
+    for major in sorted({each.major for each in find_all(environ=os.environ)}):
+        ran = neontest(*words, "--postgres-version", str(major), cwd=root)
+        assert f"{unused.replace('it proves', 'their result proves')}" in ran.report.notes
+        (root / "test_users.py").write_text(POOLED)
+        ran = neontest(*words, "--postgres-version", str(major), cwd=root)
+        assert not [each for each in ran.report.notes if "proves nothing" in each]
+        (root / "test_users.py").write_text(ELSEWHERE)
 
 
 def test_a_base_that_is_not_in_the_clone_is_a_note(neontest: Run, tmp_path: Path) -> None:
