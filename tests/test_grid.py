@@ -463,3 +463,45 @@ def test_a_path_in_the_command_leads_the_old_cells_to_the_old_tests(neontest: Ru
         assert cells(ran.report.cells) == {"old-old": (3, 0), "old-new": (1, 2), "new-new": (1, 0), "new-old": (1, 0)}
         # What git ignores is not in the old tree: it is the same for both.
         assert {each.read_text() for each in (tmp_path / "seen").iterdir()} == {f"{root}/here/noted.py"}
+
+
+FINDER = """\
+import importlib.machinery, importlib.util, sys
+
+MAPPING = {{"shop": {package!r}}}
+
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in MAPPING:
+            return importlib.util.spec_from_file_location(name, MAPPING[name] + "/__init__.py")
+
+
+def install():
+    sys.meta_path.append(Finder)
+"""
+
+
+def test_an_editable_installation_by_a_finder_leads_the_old_cells_to_the_old_code(
+    neontest: Run, tmp_path: Path
+) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {"lib/shop/__init__.py": "CODE = 'old'\n", "test_users.py": HEAD + WHOSE},
+        {"lib/shop/__init__.py": "CODE = 'new'\n", "migrations/versions/r2.py": NO_PHONE},
+    )
+    # As `pip install -e` with setuptools leaves it: no folder in sys.path, a finder that a .pth file installs.
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (here,) = (path for path in map(Path, sys.path) if (path / "sqlalchemy").is_dir())
+    (site / "__editable___shop_1_finder.py").write_text(FINDER.format(package=str(root / "lib" / "shop")))
+    (site / "__editable__.shop-1.pth").write_text(
+        f"{here}\nimport __editable___shop_1_finder; __editable___shop_1_finder.install()\n"
+    )
+    ran = neontest(
+        "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--python", str(python),
+        cwd=root,
+    )  # fmt: skip
+    assert cells(ran.report.cells) == dict.fromkeys(("old-old", "old-new", "new-new", "new-old"), (1, 0)), ran.out
