@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -246,7 +247,12 @@ class Branches:
             )
         else:
             file = local.keep(lease.branch.id, lease.expires_at, trial.url)
-            how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept'
+            settings = self._context.settings
+            where = (
+                settings.state if settings.sources.get("state") != "pyproject.toml" else None
+            )  # cleanup reads it, too
+            which = f" --state {shlex.quote(str(where))}" if where else ""
+            how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept{which}'
         self._leases.keep(lease)
         self._used(msgspec.structs.replace(self._uses[lease.name], kept=True))
         return how

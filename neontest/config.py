@@ -218,10 +218,16 @@ def settle_source(
                 f"--from and {flag} contradict each other: the source says what the local parent starts with",
                 hint=f"leave one out; --seed may follow --from{'' if in_file else ' (or NEONTEST_FROM)'}",
             )
+        key = name.replace("_", "-")
         if in_file:
+            values["put_aside"] = (f"the local parent is made by --{key}: `from` in pyproject.toml is not used",)
             return
         del values[name]
         origin[name] = "default"
+        values["put_aside"] = (
+            f"the local parent is filled from the Postgres that --from names: `{key}` in pyproject.toml is not used",
+            *values.get("put_aside", ()),
+        )
     from neontest.source import way
 
     values["from_url"] = way.named(given, origin["from_url"], environ)
@@ -267,6 +273,8 @@ def refuse_contradictions(settings: Settings) -> None:
     if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
         raise UsageError("comment: a configuration's name is at most 100 printable characters")
     refuse_source(settings)
+    if settings.grid and not settings.run_tests and settings.sources["grid"] == settings.sources["run_tests"] == "flag":
+        raise UsageError("--grid and --no-tests contradict each other: the grid runs the tests", hint="leave one out")
     if settings.engine == "neon" and not settings.project_id:
         raise UsageError(
             "no Neon project was named",

@@ -136,7 +136,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
             stop.check()
             context, said = old_code.based(context)
             history, notes = beside_base(context, histories.read(project))
-            job.note(history=history, notes=(*job.record.notes, *said, *notes))
+            job.note(history=history, notes=(*job.record.notes, *settings.put_aside, *said, *notes))
             if at_fault(job.record):
                 return
             Ledger(settings.ledger or default_folder(environ)).check()

@@ -237,6 +237,8 @@ def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, So
         name: "environment" if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT else "flag"
         for name in ctx.params
     }
+    if "no_tests" in sources:
+        sources["run_tests"] = sources["no_tests"]
     engine = flags.get("engine") or os.environ.get("NEONTEST_ENGINE") or None
     if engine not in (None, "neon", "local"):
         raise click.UsageError(f'NEONTEST_ENGINE is "{engine}"; it must be neon or local')
