@@ -356,6 +356,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: Literal["neon", "local"]
     engine_why: str = ""
+    project: str = ""
+    """The name of its `[[tool.neontest.project]]`, where there are several."""
+    skipped: str = ""
+    """Why nothing was looked at, where nothing had to be."""
     server_version: str = ""
     """Of the branch's Postgres, such as `18.6`."""
     project_id: str = ""

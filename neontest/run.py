@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import threading
 import time
 import traceback
@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from neontest import checks, old_code, whose_data
-from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
+from neontest import checks, old_code, several, whose_data
+from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import environment
@@ -94,11 +95,18 @@ def cut_short(settings: Settings, error: Stopped) -> Report:
     return concluded(Job(blank(settings), problems=[error]), settings)
 
 
+def skipped(settings: Settings, why: str) -> Report:
+    """The report of a run that has nothing to do."""
+    record = msgspec.structs.replace(blank(settings), skipped=why)
+    return report(record, (), (), verdict="passed", exit_code=0)
+
+
 def blank(settings: Settings) -> Record:
     """The record of a run that has seen nothing yet, with all that was asked of it."""
     return Record(
         engine=settings.engine,
         engine_why=settings.engine_why,
+        project=settings.name or "",
         project_id=settings.project_id or "",
         heads_allowed=settings.heads,
         acceptances=acceptances(settings),
@@ -115,7 +123,8 @@ def blank(settings: Settings) -> Record:
 
 def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
-    refuse_unknown_checks(settings)
+    if settings.top is None:  # else that was done for the file
+        several.refuse_unknown_checks(settings.root / "pyproject.toml", settings, "[tool.neontest]")
     environment.check(settings.env, settings.files)
     source = whose_data.source(settings)
     deadline = Deadline(settings.timeout, what="the run")
@@ -172,25 +181,12 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
 
 def acceptances(settings: Settings) -> tuple[Acceptance, ...]:
     """Those of pyproject.toml, as the record has them."""
+    file = (settings.top or settings.root) / "pyproject.toml"
+    named = Path(os.path.relpath(file, settings.root)).as_posix()
     return tuple(
-        Acceptance(
-            check=each.check, reason=each.reason, revision=each.revision, until=each.until, file="pyproject.toml"
-        )
+        Acceptance(check=each.check, reason=each.reason, revision=each.revision, until=each.until, file=named)
         for each in settings.accept
     )
-
-
-def refuse_unknown_checks(settings: Settings) -> None:
-    """Raise ConfigError where pyproject.toml names a check that there is not."""
-    known = checks.ids()
-    named = [("levels", each) for each in settings.levels] + [("accept", each.check) for each in settings.accept]
-    for table, check in named:
-        if check not in known:
-            near = difflib.get_close_matches(check, known, n=1)
-            raise ConfigError(
-                f'{settings.root / "pyproject.toml"}: [tool.neontest] {table}: there is no check "{check}"',
-                hint=f'did you mean "{near[0]}"?' if near else "`neontest explain` lists the checks",
-            )
 
 
 def at_fault(record: Record) -> bool:

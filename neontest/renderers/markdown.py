@@ -25,14 +25,24 @@ LINE: Final = 300
 """Characters of a line of the verdict, and of other single lines."""
 
 
-def render(report: Report, *, source: Source | None = None) -> str:
-    """The whole report in at most 60,000 characters; with a source, files are linked to the commit."""
+def render(report: Report, *, source: Source | None = None, section: str = "", limit: int = LIMIT) -> str:
+    """The whole report in at most `limit` characters, if its heading has room; with a source, files are linked to it.
+
+    As a `section` of a page it is headed by that name.
+    """
     top = "<br>\n".join(verdict(report, source))
-    heading = f"### {ICONS[report.verdict]} neontest: {escaped(words.verdict(report), LINE)}"
+    heading = f"{'####' if section else '###'} {icon(report)} {section or 'neontest'}: "
+    heading += escaped(words.verdict(report), LINE)
+    if report.skipped:
+        return heading + "\n"
     told = sections(report, source)
     if brief(report):
         told = [each for each in told if each.noun in ("finding", "revision")]
-    return "\n\n".join((heading, top, *fitted(told, LIMIT - len(heading) - len(top) - 10, log(source)))) + "\n"
+    return "\n\n".join((heading, top, *fitted(told, limit - len(heading) - len(top) - 10, log(source)))) + "\n"
+
+
+def icon(report: Report) -> str:
+    return "⏭️" if report.skipped else ICONS[report.verdict]
 
 
 def brief(report: Report) -> bool:
