@@ -327,6 +327,8 @@ class BranchUse(msgspec.Struct, frozen=True, kw_only=True):
     delete_seconds: Seconds | None = None
     kept: bool = False
     """Left on purpose, by --keep."""
+    passed_on: bool = False
+    """The next project's run has it, and gives it back."""
 
 
 class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,14 @@ import msgspec
 from neontest import checks, old_code, several, whose_data
 from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
+from neontest.lease.give_back import left_behind
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import environment
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
+from neontest.relay import Relay
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
 from neontest.sessions import Sessions
 from neontest.settings import Settings
@@ -57,6 +59,16 @@ class Job:
         if acting.left_behind is not None:
             self.problems.append(acting.left_behind)
 
+    def untaken(self, relay: Relay) -> None:
+        """Give back the branch that the project before has left for this one, which had no need of it."""
+        if not (given := relay.unused()):
+            return
+        from neontest.branches import ended
+
+        self.note(branches=(*self.record.branches, *map(ended, given)))
+        if (error := left_behind(given)) is not None:
+            self.problems.append(error)
+
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
         began = time.monotonic()
@@ -69,10 +81,19 @@ class Job:
 
 
 def run(
-    settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Talk, witness: Witness | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    stop: Stop,
+    talk: Talk,
+    witness: Witness | None = None,
+    relay: Relay | None = None,
 ) -> Report:
-    """The report of one run. Whatever goes wrong is in it; every branch is given back, or named as left behind."""
-    witness = witness or Nobody()
+    """The report of one run. Whatever goes wrong is in it; every branch is given back, or named as left behind.
+
+    The `relay` is between this run and those of other projects.
+    """
+    witness, relay = witness or Nobody(), relay or Relay(stop, talk.show)
     job = Job(blank(settings), redactor=Redactor(witness.secret), witness=witness)
     if settings.api_key:
         job.redactor.add(settings.api_key)
@@ -80,13 +101,14 @@ def run(
     job.redactor.add(environ.get("GITHUB_TOKEN"))
     with job.timed("total"):
         try:
-            work(job, settings, environ, stop, talk)
+            work(job, settings, environ, stop, talk, relay)
         except NeontestError as error:
             job.problems.append(error)
         except Exception as error:  # noqa: BLE001 -- told like everything else, once the branches are given back
             talk.show(job.redactor.text(traceback.format_exc()))
             job.problems.append(Defect(f"a defect in neontest: {type(error).__name__}: {error}"))
     with stop.shield():
+        job.untaken(relay)
         return concluded(job, settings)
 
 
@@ -121,7 +143,7 @@ def blank(settings: Settings) -> Record:
     )
 
 
-def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:
+def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk, relay: Relay) -> None:
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
     if settings.top is None:  # else that was done for the file
         several.refuse_unknown_checks(settings.root / "pyproject.toml", settings, "[tool.neontest]")
@@ -136,7 +158,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
             )
             context = Context(
                 settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk,
-                source=source,
+                source=source, relay=relay,
             )  # fmt: skip
             with stop.shield():  # or it has a folder and a process that nobody ends
                 # It imports Alembic, which takes longer than all that we have to do before it is needed.

@@ -14,6 +14,7 @@ from neontest.errors import Stopped
 if TYPE_CHECKING:
     from neontest.cli.progress import Progress
     from neontest.github.sending import Sending
+    from neontest.relay import Relay
     from neontest.settings import Settings
     from neontest.stop import Stop
 
@@ -36,9 +37,11 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
     Exit codes: 0 passed, 1 findings or failed tests, 2 wrong usage or configuration, 3 could not test,
     4 a branch could not be given back, 129/130/143 stopped by a signal.
     """
+    from neontest import several
     from neontest.cli import progress, secrecy, signals
     from neontest.github.job import job
     from neontest.github.sending import Sending
+    from neontest.relay import Relay
 
     test_command = ctx.params["test_command"]
     if no_tests and test_command:
@@ -54,12 +57,16 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
         Sending(job(os.environ), found, stop=stop, say=talk.warn, command=output.command) as hub,
     ):
         try:
-            for at, settings in enumerate(found):
-                stop.check()
-                hub.project(at)
-                if settings.name is not None:
-                    output.tell(f"== {settings.name} ==\n", err=aside)
-                codes.append(one(settings, told[at], stop, talk, hub, skips=not ctx.params["only"]))
+            skipped = [not ctx.params["only"] and several.untouched(each, os.environ) for each in found]
+            with Relay(stop, talk.warn) as relay:
+                for at, settings in enumerate(found):
+                    stop.check()
+                    hub.project(at)
+                    if settings.name is not None:
+                        output.tell(f"== {settings.name} ==\n", err=aside)
+                    later = [each for each, idle in zip(found[at + 1 :], skipped[at + 1 :], strict=True) if not idle]
+                    turn = None if skipped[at] else relay.turn(settings, later)
+                    codes.append(one(settings, told[at], stop, talk, hub, turn))
         except Stopped as error:  # between two projects; inside of one it is in its report
             codes.append(error.exit_code)
         with stop.shield():
@@ -69,16 +76,16 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
     return max(codes)
 
 
-def one(settings: Settings, told: dict[str, str], stop: Stop, talk: Progress, hub: Sending, *, skips: bool) -> int:
-    """Run one project, or skip it where it may be skipped, and tell its report; the exit code."""
-    from neontest import run, several
+def one(settings: Settings, told: dict[str, str], stop: Stop, talk: Progress, hub: Sending, relay: Relay | None) -> int:
+    """Run one project, or skip it where there is no turn for it, and tell its report; the exit code."""
+    from neontest import run
     from neontest.cli import progress
 
     try:
-        if skips and settings.name is not None and several.untouched(settings, os.environ):
+        if relay is None:
             report = run.skipped(settings, f"none of its files differ from {settings.base}")
         else:
-            report = run.run(settings, os.environ, stop=stop, talk=talk, witness=hub)
+            report = run.run(settings, os.environ, stop=stop, talk=talk, witness=hub, relay=relay)
     except Stopped as error:
         report = run.cut_short(settings, error)
     with stop.shield():

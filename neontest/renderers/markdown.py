@@ -90,7 +90,7 @@ def verdict(report: Report, source: Source | None) -> Iterator[str]:
 
 def branches(report: Report) -> str:
     """In one line: whether all of them are given back, and the first that is not."""
-    here = [each for each in report.branches if not each.deleted and not each.kept]
+    here = [each for each in report.branches if words.left(each)]
     told = here or [each for each in report.branches if each.kept] or list(report.branches)
     others = len(report.branches) - 1
     if not here and others and all(each.proved for each in report.branches):

@@ -158,11 +158,18 @@ def listed(texts: list[str], most: int = 5) -> str:
     return ", ".join(texts[:most]) + (f", and {more} more" if more > 0 else "")
 
 
+def left(use: BranchUse) -> bool:
+    """It should have been given back, and was not."""
+    return not (use.deleted or use.kept or use.passed_on)
+
+
 def branch(use: BranchUse) -> str:
     """What became of a branch."""
     if use.kept:
         until = f" until {use.expires_at:%Y-%m-%d %H:%M}Z" if use.expires_at else ""
         return f"branch {use.id} ({use.name}) kept{until}"
+    if use.passed_on:
+        return f"branch {use.id} ({use.name}) goes on to the next project"
     if use.deleted:
         how = f" in {duration(use.delete_seconds)}" if use.delete_seconds is not None else ""
         return f"branch {use.id} given back{how}" + (", deletion proved" if use.proved else ", deletion accepted")
