@@ -183,8 +183,10 @@ class Branches:
         wait for one another. So a run that has branches gives them back then, and goes on with one at a time: whatever
         it still needed one for can be done on a fresh branch of the same moment.
         """
-        if role == "candidate" and (handed := self._taken_over()) is not None:
-            return handed
+        handed = self._context.relay.take_over(self._leases, self._ground.access.database)
+        if handed is not None and handed[1]:
+            self._context.talk.say(f"going on on the branch of the project before: {handed[0].name}")
+            return replace(handed[0], ready_seconds=0.0)
         lsn, wait = self._trials[0].lease.branch.parent_lsn if self._trials else None, self._context.settings.wait
         if not self._one_at_a_time and (self._soon is not None or self._held()):
             try:
@@ -192,22 +194,12 @@ class Branches:
             except NoFreeBranch:
                 self._context.talk.say("the project has no second branch for this run: it goes on with one at a time")
                 self._one_at_a_time = True
-        if self._give_way():
+        if handed is not None:  # somebody has worked in this database of it
+            self._give_back(handed[0])
+        if self._give_way() or handed is not None:
             wait = max(wait, AFTERWARDS)
         patience = Patience(seconds=wait, say=self._context.talk.say)
         return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline, patience=patience)
-
-    def _taken_over(self) -> Lease | None:
-        """The candidate of the project before, unless that has worked in the same database: then it is given back."""
-        found = self._context.relay.take_over(self._leases, self._ground.access.database)
-        if found is None:
-            return None
-        lease, fit = found
-        if fit:
-            self._context.talk.say(f"going on on the branch of the project before: {lease.name}")
-            return replace(lease, ready_seconds=0.0)
-        self._give_back(lease)
-        return None
 
     def hand_over(self) -> None:
         """Leave the candidate to the next project, where that can go on on it."""

@@ -45,7 +45,7 @@ def command(
     from neontest.github.patience import Patience
     from neontest.github.sending import source
     from neontest.renderers.annotations import render as annotated
-    from neontest.renderers.several import Part
+    from neontest.renderers.parts import Part
     from neontest.stop import Deadline
 
     secrecy.hide_memory()
@@ -54,7 +54,9 @@ def command(
     here = job(repository, sha)
     if settings.github == "off":
         raise UsageError("publishing is what this command does, and github is off", hint="leave out --github off")
+    order = {name: at for at, name in enumerate(roots)}
     reports = [literals.for_others(publish.read(each), settings.redact) for each in files]
+    reports.sort(key=lambda each: order.get(each.project, len(order)))
     parts = [
         Part(name=each.project, report=each, source=source(here, roots.get(each.project, ctx.params["root"])))
         for each in reports

@@ -20,8 +20,8 @@ from neontest.github.client import GitHub
 from neontest.github.comment import Sticky
 from neontest.github.job import Job
 from neontest.github.models import Pull
-from neontest.renderers import several
-from neontest.renderers.several import Part
+from neontest.renderers import parts
+from neontest.renderers.parts import Part
 from neontest.report import Report
 from neontest.settings import Settings
 
@@ -50,7 +50,7 @@ def read(file: Path) -> Report:
 
 
 def send(
-    hub: GitHub, job: Job, parts: Sequence[Part], settings: Settings, *, number: int | None, say: Callable[[str], None]
+    hub: GitHub, job: Job, found: Sequence[Part], settings: Settings, *, number: int | None, say: Callable[[str], None]
 ) -> bool:
     """Send one run's reports to the job's commit and its pull request; False, and sentences, if not all was taken.
 
@@ -66,19 +66,19 @@ def send(
     except GitHubError as error:
         say(sending.complaint(error, "pull-requests", fork=False))
         all_sent = False
-    files.write_summary(job.summary, sending.told(parts, summary=True), say)
+    files.write_summary(job.summary, sending.told(found, summary=True), say)
     try:
         if own := others(hub, job):
             say(f"the commit status was not set: {job.sha[:12]} is the head of {hub.repository}'s own #{own}, too")
         else:
-            state, context = status.STATES[several.verdict(parts)], sending.context(settings)
-            status.set_status(hub, job.sha, state, several.status(parts), url=job.run_url, context=context)
+            state, context = status.STATES[parts.verdict(found)], sending.context(settings)
+            status.set_status(hub, job.sha, state, parts.status(found), url=job.run_url, context=context)
     except GitHubError as error:
         say(sending.complaint(error, "statuses", fork=False))
         all_sent = False
     try:
         if pull is not None:
-            Sticky(hub, pull, name).write(sending.told(parts))
+            Sticky(hub, pull, name).write(sending.told(found))
     except GitHubError as error:
         say(sending.complaint(error, "pull-requests", fork=False))
         all_sent = False

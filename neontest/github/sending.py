@@ -21,9 +21,8 @@ from neontest.github.comment import Sticky
 from neontest.github.job import Job, folder
 from neontest.github.patience import Patience
 from neontest.record import History
-from neontest.renderers import several
-from neontest.renderers.markdown import LIMIT
-from neontest.renderers.several import Part
+from neontest.renderers import parts
+from neontest.renderers.parts import Part
 from neontest.renderers.source import Source
 from neontest.report import Report
 from neontest.settings import Settings
@@ -76,13 +75,17 @@ def source(job: Job, root: Path) -> Source | None:
     )
 
 
-def told(parts: Sequence[Part], *, summary: bool = False) -> str:
+def told(found: Sequence[Part], *, summary: bool = False) -> str:
     """The reports as they stand in the comment, or in the summary, which is longer where there are several."""
+    from neontest.renderers import several
+    from neontest.renderers.markdown import LIMIT
+
     try:
-        return several.render(parts, limit=min(several.LONGEST, LIMIT * len(parts)) if summary else LIMIT)
+        limit = min(several.LONGEST, LIMIT * len(found)) if summary else LIMIT
+        return several.render(found, limit=limit)
     except Exception as error:  # noqa: BLE001 -- no page is no reason for a run to fail, or for a status to stay
         defect = f"this page could not be written: a defect in neontest ({type(error).__name__})"
-        return f"### neontest: {several.verdict(parts)}\n\n{defect}; the job's log has the report.\n"
+        return f"### neontest: {parts.verdict(found)}\n\n{defect}; the job's log has the report.\n"
 
 
 class Sending:
@@ -150,8 +153,10 @@ class Sending:
             return
         self._opened = True
         self._parts[self._at] = replace(self._parts[self._at], history=history)
-        parts = tuple(self._parts)
-        self._later(lambda hub: self._comment(hub, several.running(parts), ends=False), self._soon, "pull-requests")
+        from neontest.renderers import several
+
+        found = tuple(self._parts)
+        self._later(lambda hub: self._comment(hub, several.running(found), ends=False), self._soon, "pull-requests")
 
     def project(self, at: int) -> None:
         """What comes now is of the project that is the `at`-th."""
@@ -170,17 +175,17 @@ class Sending:
     @property
     def line(self) -> str:
         """What became of each project."""
-        return several.status(self._parts, most=len(self._parts))
+        return parts.status(self._parts, most=len(self._parts))
 
     def end(self) -> None:
         """Leave outputs and summary, end status and comment, as far as the time goes that is left."""
         if self._job is None or not self._on:
             return
-        verdict = several.verdict(self._parts)
+        verdict = parts.verdict(self._parts)
         reports = [each.report for each in self._parts if each.report is not None]
         files.write_outputs(self._job.output, files.outputs(verdict, reports, self._files), self._say_once)
         files.write_summary(self._job.summary, told(self._parts, summary=True), self._say_once)
-        self._finish(status.STATES[verdict], several.status(self._parts), told(self._parts))
+        self._finish(status.STATES[verdict], parts.status(self._parts), told(self._parts))
 
     @property
     def _soon(self) -> Patience:

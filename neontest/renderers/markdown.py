@@ -17,6 +17,7 @@ from neontest.renderers.table import walks
 from neontest.report import Report
 
 ICONS: Final = {"passed": "✅", "failed": "❌", "error": "⚠️", "stopped": "⏹️"}
+SKIPPED: Final = "⏭️"
 LIMIT: Final = 60_000
 """Characters; GitHub refuses comments of more than 65,536, and the sender adds a mark of its own."""
 OPEN: Final = 10
@@ -42,7 +43,7 @@ def render(report: Report, *, source: Source | None = None, section: str = "", l
 
 
 def icon(report: Report) -> str:
-    return "⏭️" if report.skipped else ICONS[report.verdict]
+    return SKIPPED if report.skipped else ICONS[report.verdict]
 
 
 def brief(report: Report) -> bool:

@@ -1,9 +1,8 @@
-"""Several projects on one page, with a section each, and in one line; a single one as a page of its own."""
+"""Several projects on one page, with a section each; a single one as a page of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from neontest.record import History
@@ -11,46 +10,11 @@ from neontest.renderers import markdown, words
 from neontest.renderers import running as of_one
 from neontest.renderers.budget import shared
 from neontest.renderers.markup import escaped
-from neontest.renderers.source import Source
-from neontest.report import Report, Verdict
+from neontest.renderers.parts import Part, status, verdict
 
-WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "error", "stopped", "passed")
 LONGEST: Final = 240_000
 """Characters of a job's summary: GitHub takes 1 MiB, and a character has at most four bytes.
 Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One project, as far as its run has come."""
-
-    name: str = ""
-    history: History | None = None
-    """What is about to be tested, once that is known."""
-    report: Report | None = None
-    """None before its run has ended, and where it never began."""
-    source: Source | None = None
-
-
-def verdict(parts: Sequence[Part]) -> Verdict:
-    """The worst of all; a project that was not run was stopped."""
-    return min((each.report.verdict if each.report else "stopped" for each in parts), key=WORST_FIRST.index)
-
-
-def status(parts: Sequence[Part], *, most: int = 5) -> str:
-    """One line: which projects failed, and what became of the others; it names at most so many of each."""
-    if len(parts) == 1:
-        return words.status(parts[0].report) if parts[0].report is not None else "not run"
-    named: dict[str, list[str]] = {each: [] for each in ("failed", "error", "stopped", "not run", "passed", "skipped")}
-    for each in parts:
-        named[became(each)].append(each.name)
-    return "; ".join(f"{what}: {words.listed(names, most)}" for what, names in named.items() if names)
-
-
-def became(part: Part) -> str:
-    if part.report is None:
-        return "not run"
-    return "skipped" if part.report.skipped else part.report.verdict
 
 
 def render(parts: Sequence[Part], *, limit: int = markdown.LIMIT) -> str:
@@ -87,6 +51,11 @@ def running(parts: Sequence[Part]) -> str:
     at = next((at for at, each in enumerate(parts) if each.report is None), len(parts) - 1)
     heading = f"### ⏳ neontest: running, project {at + 1} of {len(parts)}"
     return "\n".join((heading, "", *lines(parts, at))) + "\n"
+
+
+def ended(line: str) -> bool:
+    """The line of such a page says what became of a project that has ended."""
+    return line.startswith(tuple(f"- {icon} " for icon in (markdown.SKIPPED, *markdown.ICONS.values())))
 
 
 def lines(parts: Sequence[Part], running: int) -> Iterator[str]:

@@ -323,6 +323,20 @@ def test_cleanup_ends_what_a_killed_run_began_and_nothing_else(
     unfinished.finish(None, said.append)
 
 
+def test_cleanup_leaves_what_is_known_of_projects_that_had_ended(
+    hub: Hub, environment: Environment, tmp_path: Path
+) -> None:
+    here = job(environment(RUNNER_TEMP=str(tmp_path)))
+    assert here is not None
+    body = f"{marker('all')}\n<!-- neontest-job:{here.key} -->\n### ⏳ neontest: running, project 2 of 3\n\n"
+    comment = hub.comment(7, body + "- ❌ shop: failed: 1 revision\n- ⏳ stock: running\n- libs: not yet\n")
+    (tmp_path / "neontest-unfinished-1.json").write_text('{"name": "all", "context": "neontest/all"}')
+    unfinished.finish(here, print)
+    assert comment["body"] == (
+        f"{marker('all')}\n### ⏹️ neontest: killed before it could end\n\n- ❌ shop: failed: 1 revision\n"
+    )
+
+
 def test_no_sentence_has_the_token(hub: Hub, tell: Tell) -> None:
     hub.faults = [Fault("POST", "/repos", status=403, message=f"you sent {TOKEN}", times=99)]
     told = tell()

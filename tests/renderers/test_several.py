@@ -8,7 +8,7 @@ import pytest
 
 from neontest.record import History
 from neontest.renderers import markdown, several
-from neontest.renderers.several import Part
+from neontest.renderers.parts import Part, status, verdict
 from neontest.report import Report
 from tests.renderers import reports
 
@@ -23,13 +23,13 @@ def libs() -> Report:
 
 def test_the_worst_of_all_counts_and_who_is_it_is_named() -> None:
     found = [part("a", reports.clean()), part("b", reports.findings()), part("c", reports.error()), part("d", libs())]
-    assert several.verdict(found) == "failed"
-    assert several.status(found) == "failed: b; error: c; passed: a; skipped: d"
-    assert several.verdict([found[0], found[2]]) == "error"
-    assert several.verdict([found[0], part("e", None)]) == "stopped"
-    assert several.status([found[0], part("e", None)]) == "not run: e; passed: a"
+    assert verdict(found) == "failed"
+    assert status(found) == "failed: b; error: c; passed: a; skipped: d"
+    assert verdict([found[0], found[2]]) == "error"
+    assert verdict([found[0], part("e", None)]) == "stopped"
+    assert status([found[0], part("e", None)]) == "not run: e; passed: a"
     many = [part(f"p{number}", reports.clean()) for number in range(8)]
-    assert several.status(many) == "passed: p0, p1, p2, p3, p4, and 3 more"
+    assert status(many) == "passed: p0, p1, p2, p3, p4, and 3 more"
 
 
 @pytest.mark.parametrize("make", [reports.clean, reports.findings, reports.stopped])
@@ -70,3 +70,4 @@ def test_meanwhile_it_says_what_has_ended_what_runs_and_what_comes() -> None:
     said = several.running(found)
     assert said.splitlines()[0] == "### ⏳ neontest: running, project 2 of 3"
     assert [each.partition(":")[0] for each in said.splitlines()[2:]] == ["- ✅ a", "- ⏳ b", "- c"]
+    assert [each[:5] for each in said.splitlines() if several.ended(each)] == ["- ✅ a"]
