@@ -12,6 +12,10 @@ from neontest.report import from_json
 from tests.github.conftest import Start, outputs, until
 from tests.github.hub import Hub
 from tests.github.test_job_emulated import HANGING, project
+from tests.test_limit import Project, room
+from tests.test_relay import neon, nothing_left
+
+__all__ = ["neon", "room"]
 
 TOML = """
 [tool.neontest]
@@ -84,6 +88,29 @@ def test_all_have_one_comment_one_status_one_summary(hub: Hub, step: Start, tmp_
     shown, _ = said.shown()
     assert shown.splitlines()[-1] == "projects: failed: stock; passed: shop; skipped: libs"
     assert any(line.startswith("::error file=stock/migrations/versions/r2_it.py") for line in shown.splitlines())
+
+
+def test_on_one_candidate_of_neon_they_are_told_alike(
+    hub: Hub, step: Start, tmp_path: Path, neon: Project, local_state: Path
+) -> None:
+    root = monorepo(tmp_path / "all", ("shop", "stock", "libs"))
+    toml = root / "pyproject.toml"
+    toml.write_text(toml.read_text() + 'database = "stock"\n')
+    git(root, "commit", "-qam", "libs has a database of its own")
+    git(root, "branch", "-f", "main")
+    revise(root / "shop")
+    revise(root / "libs")
+    (root / "shop" / "test_it.py").write_text("def test_it():\n    raise AssertionError\n")
+    said = step(root, "run", "--json", "report.json", **neon.env)
+    assert said.ended() == 1, said.log.read_text()
+    assert hub.statuses[-1][1]["description"] == "failed: shop; passed: libs; skipped: stock"
+    (comment,) = hub.bodies(7)
+    assert headings(comment) == ["❌ shop:", "⏭️ stock:", "✅ libs:"]
+    shop, libs = (from_json((root / f"report-{name}.json").read_bytes()) for name in ("shop", "libs"))
+    assert (shop.branches[0].passed_on, shop.branches[0].id) == (True, libs.branches[0].id)
+    shown, masks = said.shown()
+    assert not [each for each in masks if each in shown + comment]
+    nothing_left(neon, local_state)
 
 
 def test_where_all_are_skipped_the_status_comes_all_the_same(hub: Hub, step: Start, tmp_path: Path) -> None:
