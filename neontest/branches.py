@@ -205,7 +205,7 @@ class Branches:
         """Leave the candidate to the next project, where that can go on on it."""
         trial, relay = self._trials[0], self._context.relay
         if relay.seconds and not trial.ended:
-            relay.hand_over(self._leases.hand_over(trial.lease), self._leases, self._ground.access.database)
+            relay.hand_over(trial.lease, self._leases, self._ground.access.database)
             self._used(msgspec.structs.replace(self._uses[trial.lease.name], passed_on=True))
 
     def _another(self, role: LeaseRole, lsn: str | None) -> Lease:

@@ -86,25 +86,27 @@ class Relay:
         self._handed, self._next, self._databases = self._next, None, frozenset()
         return self
 
-    def hand_over(self, handed: HandedOver, leases: Leases, database: str) -> None:
+    def hand_over(self, lease: Lease, leases: Leases, database: str) -> None:
         """This run has done with its candidate."""
-        self._next = Baton(handed, leases, self._databases | {database})
+        with self._stop.shield():  # it is never nobody's
+            self._next = Baton(leases.hand_over(lease), leases, self._databases | {database})
 
     def take_over(self, leases: Leases, database: str) -> tuple[Lease, bool] | None:
         """The branch of the run before, now this one's, and whether nobody has worked in this database of it."""
-        baton, self._handed = self._handed, None
-        if baton is None:
-            return None
-        fit = database not in baton.databases
-        self._databases = baton.databases if fit else frozenset()
-        return leases.take_over(baton.handed), fit
+        with self._stop.shield():
+            baton, self._handed = self._handed, None
+            if baton is None:
+                return None
+            fit = database not in baton.databases
+            self._databases = baton.databases if fit else frozenset()
+            return leases.take_over(baton.handed), fit
 
     def unused(self) -> tuple[GivenBack, ...]:
         """Give back the branch that this run was handed and did not take over."""
-        baton, self._handed = self._handed, None
-        if baton is None:
-            return ()
         with self._stop.shield():
+            baton, self._handed = self._handed, None
+            if baton is None:
+                return ()
             baton.leases.take_over(baton.handed)
             given = baton.leases.give_back_all(BUDGET, STOPPED_BUDGET)
         # The others of its run are given back long since, and told.

@@ -8,12 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg2
 import pytest
 
+from neontest.lease.lease import HandedOver, Lease
 from neontest.lease.ledger import Ledger
+from neontest.relay import Relay
 from neontest.report import Report, from_json
+from neontest.settings import Settings
+from neontest.stop import Stop
 from tests.conftest import environment
 from tests.github.test_job_emulated import HANGING, project
 from tests.test_limit import Project, Room, room
@@ -156,3 +161,41 @@ def test_a_signal_in_the_middle_of_the_second_gives_all_back(neon: Project, tmp_
     assert not (ran.root / "report-main.json").exists()
     assert "projects: stopped: stock; not run: main; passed: shop" in ran.log
     nothing_left(neon, local_state)
+
+
+class Interrupted:
+    """The leases of two runs; a signal hits the one that hands over or takes over."""
+
+    def __init__(self, stop: Stop, when: str) -> None:
+        self.stop, self.when, self.held, self.given = stop, when, 1, 0
+
+    def hit(self, when: str) -> None:
+        if when == self.when:
+            self.stop.request(signal.SIGTERM)
+
+    def hand_over(self, lease: Any) -> HandedOver:
+        self.held -= 1
+        self.hit("handed over")
+        return HandedOver(lease, ())
+
+    def take_over(self, handed: HandedOver) -> Any:
+        self.hit("taken over")
+        self.held += 1
+        return handed.lease
+
+    def give_back_all(self, *_: float) -> tuple[()]:
+        self.given, self.held = self.given + self.held, 0
+        return ()
+
+
+@pytest.mark.parametrize("when", ["handed over", "taken over"])
+def test_between_two_hands_no_signal_loses_the_branch(when: str) -> None:
+    stop = Stop()
+    leases: Any = Interrupted(stop, when)
+    with Relay(stop, print) as relay:
+        relay.hand_over(cast("Lease", None), leases, "shop")
+        if when == "taken over":
+            relay.turn(Settings(root=Path(), engine="neon", engine_why=""), [])
+            assert relay.take_over(leases, "stock") == (None, True)
+        assert stop
+    assert (leases.held, leases.given) == ((0, 1) if when == "handed over" else (1, 0))

@@ -110,7 +110,8 @@ def test_what_stands_between_two_runs_is_given_back_when_all_ends(
     stop, said = Stop(), list[str]()
     lease = run.take(deadline=until())
     with pytest.raises(Stopped), Relay(stop, said.append) as relay:  # noqa: PT012
-        relay.hand_over(run.hand_over(lease), run, "neondb")
+        relay.hand_over(lease, run, "neondb")
+        assert run.give_back_all() == ()
         stop.request(signal.SIGTERM)
     with pytest.raises(NotFound):
         client.branch(local.project_id, lease.branch.id)
