@@ -58,7 +58,7 @@ def settled(
             mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve())
         except UsageError as error:
             raise type(error)(f"{table(each.name)}: {error.message}", hint=error.hint) from error
-        found.append(dataclasses.replace(mine, top=root, comment=called(mine.comment, only)))
+        found.append(dataclasses.replace(mine, comment=called(mine.comment, only)))
     return tuple(found)
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from neontest.cli.main import run
 from neontest.errors import ConfigError, UsageError
+from neontest.renderers.words import located
+from neontest.run import acceptances
 from neontest.settings import Settings
 from neontest.several import settled, untouched
 
@@ -46,6 +48,17 @@ def test_each_table_has_the_outer_values_where_it_has_none(tmp_path: Path) -> No
     assert (stock.name, stock.root, stock.timeout) == ("stock", tmp_path / "stock", 60)
     assert shop.levels == {"slow-migration": "off", "slow-statement": "off"}
     assert [each.name for each in several(tmp_path, only=("stock",))] == ["stock"]
+
+
+def test_what_is_wrong_in_the_tables_is_told_of_the_file_that_has_them(tmp_path: Path) -> None:
+    accept = '[[tool.neontest.accept]]\ncheck = "data-loss"\nreason = "old"\n'
+    shop, _ = several(tmp_path, TWO + accept)
+    (accepted,) = acceptances(shop)
+    assert accepted.file == "../pyproject.toml"
+    assert located(accepted.file, "shop") == "pyproject.toml"
+    with pytest.raises(ConfigError) as caught:
+        several(tmp_path, TWO + '[tool.neontest.commands]\nupgrade = "up"\ndowngrade = "down"\n')
+    assert caught.value.message.startswith(f'[[tool.neontest.project]] "shop": {tmp_path}/pyproject.toml: ')
 
 
 def test_all_share_a_comment_and_those_of_only_have_another(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Machine:
 
     def upload(self, given: Mapping[str, str]) -> dict[str, str]:
         files = [self.workspace / each for each in filter(None, given["path"].splitlines())]
-        if found := [each for each in files if each.exists()]:
+        if found := [each for pattern in files for each in pattern.parent.glob(pattern.name)]:
             folder = self.folder / "artifacts" / given["name"]
             folder.mkdir()
             for each in found:
