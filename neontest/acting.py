@@ -143,6 +143,7 @@ class Acting:
             self._twins(branches)
         if settings.keep:
             self.notes.append(branches.keep())
+        branches.hand_over()
 
     def _whole(self, candidate: Trial, start: tuple[str, ...]) -> tuple[Trial | None, bool]:
         """The whole walk: the branch at head, if it is still fit for tests, and whether the upgrade applies at all."""

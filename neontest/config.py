@@ -172,6 +172,8 @@ def settle(
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
     if "grid" not in values and environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
         values["grid"], origin["grid"] = True, "environment"
+    if home is not root:
+        values["top"] = root
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
     if "from_limit" in values:
@@ -266,8 +268,8 @@ def refuse_contradictions(settings: Settings) -> None:
         refuse_unsplittable(f"the command for {name}", getattr(settings.commands, name))
         if "{revision}" not in "".join(getattr(settings.commands, name)):
             raise ConfigError(
-                f"{settings.root / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no {{revision}}, so it would"
-                " not go where a walk has to go",
+                f"{(settings.top or settings.root) / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no"
+                " {revision}, so it would not go where a walk has to go",
                 hint=f'put it where the command takes the revision, as in {name} = "./manage {name} {{revision}}"',
             )
     if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):

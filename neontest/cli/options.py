@@ -227,7 +227,7 @@ def projects(ctx: click.Context, **more: Any) -> tuple[Settings, ...]:
     """The settled settings of each project that is asked for."""
     from neontest import several
 
-    return several.settled(*asked(ctx, **more), only=ctx.params["only"])
+    return several.settled(*asked(ctx, **more), only=ctx.params.get("only", ()))
 
 
 def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, Source], Mapping[str, str], Path]:
