@@ -12,13 +12,14 @@ import msgspec
 
 from neontest import lanes, whose_data
 from neontest.branches import Branches
-from neontest.errors import BranchLeftBehind, CouldNotTest
+from neontest.errors import BranchLeftBehind, CouldNotTest, UsageError
 from neontest.grid import Grid
 from neontest.ground import BASE, Context, Ground, beside_base, known
 from neontest.interrupting import interrupted
 from neontest.lanes import Lanes
 from neontest.lint import find, lint
 from neontest.migrate import history as histories
+from neontest.old_code import left_out, without_tests
 from neontest.parent import prepare_parent
 from neontest.postgres.diff import diff
 from neontest.postgres.fingerprint import State, compare
@@ -115,7 +116,9 @@ class Acting:
             at_head = stairway.trial if stairway.fit and applies else None
         elif settings.mode == "both" and not applies:
             self._stairway(None)
-        if settings.grid and settings.run_tests and applies:
+        if settings.grid and not applies:
+            self.notes.append(left_out(UsageError("the upgrade does not apply")))
+        elif settings.grid:
             with self._timed("grid"):
                 self._grid = Grid(
                     self.context, self._sessions, self._runner, self._lanes, fresh=lambda: self._fresh(None),
@@ -140,6 +143,7 @@ class Acting:
             self._twins(branches)
         if settings.keep:
             self.notes.append(branches.keep())
+        branches.hand_over()
 
     def _whole(self, candidate: Trial, start: tuple[str, ...]) -> tuple[Trial | None, bool]:
         """The whole walk: the branch at head, if it is still fit for tests, and whether the upgrade applies at all."""
@@ -317,7 +321,7 @@ class Acting:
         """Run the project's tests on a branch at head without invented rows: the one there is, else a fresh one."""
         settings = self.context.settings
         if not settings.run_tests:
-            self._note(tests_note="--no-tests" if settings.sources.get("run_tests") == "flag" else "tests = false")
+            self._note(tests_note=without_tests(settings))
             return
         if not applies:
             self._note(tests_note="the upgrade does not apply")
@@ -331,11 +335,8 @@ class Acting:
         self._note(tests=ran.result)
         if self._grid is not None:
             self._grid.seen("new-new", ran)
-        elif ran.rebuilt is not None:
-            self.notes.append(
-                f"the tests change the schema themselves ({ran.rebuilt}): their result proves nothing about the"
-                " migration"
-            )
+        elif ran.void is not None:
+            self.notes.append(f"{ran.void}: their result proves nothing about the migration")
 
     def _gridded(self) -> None:
         """Have the cells judged together, once all have run."""

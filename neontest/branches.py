@@ -5,11 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -28,8 +30,9 @@ from neontest.github.job import head_sha
 from neontest.ground import BASE, Context, Ground
 from neontest.lanes import Lanes
 from neontest.lease import names
-from neontest.lease.give_back import GivenBack
-from neontest.lease.lease import Lease, LeaseRole, Leases, left_behind
+from neontest.lease.budget import BUDGET, STOPPED_BUDGET
+from neontest.lease.give_back import GivenBack, left_behind
+from neontest.lease.lease import Lease, LeaseRole, Leases
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
 from neontest.migrate import git
@@ -46,9 +49,6 @@ from neontest.trial import Trial, guarding, result
 from neontest.whose_data import tell_revisions
 
 KEPT: Final = timedelta(hours=24)
-STOPPED_BUDGET: Final = 5.5
-"""Seconds to give everything back after a signal: GitHub sends SIGTERM after 7.5 s and kills 2.5 s later."""
-BUDGET: Final = 60.0
 AWAKE: Final = 120.0
 """Seconds for a compute to let somebody in."""
 AFTERWARDS: Final = 20.0
@@ -81,7 +81,7 @@ class Branches:
         self._redactor = redactor
         self._lanes = lanes
         self._turn = threading.Lock()
-        self._leases = lease_holder(context, ground, seconds=context.deadline.left())
+        self._leases = lease_holder(context, ground, seconds=context.deadline.left() + context.relay.seconds)
         self._trials: list[Trial] = []
         self._uses: dict[str, BranchUse] = {}
         self._soon: Future[Lease] | None = None
@@ -184,6 +184,10 @@ class Branches:
         wait for one another. So a run that has branches gives them back then, and goes on with one at a time: whatever
         it still needed one for can be done on a fresh branch of the same moment.
         """
+        handed = self._context.relay.take_over(self._leases, self._ground.access.database)
+        if handed is not None and handed[1]:
+            self._context.talk.say(f"going on on the branch of the project before: {handed[0].name}")
+            return replace(handed[0], ready_seconds=0.0)
         lsn, wait = self._trials[0].lease.branch.parent_lsn if self._trials else None, self._context.settings.wait
         if not self._one_at_a_time and (self._soon is not None or self._held()):
             try:
@@ -191,10 +195,19 @@ class Branches:
             except NoFreeBranch:
                 self._context.talk.say("the project has no second branch for this run: it goes on with one at a time")
                 self._one_at_a_time = True
-        if self._give_way():
+        if handed is not None:  # somebody has worked in this database of it
+            self._give_back(handed[0])
+        if self._give_way() or handed is not None:
             wait = max(wait, AFTERWARDS)
         patience = Patience(seconds=wait, say=self._context.talk.say)
         return self._leases.take(role, parent_lsn=lsn, deadline=self._context.deadline, patience=patience)
+
+    def hand_over(self) -> None:
+        """Leave the candidate to the next project, where that can go on on it."""
+        trial, relay = self._trials[0], self._context.relay
+        if relay.seconds and not trial.ended:
+            relay.hand_over(trial.lease, self._leases, self._ground.access.database)
+            self._used(msgspec.structs.replace(self._uses[trial.lease.name], passed_on=True))
 
     def _another(self, role: LeaseRole, lsn: str | None) -> Lease:
         """A branch besides those that are held: the one that was asked for early, or one that is free now."""
@@ -246,7 +259,12 @@ class Branches:
             )
         else:
             file = local.keep(lease.branch.id, lease.expires_at, trial.url)
-            how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept'
+            settings = self._context.settings
+            where = (
+                settings.state if settings.sources.get("state") != "pyproject.toml" else None
+            )  # cleanup reads it, too
+            which = f" --state {shlex.quote(str(where))}" if where else ""
+            how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept{which}'
         self._leases.keep(lease)
         self._used(msgspec.structs.replace(self._uses[lease.name], kept=True))
         return how
@@ -275,17 +293,18 @@ class Branches:
         self._ended(self._leases.give_back(lease))
 
     def _ended(self, given: GivenBack) -> None:
-        use = self._uses.get(given.name)
-        if use is None:
-            use = BranchUse(
-                id=given.branch_id or "", name=given.name, created_at=datetime.now(UTC), ready_seconds=0.0,
-                expires_at=given.expires_at,
-            )  # fmt: skip
-        self._used(
-            msgspec.structs.replace(
-                use, deleted=given.deleted, proved=given.proved, delete_seconds=round(given.seconds, 3)
-            )
-        )
+        self._used(ended(given, self._uses.get(given.name)))
+
+
+def ended(given: GivenBack, use: BranchUse | None = None) -> BranchUse:
+    """What became of a branch; `use` is what was known of it."""
+    use = use or BranchUse(
+        id=given.branch_id or "", name=given.name, created_at=datetime.now(UTC), ready_seconds=0.0,
+        expires_at=given.expires_at,
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        use, deleted=given.deleted, proved=given.proved, delete_seconds=round(given.seconds, 3)
+    )
 
 
 def lease_holder(context: Context, ground: Ground, *, seconds: float) -> Leases:

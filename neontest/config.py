@@ -172,6 +172,8 @@ def settle(
         values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
     if "grid" not in values and environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
         values["grid"], origin["grid"] = True, "environment"
+    if home is not root:
+        values["top"] = root
     key = environ.get("NEON_API_KEY") or None
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
     if "from_limit" in values:
@@ -218,10 +220,16 @@ def settle_source(
                 f"--from and {flag} contradict each other: the source says what the local parent starts with",
                 hint=f"leave one out; --seed may follow --from{'' if in_file else ' (or NEONTEST_FROM)'}",
             )
+        key = name.replace("_", "-")
         if in_file:
+            values["put_aside"] = (f"the local parent is made by --{key}: `from` in pyproject.toml is not used",)
             return
         del values[name]
         origin[name] = "default"
+        values["put_aside"] = (
+            f"the local parent is filled from the Postgres that --from names: `{key}` in pyproject.toml is not used",
+            *values.get("put_aside", ()),
+        )
     from neontest.source import way
 
     values["from_url"] = way.named(given, origin["from_url"], environ)
@@ -260,13 +268,15 @@ def refuse_contradictions(settings: Settings) -> None:
         refuse_unsplittable(f"the command for {name}", getattr(settings.commands, name))
         if "{revision}" not in "".join(getattr(settings.commands, name)):
             raise ConfigError(
-                f"{settings.root / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no {{revision}}, so it would"
-                " not go where a walk has to go",
+                f"{(settings.top or settings.root) / 'pyproject.toml'}: [tool.neontest.commands]: {name} has no"
+                " {revision}, so it would not go where a walk has to go",
                 hint=f'put it where the command takes the revision, as in {name} = "./manage {name} {{revision}}"',
             )
     if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
         raise UsageError("comment: a configuration's name is at most 100 printable characters")
     refuse_source(settings)
+    if settings.grid and not settings.run_tests and settings.sources["grid"] == settings.sources["run_tests"] == "flag":
+        raise UsageError("--grid and --no-tests contradict each other: the grid runs the tests", hint="leave one out")
     if settings.engine == "neon" and not settings.project_id:
         raise UsageError(
             "no Neon project was named",

@@ -8,7 +8,6 @@ migration. New code on the new schema is the run's own tests.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -76,7 +75,8 @@ class Grid:
         self._target = target
         self._turn = threading.Lock()
         self._cells: dict[CellName, Seen] = {}
-        self._waiting: deque[CellName] = deque()
+        self._waiting: list[CellName] = []
+        self._at_work: list[CellName] = []
         self._old: Code | None = None
         try:
             context.talk.say(f"checking out the old code: {context.settings.base}")
@@ -96,8 +96,17 @@ class Grid:
             with self._turn:
                 if not self._waiting:
                     return
-                name = self._waiting.popleft()
+                name = next(filter(self._undisturbed, self._waiting), self._waiting[0])
+                self._waiting.remove(name)
+                self._at_work.append(name)
             self.seen(name, self._run(name))
+            with self._turn:
+                self._at_work.remove(name)
+
+    def _undisturbed(self, name: CellName) -> bool:
+        """No tests run in the folder of the cell's code, nor soon will."""
+        code = self._code(name)
+        return not self._tests.busy(code) and all(self._code(each).root != code.root for each in self._at_work)
 
     def seen(self, name: CellName, ran: Ran | None) -> None:
         """Take over what a cell's tests did; None where there is no branch for them."""
@@ -143,8 +152,8 @@ class Grid:
                 f"the tests migrate the database themselves, and know no revision {min(found.not_located)}: have them"
                 " leave that out where NEONTEST is set"
             )
-        if ran.rebuilt is not None:
-            return f"the tests change the schema themselves ({ran.rebuilt}): it proves nothing about the migration"
+        if ran.void is not None:
+            return f"{ran.void}: it proves nothing about the migration"
         if result.timed_out:
             return f"the tests were stopped after {result.seconds:.0f} s"
         return None

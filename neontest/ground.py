@@ -14,6 +14,7 @@ from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
 from neontest.migrate.project import Project
 from neontest.record import History
+from neontest.relay import Relay
 from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
 from neontest.talk import Talk
@@ -60,6 +61,8 @@ class Context:
     talk: Talk
     source: Source = PLAIN
     """Whose data the branches shall hold."""
+    relay: Relay
+    """Between the projects of one run."""
 
 
 @contextmanager
@@ -72,7 +75,8 @@ def ground(context: Context) -> Iterator[Ground]:
         if settings.engine == "neon":
             assert settings.api_key is not None
             assert settings.project_id is not None
-            neon = stack.enter_context(Neon(settings.api_key, host=settings.api_host, stop=context.stop))
+            ends = context.relay.ends if context.relay.seconds else stack
+            neon = ends.enter_context(Neon(settings.api_key, host=settings.api_host, stop=context.stop))
             yield opened(context, neon, settings.project_id)
         else:
             with context.stop.shield():  # in an import a stop could be taken for something else

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from neontest import whose_data
-from neontest.branches import BUDGET, STOPPED_BUDGET, lease_holder
+from neontest.branches import lease_holder
 from neontest.errors import UsageError
 from neontest.ground import Context, Ground, ground, parent_seen, planned_start
-from neontest.lease.lease import Leases, left_behind
+from neontest.lease.budget import BUDGET, STOPPED_BUDGET
+from neontest.lease.give_back import left_behind
+from neontest.lease.lease import Leases
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
 from neontest.lent import Lent
@@ -21,6 +23,7 @@ from neontest.parent import prepare_parent, upgrade
 from neontest.postgres.connect import connect_when_ready
 from neontest.record import History
 from neontest.redact import Redactor
+from neontest.relay import Relay
 from neontest.sessions import Sessions
 from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
@@ -46,7 +49,7 @@ def migrated(settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk
     deadline = Deadline(settings.timeout, what="making the branch")
     context = Context(
         settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk,
-        source=whose_data.source(settings),
+        source=whose_data.source(settings), relay=Relay(stop, talk.show),
     )  # fmt: skip
     history = histories.read(project)
     refuse_faults(history, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from neontest.errors import UsageError, one_line
 from neontest.ground import Context
 from neontest.migrate import git
 from neontest.sessions import Sessions
+from neontest.settings import Settings
 from neontest.testing import Code
 
 SECONDS: Final = 600.0
@@ -31,11 +33,14 @@ PATHS: Final = (
 def based(context: Context) -> tuple[Context, tuple[str, ...]]:
     """The context of a run with the grid, with the remote's default branch as the base where none is named, and notes.
 
-    Without a base the grid is off, and a note says why.
+    Without tests or a base the grid is off, and a note says why.
     """
     settings, environ = context.settings, context.environ
-    if not settings.grid or settings.base is not None:
+    if not settings.grid or (settings.base is not None and settings.run_tests):
         return context, ()
+    if not settings.run_tests:
+        why = UsageError(f"the tests are not to be run ({without_tests(settings)})")
+        return replace(context, settings=replace(settings, grid=False)), (left_out(why),)
     ref = git.default_branch(context.project, environ=environ)
     try:
         if ref is None:
@@ -46,6 +51,12 @@ def based(context: Context) -> tuple[Context, tuple[str, ...]]:
         return replace(context, settings=replace(settings, grid=False)), (left_out(error),)
     settings = replace(settings, base=ref, sources={**settings.sources, "base": "default"})
     return replace(context, settings=settings), (f"the base branch is {ref}, as none was named",)
+
+
+def without_tests(settings: Settings) -> str:
+    """What says that the project's tests are not to be run."""
+    said = {"flag": "--no-tests", "environment": "NEONTEST_NO_TESTS"}
+    return said.get(settings.sources.get("run_tests", "default"), "tests = false")
 
 
 def left_out(error: UsageError) -> str:
@@ -85,7 +96,26 @@ def checked_out(context: Context, sessions: Sessions) -> Code:
     more = {name: environ[name] for name in ("PATH",) if settings.old_python is not None}
     if paths := python_path(context, python, root, environ, (found.top, tree)):
         more["PYTHONPATH"] = paths
-    return Code(root=root, words=words(settings.root, root, suite.command(settings.tests, python)), environ=more)
+    if workspace := environ.get("GITHUB_WORKSPACE"):
+        more["GITHUB_WORKSPACE"] = moved(workspace, found, tree, python)
+    command = [moved(word, found, tree, python) for word in suite.command(settings.tests, python)]
+    return Code(root=root, words=words(settings.root, root, command), environ=more)
+
+
+def moved(text: str, found: git.Checkout, tree: Path, python: Path) -> str:
+    """A word of the command, with the paths in it that lead into the new tree leading into the old one instead.
+
+    An environment of the interpreter's stays, and what else git ignores.
+    """
+    prefix = python.parent.parent
+
+    def there(match: re.Match[str]) -> str:
+        path = Path(match[0])
+        stays = path.is_relative_to(prefix) and prefix.is_relative_to(found.top)
+        return match[0] if stays or git.ignored(found, path) else f"{tree}{match[1] or ''}"
+
+    end = r"""\s'";:|&<>()=,"""
+    return re.sub(rf"(?<![\w./-]){re.escape(str(found.top))}(?=[/{end}]|$)(/[^{end}]*)?", there, text)
 
 
 def words(here: Path, there: Path, command: Sequence[str]) -> tuple[str, ...]:

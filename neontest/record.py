@@ -327,6 +327,8 @@ class BranchUse(msgspec.Struct, frozen=True, kw_only=True):
     delete_seconds: Seconds | None = None
     kept: bool = False
     """Left on purpose, by --keep."""
+    passed_on: bool = False
+    """The next project's run has it, and gives it back."""
 
 
 class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -356,6 +358,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: Literal["neon", "local"]
     engine_why: str = ""
+    project: str = ""
+    """The name of its `[[tool.neontest.project]]`, where there are several."""
+    skipped: str = ""
+    """Why nothing was looked at, where nothing had to be."""
     server_version: str = ""
     """Of the branch's Postgres, such as `18.6`."""
     project_id: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import threading
 import time
 import traceback
@@ -10,19 +10,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from neontest import checks, old_code, whose_data
-from neontest.errors import BranchLeftBehind, ConfigError, Defect, NeontestError, Stopped
+from neontest import checks, old_code, several, whose_data
+from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
+from neontest.lease.give_back import left_behind
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.migrate import environment
 from neontest.migrate import history as histories
 from neontest.migrate import project as projects
 from neontest.record import Acceptance, History, Limits, Record
 from neontest.redact import Redactor
+from neontest.relay import Relay
 from neontest.report import Finding, Level, Problem, Report, Rules, Verdict, report
 from neontest.sessions import Sessions
 from neontest.settings import Settings
@@ -56,6 +59,16 @@ class Job:
         if acting.left_behind is not None:
             self.problems.append(acting.left_behind)
 
+    def untaken(self, relay: Relay) -> None:
+        """Give back the branch that the project before has left for this one, which had no need of it."""
+        if not (given := relay.unused()):
+            return
+        from neontest.branches import ended
+
+        self.note(branches=(*self.record.branches, *map(ended, given)))
+        if (error := left_behind(given)) is not None:
+            self.problems.append(error)
+
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
         began = time.monotonic()
@@ -68,10 +81,19 @@ class Job:
 
 
 def run(
-    settings: Settings, environ: Mapping[str, str], *, stop: Stop, talk: Talk, witness: Witness | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    stop: Stop,
+    talk: Talk,
+    witness: Witness | None = None,
+    relay: Relay | None = None,
 ) -> Report:
-    """The report of one run. Whatever goes wrong is in it; every branch is given back, or named as left behind."""
-    witness = witness or Nobody()
+    """The report of one run. Whatever goes wrong is in it; every branch is given back, or named as left behind.
+
+    The `relay` is between this run and those of other projects.
+    """
+    witness, relay = witness or Nobody(), relay or Relay(stop, talk.show)
     job = Job(blank(settings), redactor=Redactor(witness.secret), witness=witness)
     if settings.api_key:
         job.redactor.add(settings.api_key)
@@ -79,13 +101,14 @@ def run(
     job.redactor.add(environ.get("GITHUB_TOKEN"))
     with job.timed("total"):
         try:
-            work(job, settings, environ, stop, talk)
+            work(job, settings, environ, stop, talk, relay)
         except NeontestError as error:
             job.problems.append(error)
         except Exception as error:  # noqa: BLE001 -- told like everything else, once the branches are given back
             talk.show(job.redactor.text(traceback.format_exc()))
             job.problems.append(Defect(f"a defect in neontest: {type(error).__name__}: {error}"))
     with stop.shield():
+        job.untaken(relay)
         return concluded(job, settings)
 
 
@@ -94,11 +117,18 @@ def cut_short(settings: Settings, error: Stopped) -> Report:
     return concluded(Job(blank(settings), problems=[error]), settings)
 
 
+def skipped(settings: Settings, why: str) -> Report:
+    """The report of a run that has nothing to do."""
+    record = msgspec.structs.replace(blank(settings), skipped=why)
+    return report(record, (), (), verdict="passed", exit_code=0)
+
+
 def blank(settings: Settings) -> Record:
     """The record of a run that has seen nothing yet, with all that was asked of it."""
     return Record(
         engine=settings.engine,
         engine_why=settings.engine_why,
+        project=settings.name or "",
         project_id=settings.project_id or "",
         heads_allowed=settings.heads,
         acceptances=acceptances(settings),
@@ -113,9 +143,10 @@ def blank(settings: Settings) -> Record:
     )
 
 
-def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk) -> None:
+def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, talk: Talk, relay: Relay) -> None:
     """Everything that acts. What needs no database comes first: a fault found there costs no branch."""
-    refuse_unknown_checks(settings)
+    if settings.top is None:  # else that was done for the file
+        several.refuse_unknown_checks(settings.root / "pyproject.toml", settings, "[tool.neontest]")
     environment.check(settings.env, settings.files)
     source = whose_data.source(settings)
     deadline = Deadline(settings.timeout, what="the run")
@@ -127,7 +158,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
             )
             context = Context(
                 settings=settings, environ=environ, project=project, stop=stop, deadline=deadline, talk=talk,
-                source=source,
+                source=source, relay=relay,
             )  # fmt: skip
             with stop.shield():  # or it has a folder and a process that nobody ends
                 # It imports Alembic, which takes longer than all that we have to do before it is needed.
@@ -136,7 +167,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
             stop.check()
             context, said = old_code.based(context)
             history, notes = beside_base(context, histories.read(project))
-            job.note(history=history, notes=(*job.record.notes, *said, *notes))
+            job.note(history=history, notes=(*job.record.notes, *settings.put_aside, *said, *notes))
             if at_fault(job.record):
                 return
             Ledger(settings.ledger or default_folder(environ)).check()
@@ -172,25 +203,12 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
 
 def acceptances(settings: Settings) -> tuple[Acceptance, ...]:
     """Those of pyproject.toml, as the record has them."""
+    file = (settings.top or settings.root) / "pyproject.toml"
+    named = Path(os.path.relpath(file, settings.root)).as_posix()
     return tuple(
-        Acceptance(
-            check=each.check, reason=each.reason, revision=each.revision, until=each.until, file="pyproject.toml"
-        )
+        Acceptance(check=each.check, reason=each.reason, revision=each.revision, until=each.until, file=named)
         for each in settings.accept
     )
-
-
-def refuse_unknown_checks(settings: Settings) -> None:
-    """Raise ConfigError where pyproject.toml names a check that there is not."""
-    known = checks.ids()
-    named = [("levels", each) for each in settings.levels] + [("accept", each.check) for each in settings.accept]
-    for table, check in named:
-        if check not in known:
-            near = difflib.get_close_matches(check, known, n=1)
-            raise ConfigError(
-                f'{settings.root / "pyproject.toml"}: [tool.neontest] {table}: there is no check "{check}"',
-                hint=f'did you mean "{near[0]}"?' if near else "`neontest explain` lists the checks",
-            )
 
 
 def at_fault(record: Record) -> bool:

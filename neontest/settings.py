@@ -212,7 +212,11 @@ class Settings:
     accept: tuple[Accept, ...] = ()
     name: str | None = None
     """The name of its `[[tool.neontest.project]]`, where there are several."""
+    top: Path | None = None
+    """The folder of the pyproject.toml that has its table."""
     also: tuple[Path, ...] = ()
     """What of the repository it depends on besides its own files."""
+    put_aside: tuple[str, ...] = ()
+    """What of pyproject.toml gives way to something else, a sentence each."""
     sources: Mapping[str, Source] = field(default_factory=dict, compare=False)
     """Where each value came from, by the field's name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 import subprocess
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from neontest import checks
 from neontest.config import converted, read_file, settle
 from neontest.errors import ConfigError, NeontestError, UsageError
 from neontest.migrate import git
@@ -19,6 +21,8 @@ from neontest.settings import FileSettings, ProjectSettings, Settings, Source
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII)
 """It becomes a part of file names, comments and commit statuses."""
+OF_ALL: Final = frozenset({"github", "comment"})
+"""There is one comment and one status, over all of them."""
 
 
 def settled(
@@ -46,29 +50,50 @@ def settled(
             raise UsageError(f'--only: pyproject.toml has no project "{name}"', hint=known)
     if not tables:
         return (settle(flags, sources, environ, root, file=outer),)
-    return tuple(
-        told_apart(settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve()), each, outer)
-        for each in tables
-        if not only or each.name in only
-    )
+    found = []
+    for each in tables:
+        if only and each.name not in only:
+            continue
+        try:
+            mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve())
+        except UsageError as error:
+            raise type(error)(f"{table(each.name)}: {error.message}", hint=error.hint) from error
+        found.append(dataclasses.replace(mine, comment=called(mine.comment, only)))
+    return tuple(found)
+
+
+def table(name: str) -> str:
+    return f'[[tool.neontest.project]] "{name}"'
+
+
+def called(comment: str | None, only: Collection[str]) -> str | None:
+    """The name of the comment and the commit status; those of some projects do not hide what others found."""
+    if comment == "off" or not only:
+        return comment
+    return "/".join(filter(None, (comment, "+".join(only))))[:100]
 
 
 def read_tables(path: Path, outer: FileSettings) -> tuple[ProjectSettings, ...]:
     """The tables, each with the outer one's values where it has none of its own."""
     read: dict[str, ProjectSettings] = {}
-    for number, table in enumerate(outer.project, 1):
-        name = table.get("name")
+    if outer.project:
+        refuse_unknown_checks(path, outer, "[tool.neontest]")
+    for number, written in enumerate(outer.project, 1):
+        name = written.get("name")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ConfigError(
                 f"{path}: [[tool.neontest.project]] number {number} needs a name",
                 hint="up to 40 letters, digits, dots, dashes or underscores, the first a letter or digit",
             )
-        where = f'[[tool.neontest.project]] "{name}"'
+        where = table(name)
         if name.lower() in read:  # the names become names of files
             raise ConfigError(f"{path}: {where} is there twice", hint="give each a name of its own")
-        if "project" in table:
+        if "project" in written:
             raise ConfigError(f"{path}: {where} cannot have projects of its own")
-        mine = converted(path, table, ProjectSettings, where)
+        for key in OF_ALL & written.keys():
+            raise ConfigError(f"{path}: {where} {key}: that is for all of them", hint="set it in [tool.neontest]")
+        mine = converted(path, written, ProjectSettings, where)
+        refuse_unknown_checks(path, mine, where)
         if not (path.parent / mine.path).is_dir():
             raise ConfigError(f"{path}: {where} path: there is no folder {mine.path}")
         read[name.lower()] = with_defaults(mine, outer)
@@ -89,22 +114,27 @@ def with_defaults(mine: ProjectSettings, outer: FileSettings) -> ProjectSettings
     return msgspec.structs.replace(mine, **merged)
 
 
-def told_apart(settings: Settings, mine: ProjectSettings, outer: FileSettings) -> Settings:
-    """With a comment and a commit status of its own on GitHub, named after the project."""
-    own = settings.sources["comment"] == "pyproject.toml" and mine.comment != outer.comment
-    if own or settings.comment == "off":
-        return settings
-    name = f"{settings.comment}/{mine.name}" if settings.comment else mine.name
-    return dataclasses.replace(settings, comment=name)
+def refuse_unknown_checks(path: Path, given: FileSettings | Settings, where: str) -> None:
+    """Raise ConfigError where a table of the file names a check that there is not."""
+    known = checks.ids()
+    named = [("levels", each) for each in given.levels] + [("accept", each.check) for each in given.accept]
+    for key, check in named:
+        if check not in known:
+            near = difflib.get_close_matches(check, known, n=1)
+            raise ConfigError(
+                f'{path}: {where} {key}: there is no check "{check}"',
+                hint=f'did you mean "{near[0]}"?' if near else "`neontest explain` lists the checks",
+            )
 
 
-def untouched(settings: Settings, top: Path, environ: Mapping[str, str]) -> bool:
+def untouched(settings: Settings, environ: Mapping[str, str]) -> bool:
     """The base branch is known, and none of the project's files differs from where HEAD left it.
 
     What cannot be known is no reason to skip: the run itself says what is wrong.
     """
-    if settings.base is None:
+    if settings.base is None or settings.top is None:
         return False
+    top = settings.top
     try:
         files = git.changed(top, settings.base, environ=environ)
         found = projects.find(

@@ -98,7 +98,7 @@ cli everything."""
 
 TOP = {
     *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
-    *("migrated", "sessions", "filling", "several", "whose_data", "testing", "grid", "old_code"),
+    *("migrated", "sessions", "filling", "several", "relay", "whose_data", "testing", "grid", "old_code"),
     *("cli", "__main__", "__init__"),
 }
 """What acts, and may import all but the cli."""

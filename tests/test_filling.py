@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,12 +19,13 @@ import pytest
 
 from neontest import filling
 from neontest.errors import CouldNotTest
+from neontest.local import account, tls
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Clusters
 from neontest.local.roles import set_password
 from neontest.postgres.connect import connect
 from neontest.redact import Redactor
-from neontest.source import tools
+from neontest.source import tools, way
 from neontest.source.survey import surveyed
 from neontest.stop import Deadline, Stop
 from tests.conftest import Run, away, environment
@@ -293,7 +295,7 @@ def test_a_stop_in_the_middle_ends_the_tools_and_no_process_shows_the_password(
     )  # fmt: skip
     try:
         until = time.monotonic() + 60
-        while not (tool := restoring(tmp_path)) and time.monotonic() < until and process.poll() is None:
+        while not (tool := working("pg_restore", tmp_path)) and time.monotonic() < until and process.poll() is None:
             time.sleep(0.02)
         assert tool
         for each in Path("/proc").glob("[0-9]*"):
@@ -314,14 +316,201 @@ def test_a_stop_in_the_middle_ends_the_tools_and_no_process_shows_the_password(
     assert not list(tmp_path.glob("neontest-run-*"))
 
 
-def restoring(folder: Path) -> list[int]:
-    """The processes that restore a dump in that folder."""
+def working(program: str, folder: Path) -> list[int]:
+    """The processes of that program, or of that Python file, that have a file in the folder."""
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         try:
-            words = (each / "cmdline").read_bytes().split(b"\0")
+            words = (each / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if words[0].endswith(b"pg_restore") and any(word.startswith(os.fsencode(folder)) for word in words):
+        named = words[0].endswith(program) or any(word.endswith(program) for word in words[1:4])
+        if named and any(str(folder) in word for word in words):
             found.append(int(each.name))
     return found
+
+
+WITHOUT_TOOLS = (
+    "from neontest.source import tools; tools.find = lambda *a, **k: None; from neontest.__main__ import main; main()"
+)
+"""A neontest on a machine where no pg_dump can read the source."""
+
+
+SLOW = (
+    "CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+    " $$BEGIN PERFORM pg_sleep(60); RETURN n; END$$; CREATE INDEX ON orders (slow(id))"
+)
+"""Each row of `orders` is a minute's work for the server that takes it."""
+
+
+def begun(words: list[str], project: Path, state: Path, url: str, tmp: Path) -> subprocess.Popen[str]:
+    tmp.mkdir(exist_ok=True)
+    environ = environment(state, {"NEONTEST_FROM": url, "TMPDIR": str(tmp)})
+    return subprocess.Popen(
+        [sys.executable, *words], cwd=project, text=True, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_a_whole_run_without_any_tool(local_state: Path, project: Path, filled: str, tmp_path: Path) -> None:
+    check = "import psycopg2; c = psycopg2.connect('').cursor(); c.execute('SELECT count(*), max(latest) FROM users');"
+    check += "assert c.fetchone() == (300, 300)"
+    words = ["-c", WITHOUT_TOOLS, "run", "--local", "--", sys.executable, "-c", check]
+    with begun(words, project, local_state, filled, tmp_path / "tmp") as process:
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert "2 of 2 tables, 600 rows" in out
+    assert "by COPY, as no pg_dump here can read it" in out
+    assert "1 pending revision: r1 → r2" in out
+    assert not list((tmp_path / "tmp").iterdir())
+    without(out)
+
+
+def test_what_somebody_has_locked_is_named_and_not_waited_for(
+    neontest: Run, project: Path, origin: Origin, filled: str, tries: tools.Tries
+) -> None:
+    with closing(connect(filled)) as holder, holder.cursor() as cursor:
+        for statement, name in (
+            ("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE", "public.orders"),
+            ("ALTER SEQUENCE users_id_seq RENAME TO other", "public.users_id_seq"),
+        ):
+            cursor.execute("BEGIN")
+            cursor.execute(statement)
+            began = time.monotonic()
+            ran = neontest("run", "--local", cwd=project, env={"NEONTEST_FROM": filled}, json=False)
+            assert ran.code == 3, ran.out
+            assert f"the source cannot be read: somebody has locked {name} for longer than 5 s" in ran.out
+            assert time.monotonic() - began < 15
+            without(ran.out, ran.err)
+            cursor.execute("ROLLBACK")
+        # After it was looked at, whichever way it is read.
+        target = origin.database(REVISIONS["r1"].replace("''", "'"))
+        major = surveyed_major(filled)
+        for found in (tools.find(major, [MAJORS[major].bindir], ""), None):
+            with surveyed(filled, (), 1 << 30) as source:
+                cursor.execute("BEGIN")
+                cursor.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+                way = filling.chosen(source, found, filled, target, tries, ("r1",), 15, "1 GB")
+                with pytest.raises(CouldNotTest, match="somebody has locked what is to be read for longer than 5 s"):
+                    way.empty() if found else way.upgraded()
+                cursor.execute("ROLLBACK")
+
+
+def surveyed_major(url: str) -> int:
+    with surveyed(url, (), 1 << 30) as source:
+        return source.major
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+@pytest.mark.parametrize("program", ["pg_dump", "copier.py"])
+def test_a_termination_in_the_middle_of_reading_leaves_nothing(
+    local_state: Path, project: Path, filled: str, tmp_path: Path, program: str
+) -> None:
+    tmp = tmp_path / "tmp"
+    words = ["-m", "neontest"]
+    if program == "copier.py":
+        words = ["-c", WITHOUT_TOOLS]
+        file = project / "migrations" / "versions" / "r1_it.py"
+        file.write_text(file.read_text().replace("\n\n\ndef down", f"\n    op.execute({SLOW!r})\n\n\ndef down"))
+    with begun([*words, "run", "--local", "--json", "report.json"], project, local_state, filled, tmp) as process:
+        try:
+            until = time.monotonic() + 60
+            while not (tool := working(program, tmp)) and time.monotonic() < until and process.poll() is None:
+                time.sleep(0.002)
+            assert tool
+            if program == "pg_dump":  # in the middle of whatever it does, and deaf
+                for each in tool:
+                    os.kill(each, signal.SIGSTOP)
+            assert process.stdout
+            out = ""
+            while "copying: " not in out:
+                out += (line := process.stdout.readline())
+                assert line, out
+            assert re.search(r"copying: (\d[\d.]* (bytes|kB|MB) read|0 rows)$", out.rstrip()), out
+            process.send_signal(signal.SIGTERM)
+            out += process.communicate(timeout=30)[0]
+        finally:
+            process.kill()
+    assert process.returncode == 143, out
+    without(out, (project / "report.json").read_text())
+    assert not [each for each in tool if Path(f"/proc/{each}").exists()]
+    assert not list(tmp.iterdir())
+    assert not list(local_state.glob("b/*"))
+    with closing(connect(filled)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.fixture
+def encrypted(origin: Origin, filled: str) -> str:
+    """The filled source, which lets nobody in but by TLS."""
+    major = surveyed_major(filled)
+    if not MAJORS[major].tls:
+        pytest.skip(f"this Postgres {major} has no TLS")
+    cluster = origin.cluster
+    settings = tls.certificate(cluster.data.parent / "tls", account.choose())
+    assert settings, "openssl is not installed"
+    for name, value in settings.items():
+        origin.run(f"ALTER SYSTEM SET {name} = '{value}'")
+    hba = cluster.data / "pg_hba.conf"
+    if "hostnossl" not in (text := hba.read_text()):
+        hba.write_text("hostnossl all reader all reject\n" + text)
+    origin.run("SELECT pg_reload_conf()")
+    return filled
+
+
+@pytest.mark.parametrize("tools_there", [True, False], ids=["tools", "copy"])
+def test_a_source_that_insists_on_tls(
+    local_state: Path, project: Path, encrypted: str, tmp_path: Path, tools_there: bool
+) -> None:
+    words = ["-m", "neontest"] if tools_there else ["-c", WITHOUT_TOOLS]
+    for mode, code in (("require", 0), ("disable", 3)):
+        run = [*words, "run", "--local", "--no-tests", "--mode", "whole"]
+        with begun(run, project, local_state, f"{encrypted}?sslmode={mode}", tmp_path / mode) as process:
+            out, _ = process.communicate(timeout=120)
+        assert process.returncode == code, out
+        assert ("by pg_dump" if tools_there else "by COPY") in out or code
+        without(out)
+    assert "encryption" in out
+
+
+def test_a_short_password_is_hidden_where_it_is_one_and_nowhere_else() -> None:
+    url = "postgresql://reader:a%2B@127.0.0.1/app"
+    kept = {"CI": "a+", "PATH": "/a+/bin:/a%2B", "NOTE": "grade a+ password of old", "PWD": "/home/a+"}
+    taken = {
+        "FROM": url, "OTHER": "postgres://x:a+@elsewhere/y", "DSN": "host=h password='a+' user=u",
+        "QUERY": "postgresql:///app?user=u&password=a%2B&x=1", "PGPASSWORD": "a+", "DB_PASS": "a+ ",
+    }  # fmt: skip
+    assert way.hidden(url, {**kept, **taken}) == kept
+    long = "postgresql://reader:pa%2Bword@127.0.0.1/app"
+    assert way.hidden(long, {"A": "xpa+wordx", "B": "xpa%2Bwordx", "C": "pa"}) == {"C": "pa"}
+
+
+@pytest.mark.parametrize(
+    ("file", "flags", "start", "says"),
+    [
+        (
+            'prepare = "no.sql"\nfrom-revision = "base"', ("--from", "env:SOURCE"), "r1",
+            ("--from names: `prepare` in pyproject.toml", "--from names: `from-revision` in pyproject.toml"),
+        ),
+        (
+            'from = "env:SOURCE"', ("--from-revision", "base"), None,
+            ("made by --from-revision: `from` in pyproject.toml",),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_given_now_wins_over_the_file_and_that_is_said(
+    neontest: Run,
+    project: Path,
+    filled: str,
+    file: str,
+    flags: tuple[str, ...],
+    start: str | None,
+    says: tuple[str, ...],
+) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.neontest]\n{file}\n")
+    words = ("run", "--local", "--no-tests", "--mode", "whole", *flags)
+    ran = neontest(*words, cwd=project, env={"SOURCE": filled})
+    assert ran.code == 0, ran.out
+    assert ran.report.history.start == start
+    for each in says:
+        assert [note for note in ran.report.notes if each in note and "is not used" in note], ran.report.notes

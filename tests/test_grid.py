@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neontest.cells import Cell
+from neontest.local.binaries import find_all
 from neontest.report import Finding
 from tests.conftest import Run, environment
 from tests.test_run import ENV_PY
@@ -268,15 +269,110 @@ def test_a_suite_that_makes_the_schema_itself_is_told_apart_and_blames_nobody(ne
     assert_nothing_is_left(there)
 
 
+ELSEWHERE = """\
+import sqlite3
+
+
+def test_on_a_database_of_its_own():
+    sqlite3.connect(":memory:").execute("CREATE TABLE users (phone text)")
+"""
+POOLED = """\
+import os, time
+import psycopg2
+
+
+def test_that_holds_a_session_only():
+    psycopg2.connect(os.environ["DATABASE_URL"]).cursor().execute("SELECT 1")
+"""
+
+
+def test_a_suite_that_never_connects_to_the_branch_proves_nothing(neontest: Run, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {"test_users.py": POOLED},
+        {"migrations/versions/r2.py": NO_PHONE, "test_users.py": ELSEWHERE},
+    )
+    words = ("run", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--data", "off")
+    ran = neontest(*words, "--grid", cwd=root)
+    unused = "the tests never connected to the branch's database: it proves nothing about the migration"
+    assert [each.note for each in ran.report.cells] == [None, None, unused, unused]
+    assert f"new code on the new schema: {unused}" in ran.report.notes
+    assert ran.code == 0
+    for major in sorted({each.major for each in find_all(environ=os.environ)}):
+        ran = neontest(*words, "--postgres-version", str(major), cwd=root)
+        assert f"{unused.replace('it proves', 'their result proves')}" in ran.report.notes
+        (root / "test_users.py").write_text(POOLED)
+        ran = neontest(*words, "--postgres-version", str(major), cwd=root)
+        assert not [each for each in ran.report.notes if "proves nothing" in each]
+        (root / "test_users.py").write_text(ELSEWHERE)
+
+
 def test_a_base_that_is_not_in_the_clone_is_a_note(neontest: Run, tmp_path: Path) -> None:
     root = project(tmp_path / "repository" / "shop", {"test_users.py": HEAD + NAME}, {"README": "new"})
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{root.parent}", "clone")
+    git(tmp_path / "clone", "remote", "set-url", "origin", f"file://{tmp_path}/nowhere")
     ran = neontest(
         "run", "--mode", "whole", "--from-revision", "base", cwd=tmp_path / "clone" / "shop",
         env={"GITHUB_BASE_REF": "main", "NEONTEST_ACTION": "true"},
     )  # fmt: skip
     assert ran.code == 0, ran.out
     assert [each for each in ran.report.notes if each.startswith("no grid of old and new code: git knows no main")]
+    assert ran.report.cells == ()
+
+
+ALONE = """\
+import os, pathlib, time
+
+
+def test_that_nobody_else_is_here():
+    mine = pathlib.Path("here.txt")
+    mine.open("x").close()
+    pathlib.Path(os.environ["SEEN"], f"{os.environ['NEONTEST_CELL']} {time.monotonic()}").touch()
+    time.sleep(1)
+    mine.unlink()
+    pathlib.Path(os.environ["SEEN"], f"{os.environ['NEONTEST_CELL']} {time.monotonic()}").touch()
+"""
+
+
+def test_no_two_suites_run_in_one_folder_at_once_but_old_and_new_do(neontest: Run, tmp_path: Path) -> None:
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": ALONE}, {"migrations/versions/r2.py": NO_PHONE})
+    (tmp_path / "seen").mkdir()
+    ran = neontest(
+        "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--parallel", "5", cwd=root,
+        env={"SEEN": str(tmp_path / "seen")},
+    )  # fmt: skip
+    assert cells(ran.report.cells) == dict.fromkeys(("old-old", "old-new", "new-new", "new-old"), (1, 0)), ran.out
+    assert [each.flaky for each in ran.report.cells] == [()] * 4
+    seen = sorted((each.name.split() for each in (tmp_path / "seen").iterdir()), key=lambda each: float(each[1]))
+    open_: set[str] = set()
+    together = []
+    for cell, _ in seen:
+        open_ ^= {cell}
+        together.append({each.partition("-")[0] for each in open_})
+    assert {"old", "new"} in together
+
+
+def test_a_grid_without_tests_is_a_contradiction_or_a_note(neontest: Run, tmp_path: Path) -> None:
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": NAME}, {"migrations/versions/r2.py": NO_PHONE})
+    for words in (("--grid", "--no-tests"), ("--no-tests", "--base", "main", "--grid")):
+        ran = neontest("run", *words, cwd=root, json=False)
+        assert ran.code == 2, ran.out
+        assert "--grid and --no-tests contradict each other: the grid runs the tests" in ran.err
+    for words, env, why in (
+        (("--no-tests",), {"NEONTEST_GRID": "true"}, "--no-tests"),
+        (("--grid",), {"NEONTEST_NO_TESTS": "true"}, "NEONTEST_NO_TESTS"),
+    ):
+        ran = neontest("run", *words, "--base", "main", "--mode", "whole", "--rows", "0", cwd=root, env=env)
+        assert ran.code == 0, ran.out
+        assert f"no grid of old and new code: the tests are not to be run ({why})" in ran.report.notes
+        assert ran.report.tests_note == why
+
+
+def test_a_grid_of_an_upgrade_that_does_not_apply_is_a_note(neontest: Run, tmp_path: Path) -> None:
+    broken = {"migrations/versions/r2.py": revision(2, "SELECT nonsense", "SELECT 1")}
+    root = project(tmp_path / "repository" / "shop", {"test_users.py": NAME}, broken)
+    ran = neontest("run", "--grid", "--base", "main", "--mode", "whole", cwd=root)
+    assert "no grid of old and new code: the upgrade does not apply" in ran.report.notes
     assert ran.report.cells == ()
 
 
@@ -338,3 +434,74 @@ def test_a_signal_in_the_middle_of_a_cell_leaves_no_worktree_and_no_branch(local
             subprocess.run([*command[:3], "cleanup"], env=environ, cwd=root, check=True, capture_output=True)
         assert_nothing_is_left(root)
         assert not list((tmp_path / "tmp").glob("*neontest-run-*"))
+
+
+IGNORED = 'import os, pathlib\npathlib.Path(os.environ["SEEN"], os.environ["NEONTEST_CELL"]).write_text(__file__)\n'
+
+
+def test_a_path_in_the_command_leads_the_old_cells_to_the_old_tests(neontest: Run, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {
+            "src/shop.py": "CODE = 'old'\n",
+            "tests/test_users.py": HEAD + WHOSE + PHONE,
+            ".gitignore": "__pycache__\nhere\n",
+        },
+        {"src/shop.py": "CODE = 'new'\n", "tests/test_users.py": HEAD + WHOSE, "migrations/versions/r2.py": NO_PHONE},
+    )
+    (root / "here").mkdir()
+    (root / "here" / "noted.py").write_text(IGNORED)
+    (tmp_path / "seen").mkdir()
+    paths = f"{root / 'src'}{os.pathsep}{REPOSITORY}"
+    command = f"{sys.executable} '{root}/here/noted.py' && exec pytest --rootdir={root} \"{root}/tests/test_users.py\" "
+    for more in (f"{root}/tests/test_users.py::test_whose_code_it_is", "$GITHUB_WORKSPACE/shop"):
+        ran = neontest(
+            "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--", "bash", "-c",
+            command + more, cwd=root,
+            env={"PYTHONPATH": paths, "SEEN": str(tmp_path / "seen"), "GITHUB_WORKSPACE": str(root.parent)},
+        )  # fmt: skip
+        assert cells(ran.report.cells) == {"old-old": (3, 0), "old-new": (1, 2), "new-new": (1, 0), "new-old": (1, 0)}
+        # What git ignores is not in the old tree: it is the same for both.
+        assert {each.read_text() for each in (tmp_path / "seen").iterdir()} == {f"{root}/here/noted.py"}
+
+
+FINDER = """\
+import importlib.machinery, importlib.util, sys
+
+MAPPING = {{"shop": {package!r}}}
+
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in MAPPING:
+            return importlib.util.spec_from_file_location(name, MAPPING[name] + "/__init__.py")
+
+
+def install():
+    sys.meta_path.append(Finder)
+"""
+
+
+def test_an_editable_installation_by_a_finder_leads_the_old_cells_to_the_old_code(
+    neontest: Run, tmp_path: Path
+) -> None:
+    root = project(
+        tmp_path / "repository" / "shop",
+        {"lib/shop/__init__.py": "CODE = 'old'\n", "test_users.py": HEAD + WHOSE},
+        {"lib/shop/__init__.py": "CODE = 'new'\n", "migrations/versions/r2.py": NO_PHONE},
+    )
+    # As `pip install -e` with setuptools leaves it: no folder in sys.path, a finder that a .pth file installs.
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (here,) = (path for path in map(Path, sys.path) if (path / "sqlalchemy").is_dir())
+    (site / "__editable___shop_1_finder.py").write_text(FINDER.format(package=str(root / "lib" / "shop")))
+    (site / "__editable__.shop-1.pth").write_text(
+        f"{here}\nimport __editable___shop_1_finder; __editable___shop_1_finder.install()\n"
+    )
+    ran = neontest(
+        "run", "--grid", "--base", "main", "--mode", "whole", "--rows", "0", "--no-lint", "--python", str(python),
+        cwd=root,
+    )  # fmt: skip
+    assert cells(ran.report.cells) == dict.fromkeys(("old-old", "old-new", "new-new", "new-old"), (1, 0)), ran.out

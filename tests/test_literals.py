@@ -45,7 +45,16 @@ STAY = {
     *("DataSeen.kind", "DataSeen.lsn", "DataSeen.time", "DataSeen.rules", "DataSeen.revisions", "DataSeen.prepared"),
     "DataSeen.seeded",
     *("Cell.name", "Cell.branch", "CellFailure.beside", "CellFailure.revision"),
-    *("BranchUse.id", "BranchUse.name", "BranchUse.role", "Report.engine", "Report.engine_why", "Report.project_id"),
+    *(
+        "BranchUse.id",
+        "BranchUse.name",
+        "BranchUse.role",
+        "Report.engine",
+        "Report.engine_why",
+        "Report.project",
+        "Report.skipped",
+        "Report.project_id",
+    ),
     *(
         "Report.server_version",
         "Report.parent",

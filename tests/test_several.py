@@ -11,6 +11,8 @@ import pytest
 
 from neontest.cli.main import run
 from neontest.errors import ConfigError, UsageError
+from neontest.renderers.words import located
+from neontest.run import acceptances
 from neontest.settings import Settings
 from neontest.several import settled, untouched
 
@@ -45,9 +47,29 @@ def test_each_table_has_the_outer_values_where_it_has_none(tmp_path: Path) -> No
     assert (shop.name, shop.root, shop.timeout) == ("shop", tmp_path / "shop", 300)
     assert (stock.name, stock.root, stock.timeout) == ("stock", tmp_path / "stock", 60)
     assert shop.levels == {"slow-migration": "off", "slow-statement": "off"}
-    assert (shop.comment, stock.comment) == ("shop", "stock")
     assert [each.name for each in several(tmp_path, only=("stock",))] == ["stock"]
-    assert [each.comment for each in several(tmp_path, comment="pg18")] == ["pg18/shop", "pg18/stock"]
+
+
+def test_what_is_wrong_in_the_tables_is_told_of_the_file_that_has_them(tmp_path: Path) -> None:
+    accept = '[[tool.neontest.accept]]\ncheck = "data-loss"\nreason = "old"\n'
+    shop, _ = several(tmp_path, TWO + accept)
+    (accepted,) = acceptances(shop)
+    assert accepted.file == "../pyproject.toml"
+    assert located(accepted.file, "shop") == "pyproject.toml"
+    with pytest.raises(ConfigError) as caught:
+        several(tmp_path, TWO + '[tool.neontest.commands]\nupgrade = "up"\ndowngrade = "down"\n')
+    assert caught.value.message.startswith(f'[[tool.neontest.project]] "shop": {tmp_path}/pyproject.toml: ')
+
+
+def test_all_share_a_comment_and_those_of_only_have_another(tmp_path: Path) -> None:
+    def called(**more: Any) -> set[str | None]:
+        return {each.comment for each in several(tmp_path, **more)}
+
+    assert called() == {None}
+    assert called(comment="pg18") == {"pg18"}
+    assert called(only=("shop", "stock")) == {"shop+stock"}
+    assert called(only=("shop",), comment="pg18") == {"pg18/shop"}
+    assert called(only=("shop",), comment="off") == {"off"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +80,16 @@ def test_each_table_has_the_outer_values_where_it_has_none(tmp_path: Path) -> No
         ("name = 'a'\nparnt = 'x'", '"a" has no key "parnt"'),
         ("name = 'a'\npath = 'gone'", '"a" path: there is no folder gone'),
         ("name = 'a'\n[[tool.neontest.project]]\nname = 'A'", '"A" is there twice'),
+        ("name = 'a'\ncomment = 'mine'", '"a" comment: that is for all of them'),
+        ("name = 'a'\ntimeout = 'soon'", '"a": timeout: "soon" is not a duration'),
+        (
+            "name = 'a'\nlevels = {downgrade-fials = 'off'}",
+            'pyproject.toml: [[tool.neontest.project]] "a" levels: there is no check "downgrade-fials"',
+        ),
+        (
+            "name = 'a'\n[tool.neontest.levels]\ndowngrade-fials = 'off'",
+            'pyproject.toml: [tool.neontest] levels: there is no check "downgrade-fials"',
+        ),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused_by_name(tmp_path: Path, table: str, said: str) -> None:
@@ -87,14 +119,14 @@ def test_what_the_branch_does_not_touch_is_skipped(tmp_path: Path, file: str, sk
     git(tmp_path, "checkout", "-q", "-b", "change")
     with (tmp_path / file).open("a") as changed:
         changed.write("# changed\n")
-    assert [each.name for each in found if untouched(each, tmp_path, os.environ)] == skipped
+    assert [each.name for each in found if untouched(each, os.environ)] == skipped
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "two")
-    assert [each.name for each in found if untouched(each, tmp_path, os.environ)] == skipped
+    assert [each.name for each in found if untouched(each, os.environ)] == skipped
 
 
 def test_what_cannot_be_known_is_not_skipped(tmp_path: Path) -> None:
-    assert not any(untouched(each, tmp_path, os.environ) for each in several(tmp_path))
+    assert not any(untouched(each, os.environ) for each in several(tmp_path))
 
 
 def test_all_run_each_with_its_file_and_the_worst_code_counts(
@@ -105,7 +137,7 @@ def test_all_run_each_with_its_file_and_the_worst_code_counts(
     assert run(["run", "--root", str(tmp_path), "--local", "-q", "--json", str(tmp_path / "report.json")]) == 3
     assert (tmp_path / "report-shop.json").exists()
     assert (tmp_path / "report-stock.json").exists()
-    assert capsys.readouterr().out.splitlines()[-1] == "projects: shop exit code 3, stock failed"
+    assert capsys.readouterr().out.splitlines()[-1] == "projects: failed: stock; error: shop"
 
 
 def test_after_a_signal_no_other_project_begins(
@@ -114,20 +146,20 @@ def test_after_a_signal_no_other_project_begins(
     monkeypatch.setattr("neontest.run.run", fake({"shop": 0}, signum=15))
     several(tmp_path)
     assert run(["run", "--root", str(tmp_path), "--local", "-q"]) == 143
-    assert capsys.readouterr().out.splitlines()[-1] == "projects: shop passed, stock not run"
+    assert capsys.readouterr().out.splitlines()[-1] == "projects: not run: stock; passed: shop"
 
 
 def fake(codes: dict[str, int], signum: int | None = None) -> Any:
     """A run that ends with the project's code; with `signum`, the signal comes as soon as it has ended."""
-    import msgspec
-
+    from neontest.report import Verdict
     from neontest.run import blank, report
 
     def run_(settings: Settings, environ: Any, *, stop: Any, **_: Any) -> Any:
         if signum is not None:
             with stop.shield():
                 stop.request(signum)
-        told = report(blank(settings), (), (), verdict="passed", exit_code=0)
-        return msgspec.structs.replace(told, exit_code=codes[settings.name or ""])
+        code = codes[settings.name or ""]
+        verdict: Verdict = "passed" if code == 0 else "failed" if code == 1 else "error"
+        return report(blank(settings), (), (), verdict=verdict, exit_code=code)
 
     return run_

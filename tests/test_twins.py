@@ -15,6 +15,7 @@ from neontest.lanes import Lanes
 from neontest.migrate import history as histories
 from neontest.postgres.data import ColumnChange, DataChange, TableChange
 from neontest.redact import Redactor
+from neontest.relay import Relay
 from neontest.rows import Plan
 from neontest.sessions import Sessions
 from neontest.stop import Deadline, Stop
@@ -141,7 +142,7 @@ def branches(files: Files, local_state: Path) -> Iterator[Branches]:
     )
     context = Context(
         settings=settings, environ=dict(os.environ), project=files.project(), stop=stop,
-        deadline=Deadline(120, what="the test"), talk=Silent(),
+        deadline=Deadline(120, what="the test"), talk=Silent(), relay=Relay(stop, print),
     )  # fmt: skip
     plan = Plan(rows=0, seed=0, how="touched", seconds=60.0, deadline=context.deadline)
     sessions = Sessions(context, redactor)

@@ -124,8 +124,7 @@ def create(
 def delete(ctx: click.Context, /, name: str) -> None:
     """Delete the branch of this name or id, if it is one of neontest's."""
     from neontest.errors import UsageError, one_line
-    from neontest.lease.give_back import Claim, give_back, refusal
-    from neontest.lease.lease import left_behind
+    from neontest.lease.give_back import Claim, give_back, left_behind, refusal
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.lease.sweep import owners
     from neontest.stop import Deadline

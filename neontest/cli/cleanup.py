@@ -38,7 +38,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
     from neontest.github import unfinished
     from neontest.github.job import job
     from neontest.lease.cleanup import cleanup
-    from neontest.lease.lease import left_behind
+    from neontest.lease.give_back import left_behind
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.neon.client import Neon
 

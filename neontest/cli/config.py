@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, **_: Any) -> None:
 
 def show(settings: Settings) -> None:
     for each in dataclasses.fields(settings):
-        if each.name in ("root", "sources", "engine_why"):
+        if each.name in ("root", "top", "sources", "engine_why", "put_aside"):
             continue
         value = getattr(settings, each.name)
         if each.name in ("api_key", "from_url"):

@@ -24,7 +24,7 @@ CANNOT: Final = 2
 @options.run_options
 @click.pass_context
 def command(ctx: click.Context, /, **_: Any) -> int:
-    """Say what a run would find here: what is right, what is wrong, and what to do.
+    """Say what a run would find here: what is right, what is wrong, and what to do; of several projects for each.
 
     Takes the settings of `neontest run`. No branch is made and no code of the project runs. Exit code 2: a run could
     not work like this.
@@ -33,40 +33,43 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     from neontest.examination.examination import examine
 
     secrecy.hide_memory()
-    settings, problem = whatever(ctx)
+    found, problem = whatever(ctx)
     wrong = 0
     with stoppable() as stop:
-        for each in examine(settings, problem, os.environ, parent=os.getppid(), stop=stop):
-            click.echo(told(each, hidden=(settings.api_key, os.environ.get("GITHUB_TOKEN"))))
-            wrong += each.state == "wrong"
+        for settings in found:
+            if settings.name is not None:
+                click.echo(f"== {settings.name} ==")
+            for each in examine(settings, problem, os.environ, parent=os.getppid(), stop=stop):
+                click.echo(told(each, hidden=(settings.api_key, os.environ.get("GITHUB_TOKEN"))))
+                wrong += each.state == "wrong"
     things = f"{wrong} thing{'' if wrong == 1 else 's'}"
     click.echo(f"\n`neontest run` cannot work: {things} to mend" if wrong else "\n`neontest run` can work here")
     return CANNOT if wrong else 0
 
 
-def whatever(ctx: click.Context) -> tuple[Settings, UsageError | None]:
-    """The settings; where a run would refuse them, as much of them as can be known, and the refusal."""
+def whatever(ctx: click.Context) -> tuple[tuple[Settings, ...], UsageError | None]:
+    """The settings of each project; where a run would refuse them, as much as can be known, and the refusal."""
     from neontest.errors import UsageError
     from neontest.settings import API_HOST, Settings
 
     try:
-        return options.settings(ctx), None
+        return options.projects(ctx), None
     except UsageError as error:
         problem = error
     key = os.environ.get("NEON_API_KEY") or None
     on_neon = (ctx.params.get("engine") or os.environ.get("NEONTEST_ENGINE") or ("neon" if key else "local")) == "neon"
     engine: Literal["neon", "local"] = "neon" if on_neon else "local"
     try:
-        settings = options.settings(ctx, engine="local")
+        found = options.projects(ctx, engine="local")
     except UsageError:
         root, host = Path(ctx.params["root"]).resolve(), ctx.params["api_host"] or API_HOST
         project = ctx.params["project_id"] or None
         bare = Settings(root=root, engine=engine, engine_why="", api_key=key, project_id=project, api_host=host)
-        return bare, problem
-    settings = dataclasses.replace(settings, engine=engine, engine_why="it was asked for")
+        return (bare,), problem
     # Of a key or a project that is missing, the lines about Neon say it.
-    missing = on_neon and not (settings.api_key and settings.project_id)
-    return settings, None if missing else problem
+    missing = on_neon and not all(each.api_key and each.project_id for each in found)
+    wanted = (dataclasses.replace(each, engine=engine, engine_why="it was asked for") for each in found)
+    return tuple(wanted), None if missing else problem
 
 
 def told(finding: Finding, *, hidden: tuple[str | None, ...]) -> str:

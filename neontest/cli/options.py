@@ -227,7 +227,7 @@ def projects(ctx: click.Context, **more: Any) -> tuple[Settings, ...]:
     """The settled settings of each project that is asked for."""
     from neontest import several
 
-    return several.settled(*asked(ctx, **more), only=ctx.params["only"])
+    return several.settled(*asked(ctx, **more), only=ctx.params.get("only", ()))
 
 
 def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, Source], Mapping[str, str], Path]:
@@ -237,6 +237,8 @@ def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, So
         name: "environment" if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT else "flag"
         for name in ctx.params
     }
+    if "no_tests" in sources:
+        sources["run_tests"] = sources["no_tests"]
     engine = flags.get("engine") or os.environ.get("NEONTEST_ENGINE") or None
     if engine not in (None, "neon", "local"):
         raise click.UsageError(f'NEONTEST_ENGINE is "{engine}"; it must be neon or local')

@@ -18,7 +18,7 @@ SECONDS: Final = 60.0
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--sha", metavar="COMMIT", help="The commit of the report.  [default: that of the event]")
 @click.option("--pr", type=click.IntRange(min=1), metavar="N", help="The pull request.  [default: found by its head]")
 @click.option("--repository", metavar="OWNER/NAME", help="The repository.  [default: GITHUB_REPOSITORY]")
@@ -27,13 +27,13 @@ SECONDS: Final = 60.0
 @options.redact_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, file: Path, sha: str | None, pr: int | None, repository: str | None, **_: Any
+    ctx: click.Context, /, files: tuple[Path, ...], sha: str | None, pr: int | None, repository: str | None, **_: Any
 ) -> int:
-    """Send a report that `neontest run --json FILE` saved: comment, commit status, summary, and, where it is of this
-    job's own commit, annotations.
+    """Send what `neontest run --json FILE` saved, of several projects all files: comment, commit status, summary, and,
+    where it is of this job's own commit, annotations.
 
     For a workflow on `workflow_run`, after the run of a pull request from a fork, which cannot send anything itself.
-    The file is data of that run: which commit and pull request it goes to is never read from it.
+    A file is data of that run: which commit and pull request it goes to is never read from it.
 
     Exit codes: 0 sent, 2 not a report or wrong usage, 3 GitHub did not take all of it.
     """
@@ -43,24 +43,34 @@ def command(
     from neontest.github.client import GitHub
     from neontest.github.job import folder
     from neontest.github.patience import Patience
+    from neontest.github.sending import source
     from neontest.renderers.annotations import render as annotated
+    from neontest.renderers.parts import Part
     from neontest.stop import Deadline
 
     secrecy.hide_memory()
-    settings = options.settings(ctx, engine="local")
+    projects = options.projects(ctx, engine="local")
+    settings, roots = projects[0], {each.name or "": each.root for each in projects}
     here = job(repository, sha)
     if settings.github == "off":
         raise UsageError("publishing is what this command does, and github is off", hint="leave out --github off")
-    report = literals.for_others(publish.read(file), settings.redact)
+    order = {name: at for at, name in enumerate(roots)}
+    reports = [literals.for_others(publish.read(each), settings.redact) for each in files]
+    reports.sort(key=lambda each: order.get(each.project, len(order)))
+    parts = [
+        Part(name=each.project, report=each, source=source(here, roots.get(each.project, ctx.params["root"])))
+        for each in reports
+    ]
     assert here.token is not None
     patience = Patience(deadline=Deadline(SECONDS, what="publishing"))
     hub = GitHub(here.api_url, here.token, repository=here.repository, patience=patience)
     try:
-        sent = publish.send(hub, here, report, settings, number=pr or here.pull, say=say)
+        sent = publish.send(hub, here, parts, settings, number=pr or here.pull, say=say)
     finally:
         hub.close()
     if here.tested is None:  # else this job belongs to another commit, and so would what its log annotates
-        output.tell(annotated(report, folder=folder(here, settings.root)))
+        for report in reports:
+            output.tell(annotated(report, folder=folder(here, roots.get(report.project, ctx.params["root"]))))
     return 0 if sent else GitHubError.exit_code
 
 

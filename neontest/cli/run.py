@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,6 +13,8 @@ from neontest.errors import Stopped
 
 if TYPE_CHECKING:
     from neontest.cli.progress import Progress
+    from neontest.github.sending import Sending
+    from neontest.relay import Relay
     from neontest.settings import Settings
     from neontest.stop import Stop
 
@@ -38,72 +39,64 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
     """
     from neontest import several
     from neontest.cli import progress, secrecy, signals
+    from neontest.github.job import job
+    from neontest.github.sending import Sending
+    from neontest.relay import Relay
 
     test_command = ctx.params["test_command"]
     if no_tests and test_command:
         raise click.UsageError("--no-tests and a test command contradict each other")
     found = options.projects(ctx, tests=test_command or None, run_tests=False if no_tests else None, keep=keep or None)
-    told = {each.name: files.wanted(ctx.params, name=each.name if len(found) > 1 else None) for each in found}
+    told = [files.wanted(ctx.params, name=each.name if len(found) > 1 else None) for each in found]
+    aside = any("-" in each.values() for each in told)
     secrecy.hide_memory()
-    codes: dict[str | None, int | None] = {}
-    with signals.stoppable() as stop, progress.Progress(quiet=quiet, verbose=verbose) as talk:
+    codes: list[int] = []
+    with (
+        signals.stoppable() as stop,
+        progress.Progress(quiet=quiet, verbose=verbose) as talk,
+        Sending(job(os.environ), found, stop=stop, say=talk.warn, command=output.command) as hub,
+    ):
         try:
-            for settings in found:
-                stop.check()
-                if settings.name is not None:
-                    heading(settings.name, err="-" in told[settings.name].values())
-                    if not ctx.params["only"] and several.untouched(settings, ctx.params["root"].resolve(), os.environ):
-                        codes[settings.name] = None
-                        continue
-                codes[settings.name] = one(settings, told[settings.name], stop, talk)
-            code = max((each for each in codes.values() if each is not None), default=0)
+            skipped = [not ctx.params["only"] and several.untouched(each, os.environ) for each in found]
+            with Relay(stop, talk.warn) as relay:
+                for at, settings in enumerate(found):
+                    stop.check()
+                    hub.project(at)
+                    if settings.name is not None:
+                        output.tell(f"== {settings.name} ==\n", err=aside)
+                    later = [each for each, idle in zip(found[at + 1 :], skipped[at + 1 :], strict=True) if not idle]
+                    turn = None if skipped[at] else relay.turn(settings, later)
+                    codes.append(one(settings, told[at], stop, talk, hub, turn))
         except Stopped as error:  # between two projects; inside of one it is in its report
-            code = error.exit_code
-    if found[0].name is not None:
-        last_line(found, codes, err=any("-" in each.values() for each in told.values()))
-    return code
+            codes.append(error.exit_code)
+        with stop.shield():
+            hub.end()
+    if len(found) > 1:
+        output.tell(f"projects: {hub.line}\n", err=aside)
+    return max(codes)
 
 
-def heading(name: str, *, err: bool) -> None:
-    output.tell(f"== {name} ==\n", err=err)
-
-
-def last_line(found: tuple[Settings, ...], codes: Mapping[str | None, int | None], *, err: bool) -> None:
-    """What became of each project, in one line."""
-    said = []
-    for each in found:
-        if each.name not in codes:
-            said.append(f"{each.name} not run")
-        elif (code := codes[each.name]) is None:
-            said.append(f"{each.name} skipped (no file of it differs from {each.base})")
-        else:
-            said.append(f"{each.name} {'passed' if code == 0 else 'failed' if code == 1 else f'exit code {code}'}")
-    output.tell(f"projects: {', '.join(said)}\n", err=err)
-
-
-def one(settings: Settings, told: dict[str, str], stop: Stop, talk: Progress) -> int:
-    """Run one project and tell its report; the exit code."""
+def one(settings: Settings, told: dict[str, str], stop: Stop, talk: Progress, hub: Sending, relay: Relay | None) -> int:
+    """Run one project, or skip it where there is no turn for it, and tell its report; the exit code."""
     from neontest import run
     from neontest.cli import progress
-    from neontest.github.job import job
-    from neontest.github.sending import Sending
 
-    with Sending(job(os.environ), settings, stop=stop, say=talk.warn, command=output.command) as hub:
-        try:
-            report = run.run(settings, os.environ, stop=stop, talk=talk, witness=hub)
-        except Stopped as error:
-            report = run.cut_short(settings, error)
-        with stop.shield():
-            from neontest import literals
-
-            here = literals.for_oneself(report, settings.redact)
-            abroad = literals.for_others(report, settings.redact) if hub.on else here
-            written = files.write(told, here, folder=files.folder(settings.root))
-            hub.end(abroad, report_file=told.get("json"))
+    try:
+        if relay is None:
+            report = run.skipped(settings, f"none of its files differ from {settings.base}")
+        else:
+            report = run.run(settings, os.environ, stop=stop, talk=talk, witness=hub, relay=relay)
+    except Stopped as error:
+        report = run.cut_short(settings, error)
     with stop.shield():
+        from neontest import literals
         from neontest.renderers import console
 
-        text = console.render(here, width=progress.terminal_width(), color=colors()) + hub.annotations(abroad)
+        here = literals.for_oneself(report, settings.redact)
+        abroad = literals.for_others(report, settings.redact) if hub.on else here
+        written = files.write(told, here, folder=files.folder(settings.root))
+        text = console.render(here, width=progress.terminal_width(), color=colors())
+        text += hub.ended(abroad, report_file=told.get("json"))
         written = output.tell(text, err="-" in told.values()) and written
     return report.exit_code if written or report.exit_code else COULD_NOT_TELL
 

@@ -30,7 +30,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
     """
     from neontest.cli import secrecy
     from neontest.errors import one_line
-    from neontest.lease.lease import left_behind
+    from neontest.lease.give_back import left_behind
     from neontest.lease.ledger import Ledger, default_folder
     from neontest.lease.sweep import owners, plan, sweep
 

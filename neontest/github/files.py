@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from neontest.report import Report
+from neontest.report import Report, Verdict
 
 
 def write_summary(path: Path | None, text: str, say: Callable[[str], None]) -> None:
@@ -15,17 +15,18 @@ def write_summary(path: Path | None, text: str, say: Callable[[str], None]) -> N
         append(path, text, "the job summary was not written", say)
 
 
-def outputs(report: Report, report_file: str | None) -> dict[str, str]:
-    """The step's outputs by name.
+def outputs(verdict: Verdict, reports: Sequence[Report], json: Sequence[str]) -> dict[str, str]:
+    """The step's outputs by name, of all projects together.
 
-    `pending` and `findings` are numbers; `branch-id` is the branch that was tested first, and `report` the JSON's file.
+    `pending` and `findings` are numbers; `branch-id` is the branch that was tested first, and `report` has the JSON's
+    files, a line each.
     """
     return {
-        "verdict": report.verdict,
-        "branch-id": next((each.id for each in report.branches), ""),
-        "report": str(Path(report_file).resolve()) if report_file and report_file != "-" else "",
-        "pending": str(len(report.history.pending)),
-        "findings": str(len(report.findings)),
+        "verdict": verdict,
+        "branch-id": next((branch.id for each in reports for branch in each.branches), ""),
+        "report": "\n".join(str(Path(each).resolve()) for each in json),
+        "pending": str(sum(len(each.history.pending) for each in reports)),
+        "findings": str(sum(len(each.findings) for each in reports)),
     }
 
 

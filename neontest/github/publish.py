@@ -8,7 +8,7 @@ is only told, through the renderers, which let no text be anything but text.
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,8 @@ from neontest.github.client import GitHub
 from neontest.github.comment import Sticky
 from neontest.github.job import Job
 from neontest.github.models import Pull
-from neontest.renderers import words
+from neontest.renderers import parts
+from neontest.renderers.parts import Part
 from neontest.report import Report
 from neontest.settings import Settings
 
@@ -49,9 +50,9 @@ def read(file: Path) -> Report:
 
 
 def send(
-    hub: GitHub, job: Job, report: Report, settings: Settings, *, number: int | None, say: Callable[[str], None]
+    hub: GitHub, job: Job, found: Sequence[Part], settings: Settings, *, number: int | None, say: Callable[[str], None]
 ) -> bool:
-    """Send the report to the job's commit and its pull request; False, and a sentence each, if not all was taken.
+    """Send one run's reports to the job's commit and its pull request; False, and sentences, if not all was taken.
 
     Raises:
         UsageError: the pull request of this number is another one's. Then nothing is sent.
@@ -65,20 +66,19 @@ def send(
     except GitHubError as error:
         say(sending.complaint(error, "pull-requests", fork=False))
         all_sent = False
-    text = sending.told(report, job, settings.root)
-    files.write_summary(job.summary, text, say)
+    files.write_summary(job.summary, sending.told(found, summary=True), say)
     try:
         if own := others(hub, job):
             say(f"the commit status was not set: {job.sha[:12]} is the head of {hub.repository}'s own #{own}, too")
         else:
-            state, context = status.STATES[report.verdict], sending.context(settings)
-            status.set_status(hub, job.sha, state, words.status(report), url=job.run_url, context=context)
+            state, context = status.STATES[parts.verdict(found)], sending.context(settings)
+            status.set_status(hub, job.sha, state, parts.status(found), url=job.run_url, context=context)
     except GitHubError as error:
         say(sending.complaint(error, "statuses", fork=False))
         all_sent = False
     try:
         if pull is not None:
-            Sticky(hub, pull, name).write(text)
+            Sticky(hub, pull, name).write(sending.told(found))
     except GitHubError as error:
         say(sending.complaint(error, "pull-requests", fork=False))
         all_sent = False
@@ -110,8 +110,8 @@ def pull_request(hub: GitHub, job: Job, sha: str, number: int | None) -> tuple[i
             return only, ""
         case []:
             return None, f"no open pull request of {hub.repository} has {sha[:12]} as its head"
-        case several:
-            named = ", ".join(f"#{each}" for each in several)
+        case more:
+            named = ", ".join(f"#{each}" for each in more)
             return None, f"{sha[:12]} is the head of {named}: say which with --pr"
 
 

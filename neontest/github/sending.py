@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,9 @@ from neontest.github.comment import Sticky
 from neontest.github.job import Job, folder
 from neontest.github.patience import Patience
 from neontest.record import History
-from neontest.renderers import words
+from neontest.renderers import parts
+from neontest.renderers.parts import Part
+from neontest.renderers.source import Source
 from neontest.report import Report
 from neontest.settings import Settings
 from neontest.stop import Deadline, Stop
@@ -42,9 +45,9 @@ Task = Callable[["GitHub"], None]
 
 
 def configuration(settings: Settings) -> str:
-    """The name that this configuration's comment goes by; `off` for no comment."""
-    if settings.comment:
-        return settings.comment
+    """The name that this configuration's comment goes by; `off` for no comment. Several projects are one."""
+    if settings.comment or settings.name is not None:
+        return settings.comment or "default"
     file = settings.alembic_config
     inside = file is not None and file.is_relative_to(settings.root)
     where = "" if file is None else file.relative_to(settings.root).as_posix() if inside else file.name
@@ -58,30 +61,36 @@ def context(settings: Settings) -> str:
     return f"{status.CONTEXT}/{settings.comment}" if named else status.CONTEXT
 
 
-def told(report: Report, job: Job, root: Path) -> str:
-    """The report as it stands in the comment and the summary; links go to the job's repository and commit only."""
-    from neontest.renderers import markdown
-    from neontest.renderers.source import Source
+def source(job: Job, root: Path) -> Source | None:
+    """Where a page's links go: to the job's repository and commit only."""
+    if job.repository_url is None or not job.sha:
+        return None
+    by = job.tested.repository if job.tested is not None else job.repository
+    return Source(
+        url=job.repository_url,
+        sha=job.sha,
+        folder=folder(job, root),
+        job=job.run_url,
+        fork=by if by.lower() != job.repository.lower() else None,
+    )
 
-    source = None
-    if job.repository_url is not None and job.sha:
-        by = job.tested.repository if job.tested is not None else job.repository
-        source = Source(
-            url=job.repository_url,
-            sha=job.sha,
-            folder=folder(job, root),
-            job=job.run_url,
-            fork=by if by.lower() != job.repository.lower() else None,
-        )
+
+def told(found: Sequence[Part], *, summary: bool = False) -> str:
+    """The reports as they stand in the comment, or in the summary, which is longer where there are several."""
+    from neontest.renderers import several
+    from neontest.renderers.markdown import LIMIT
+
     try:
-        return markdown.render(report, source=source)
+        limit = min(several.LONGEST, LIMIT * len(found)) if summary else LIMIT
+        return several.render(found, limit=limit)
     except Exception as error:  # noqa: BLE001 -- no page is no reason for a run to fail, or for a status to stay
         defect = f"this page could not be written: a defect in neontest ({type(error).__name__})"
-        return f"### neontest: {report.verdict}\n\n{defect}; the job's log has the report.\n"
+        return f"### neontest: {parts.verdict(found)}\n\n{defect}; the job's log has the report.\n"
 
 
 class Sending:
-    """Tells GitHub in the background; outside of a job, or with `github = "off"`, it only does nothing.
+    """Tells GitHub of the projects of one run, in the background; outside of a job, or with `github = "off"`, it does
+    nothing. The first project's settings say so, and what comment and status are called: they are alike in all.
 
     As a context manager it sees to it that a status which was begun ends, whatever happens.
     `say` takes a sentence for the log, `command` lines for the runner.
@@ -90,20 +99,25 @@ class Sending:
     def __init__(
         self,
         job: Job | None,
-        settings: Settings,
+        projects: Sequence[Settings],
         *,
         stop: Stop,
         say: Callable[[str], None],
         command: Callable[[str], object],
     ) -> None:
         self._job = job
-        self._on = job is not None and settings.github == "on"
-        self._name, self._context, self._root = configuration(settings), context(settings), settings.root
+        self._on = job is not None and projects[0].github == "on"
+        self._name, self._context = configuration(projects[0]), context(projects[0])
+        self._roots = [each.root for each in projects]
+        self._parts = [
+            Part(name=each.name or "", source=source(job, each.root) if job is not None else None) for each in projects
+        ]
+        self._files: list[str] = []
+        self._at = 0
         self._stop, self._say_once, self._command = stop, Once(say), command
         self._tasks: queue.SimpleQueue[tuple[Task, Patience, str] | None] = queue.SimpleQueue()
-        self._begin = Patience(
-            deadline=Deadline(BEGIN_SECONDS, what="telling GitHub"), request_seconds=BEGIN_REQUEST_SECONDS
-        )
+        self._hurry = threading.Event()
+        """Set at the end: what was to be sent before that is sent no more."""
         self._sticky: Sticky | None = None
         self._thread: threading.Thread | None = None
         self._note: unfinished.Note | None = None
@@ -113,7 +127,7 @@ class Sending:
         with self._stop.shield():  # what is begun here ends in __exit__
             if self._on and self._job is not None:
                 self._note = unfinished.note(self._job, self._name, self._context)
-            self._later(lambda hub: self._status(hub, "pending", "testing the migrations"), self._begin, "statuses")
+            self._later(lambda hub: self._status(hub, "pending", "testing the migrations"), self._soon, "statuses")
         return self
 
     def __exit__(
@@ -135,29 +149,49 @@ class Sending:
 
     def pending(self, history: History) -> None:
         """Open the comment, or begin it anew: it runs, and this is pending."""
-        if self._opened or not self._comments:
+        if self._parts[self._at].history is not None or not self._comments:
             return
-        from neontest.renderers import running
-
         self._opened = True
-        self._later(lambda hub: self._comment(hub, running.render(history), ends=False), self._begin, "pull-requests")
+        self._parts[self._at] = replace(self._parts[self._at], history=history)
+        from neontest.renderers import several
 
-    def end(self, report: Report, *, report_file: str | None = None) -> None:
-        """Leave outputs and summary, end status and comment, as far as the time goes that is left."""
-        if self._job is None or not self._on:
-            return
-        text = told(report, self._job, self._root)
-        files.write_outputs(self._job.output, files.outputs(report, report_file), self._say_once)
-        files.write_summary(self._job.summary, text, self._say_once)
-        self._finish(status.STATES[report.verdict], words.status(report), text)
+        found = tuple(self._parts)
+        self._later(lambda hub: self._comment(hub, several.running(found), ends=False), self._soon, "pull-requests")
 
-    def annotations(self, report: Report) -> str:
-        """What to print at the end of the log."""
+    def project(self, at: int) -> None:
+        """What comes now is of the project that is the `at`-th."""
+        self._at = at
+
+    def ended(self, report: Report, *, report_file: str | None = None) -> str:
+        """The project has ended like this; what to print of it in the log."""
+        self._parts[self._at] = replace(self._parts[self._at], report=report)
         if self._job is None or not self._on:
             return ""
         from neontest.renderers.annotations import render
 
-        return render(report, folder=folder(self._job, self._root))
+        self._files += [report_file] if report_file and report_file != "-" else []
+        return render(report, folder=folder(self._job, self._roots[self._at]))
+
+    @property
+    def line(self) -> str:
+        """What became of each project."""
+        return parts.status(self._parts, most=len(self._parts))
+
+    def end(self) -> None:
+        """Leave outputs and summary, end status and comment, as far as the time goes that is left."""
+        if self._job is None or not self._on:
+            return
+        verdict = parts.verdict(self._parts)
+        reports = [each.report for each in self._parts if each.report is not None]
+        files.write_outputs(self._job.output, files.outputs(verdict, reports, self._files), self._say_once)
+        files.write_summary(self._job.summary, told(self._parts, summary=True), self._say_once)
+        self._finish(status.STATES[verdict], parts.status(self._parts), told(self._parts))
+
+    @property
+    def _soon(self) -> Patience:
+        """For what is sent while the run goes on."""
+        limit = Deadline(BEGIN_SECONDS, what="telling GitHub")
+        return Patience(deadline=limit, request_seconds=BEGIN_REQUEST_SECONDS, hurry=self._hurry)
 
     @property
     def _comments(self) -> bool:
@@ -165,7 +199,7 @@ class Sending:
 
     def _finish(self, state: status.State, description: str, text: str | None) -> None:
         self._ended = True
-        self._begin.hurry.set()
+        self._hurry.set()
         limit = max(LEAST_SECONDS, STOPPED_SECONDS - self._stop.age()) if self._stop else END_SECONDS
         patience = Patience(deadline=Deadline(limit, what="telling GitHub"))
         self._later(lambda hub: self._status(hub, state, description), patience, "statuses")
@@ -230,11 +264,11 @@ class Sending:
                 hub.patience = patience
                 task(hub)
             except GitHubError as error:
-                self._lost |= patience is not self._begin and not isinstance(error, GitHubDenied)
+                self._lost |= patience.hurry is not self._hurry and not isinstance(error, GitHubDenied)
                 if not patience.hurry.is_set():  # else what comes next says it, or mends it
                     self._say_once(complaint(error, permission, fork=self._job.fork))
             except Exception as error:  # noqa: BLE001 -- a defect here is no reason for a run to fail
-                self._lost |= patience is not self._begin
+                self._lost |= patience.hurry is not self._hurry
                 self._say_once(f"GitHub was not told: a defect in neontest: {type(error).__name__}")
         if hub is not None:
             hub.close()

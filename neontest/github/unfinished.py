@@ -103,11 +103,18 @@ def finish(job: Job | None, say: Callable[[str], None]) -> None:
 
 
 def rewrite(hub: GitHub, job: Job, name: str) -> None:
-    """Let a comment that still says that this job's run goes on say that it does not."""
+    """Let a comment that still says that this job's run goes on say that it does not; of what had ended it says so."""
+    from neontest.renderers import several
+
     assert job.pull is not None
     start = f"{marker(name)}\n{unfinished(job.key)}"
     for comment in own(hub, job.pull, start):
-        edit(hub, comment.id, f"{marker(name)}\n### ⏹️ neontest: {SENTENCE}\n")
+        lines = [
+            f"{marker(name)}\n### ⏹️ neontest: {SENTENCE}",
+            "",
+            *filter(several.ended, (comment.body or "").splitlines()),
+        ]
+        edit(hub, comment.id, "\n".join(lines) + "\n")
 
 
 def read(path: Path) -> Begun | None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from neontest.stop import Deadline, Stop
+
+STOPPED_BUDGET: Final = 5.5
+"""Seconds to give everything back after a signal: GitHub sends SIGTERM after 7.5 s and kills 2.5 s later."""
+BUDGET: Final = 60.0
+"""Seconds for the same without one."""
 
 
 class Budget(Deadline):

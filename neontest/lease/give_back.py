@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from neontest.errors import DeadlineExceeded, NeonError, NeontestError, NotFound, Refused, Stopped
+from neontest.errors import (
+    BranchLeftBehind,
+    DeadlineExceeded,
+    NeonError,
+    NeontestError,
+    NotFound,
+    Refused,
+    Stopped,
+    one_line,
+)
 from neontest.lease.names import MARK, MARK_VERSION
 from neontest.neon.client import Neon
 from neontest.neon.models import Branch, Operation
@@ -58,6 +67,19 @@ def refusal(branch: Branch) -> str | None:
     if branch.annotation.get(MARK) != MARK_VERSION:
         return "it does not carry neontest's annotation"
     return None
+
+
+def left_behind(results: Iterable[GivenBack], *, cure: str = "run `neontest cleanup`") -> BranchLeftBehind | None:
+    """The error for the branches among these that could not be given back; None when there is none."""
+    stay = [given for given in results if not given.proved]
+    if not stay:
+        return None
+    said = "; ".join(
+        f"branch {given.branch_id or '(id unknown)'} ({given.name}) could not be given back: {given.why or 'unknown'}"
+        + (f"; it expires {given.expires_at:%Y-%m-%d %H:%MZ}" if given.expires_at else "")
+        for given in stay
+    )
+    return BranchLeftBehind(one_line(said), hint=cure)
 
 
 def give_back(
@@ -139,3 +161,16 @@ def _prove_gone(
         why = error.message
     neon.wait_until_gone(project_id, branch_id, deadline)
     return why
+
+
+def unanswered(claim: Claim, budget: float) -> GivenBack:
+    """Nobody knows what became of the branch."""
+    return GivenBack(
+        branch_id=claim.branch_id,
+        name=claim.name,
+        expires_at=claim.expires_at,
+        deleted=False,
+        proved=False,
+        seconds=budget,
+        why=f"no answer within {budget:g} s",
+    )

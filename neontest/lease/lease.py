@@ -12,10 +12,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,6 @@ from typing import Final, Literal
 
 from neontest.errors import (
     AlreadyExists,
-    BranchLeftBehind,
     Forbidden,
     LimitExceeded,
     NotFound,
@@ -35,7 +34,7 @@ from neontest.errors import (
     one_line,
 )
 from neontest.lease.budget import Budget
-from neontest.lease.give_back import Claim, GivenBack, give_back, refusal
+from neontest.lease.give_back import Claim, GivenBack, give_back, refusal, unanswered
 from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
 from neontest.lease.patience import NONE, Patience, when_free
@@ -100,6 +99,14 @@ class _Claim(Claim):
         self.asked = 0.0
         self.given: GivenBack | None = None
         self.kept = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A lease between two runs of one process: nobody's who would give it back."""
+
+    lease: Lease
+    claims: tuple[_Claim, ...]
 
 
 class Leases:
@@ -305,6 +312,20 @@ class Leases:
             claim.kept = True
             claim.hold.remove()
 
+    def hand_over(self, lease: Lease) -> HandedOver:
+        """Let go of it; its line in the ledger stays as it is."""
+        claims = self._of(lease)
+        with self._lock:
+            self._claims = [each for each in self._claims if each not in claims]
+        return HandedOver(lease, claims)
+
+    def take_over(self, handed: HandedOver) -> Lease:
+        """The lease that another has let go of: it is given back with the others from now on."""
+        with self._lock:
+            self._claims.extend(handed.claims)
+            self._taken += 1  # its name is one of this process's, too
+        return replace(handed.lease, _neon=self._neon)
+
     def give_back(self, lease: Lease, *, budget: float = 60.0) -> GivenBack:
         """Delete one branch and prove it, within `budget` seconds; doing it again changes nothing."""
         with self._stop.shield():
@@ -356,7 +377,7 @@ class Leases:
         return tuple(
             given
             for claim in claims
-            if (given := claim.given or _unanswered(claim, deadline.seconds)).branch_id or not given.proved
+            if (given := claim.given or unanswered(claim, deadline.seconds)).branch_id or not given.proved
         )
 
     def _doze(self, quiet: Stop, seconds: float) -> bool:
@@ -372,28 +393,3 @@ class Leases:
         else:
             # Left to `neontest cleanup`, even while this process lives; also a lost create that may yet come through.
             claim.hold.release()
-
-
-def left_behind(results: Iterable[GivenBack], *, cure: str = "run `neontest cleanup`") -> BranchLeftBehind | None:
-    """The error for the branches among these that could not be given back; None when there is none."""
-    stay = [given for given in results if not given.proved]
-    if not stay:
-        return None
-    said = "; ".join(
-        f"branch {given.branch_id or '(id unknown)'} ({given.name}) could not be given back: {given.why or 'unknown'}"
-        + (f"; it expires {given.expires_at:%Y-%m-%d %H:%MZ}" if given.expires_at else "")
-        for given in stay
-    )
-    return BranchLeftBehind(one_line(said), hint=cure)
-
-
-def _unanswered(claim: _Claim, budget: float) -> GivenBack:
-    return GivenBack(
-        branch_id=claim.branch_id,
-        name=claim.name,
-        expires_at=claim.expires_at,
-        deleted=False,
-        proved=False,
-        seconds=budget,
-        why=f"no answer within {budget:g} s",
-    )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from neontest.errors import UsageError
+from neontest.errors import UsageError, one_line
 from neontest.migrate import history, scripts
 from neontest.migrate.project import Project
 from neontest.record import History
 
 TIMEOUT: Final = 60.0
 """Seconds for one git command; the objects of a partial clone may have to be fetched."""
+DEEP: Final = 200
+"""Commits of either branch that are fetched to find where they parted, beyond those that are there."""
 
 # git is told where it is and how it is configured, and nothing else: no key or token is in its environment.
 _PASSED: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SYSTEMROOT", "SSH_AUTH_SOCK")
@@ -24,7 +28,13 @@ _PASSED_GIT: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Repository:
     top: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False, hash=False)
+    fetches: bool = False
+    """In the action, what a clone lacks of the base branch is fetched."""
+    base: str | None = None
+    """The base branch that GitHub names."""
+    merge: str | None = None
+    """The commit by which GitHub has merged the pull request into it, to be tested."""
 
     def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
         return _run(self.top, self.environ, *arguments, stdin=stdin)
@@ -35,6 +45,10 @@ class _Repository:
             return self.git(*arguments).decode("utf-8", "surrogateescape").strip()
         except subprocess.CalledProcessError:
             return None
+
+    @property
+    def shallow(self) -> bool:
+        return self.ask("rev-parse", "--is-shallow-repository") == "true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +130,7 @@ class Checkout:
 
 
 def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checkout | None:
-    """The commit where HEAD left `ref`; None where the project is there as it is here, so that nothing was changed.
+    """The commit where HEAD left `ref`; None where everything is there as it is here, so that nothing was changed.
 
     Raises:
         UsageError: as `history_at`.
@@ -126,10 +140,19 @@ def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checko
     common = repository.ask("rev-parse", "--git-common-dir")
     if folder is None or common is None:
         raise UsageError(f"{project.root} is not in the repository {repository.top}")
-    if commit == repository.ask("rev-parse", "HEAD") and repository.ask("status", "--porcelain", "--", ".") == "":
+    # Said, not left to the user's configuration, which could hide files.
+    dirty = repository.git("status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none")
+    if commit == repository.ask("rev-parse", "HEAD") and not dirty:
         return None
     found = (repository.top / common).resolve()
     return Checkout(commit=commit, top=repository.top, folder=folder, common=found, environ=repository.environ)
+
+
+def ignored(found: Checkout, path: Path) -> bool:
+    """git ignores what is at that place of the user's worktree, such as a virtual environment."""
+    how = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    listed = _Repository(top=found.top, environ=found.environ).ask("ls-files", *how, "--", str(path)) or ""
+    return any(path.is_relative_to(found.top / each) for each in listed.split("\0") if each)
 
 
 def default_branch(project: Project, *, environ: Mapping[str, str]) -> str | None:
@@ -160,7 +183,8 @@ def changed(root: Path, ref: str, *, environ: Mapping[str, str]) -> tuple[Path, 
         UsageError: as `history_at`.
     """
     repository = _repository(root, environ)
-    listed = repository.git("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", _left(repository, ref), "--")
+    how = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z")
+    listed = repository.git("diff", *how, _left(repository, ref), "--")
     listed += repository.git("ls-files", "--others", "--exclude-standard", "-z")
     names = listed.decode("utf-8", "surrogateescape").split("\0")
     return tuple(repository.top.resolve() / name for name in names if name)
@@ -220,18 +244,26 @@ def _repository(root: Path, environ: Mapping[str, str]) -> _Repository:
             f"{root} is not a git repository that can be read: {said[0] if said else 'git gave no reason'}",
             hint="without git, say where to start with --from-revision (base = an empty database)",
         ) from error
-    return _Repository(top=Path(top), environ=passed)
+    in_action = bool(environ.get("NEONTEST_ACTION"))
+    merged = in_action and re.fullmatch(r"refs/pull/\d+/merge", environ.get("GITHUB_REF", ""))
+    return _Repository(
+        top=Path(top), environ=passed, fetches=in_action, base=environ.get("GITHUB_BASE_REF"),
+        merge=environ.get("GITHUB_SHA") if merged else None,
+    )  # fmt: skip
 
 
 def _left(repository: _Repository, ref: str) -> str:
-    """The commit where HEAD left `ref`."""
-    tip = _commit(repository, ref)
-    base = repository.ask("merge-base", tip, "HEAD")
-    if base:
-        return base.splitlines()[0]
-    if repository.ask("rev-parse", "--is-shallow-repository") == "true":
+    """The commit where HEAD left `ref`; what is missing to know it is fetched, in the action."""
+    base, why = _parted(repository, ref), ""
+    if base is None and repository.fetches and (why := _fetched(repository, ref)) == "":
+        base = _parted(repository, ref)
+    if base is not None:
+        return base
+    tried = f"; fetching failed: {why}" if why else ""
+    _commit(repository, ref, tried)
+    if repository.shallow:
         raise UsageError(
-            f"where this branch left {ref} is not in this shallow clone: --base needs the history",
+            f"where this branch left {ref} is not in this shallow clone: --base needs the history{tried}",
             hint="fetch it: `git fetch --unshallow`, or with actions/checkout `fetch-depth: 0`",
         )
     if repository.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
@@ -241,7 +273,66 @@ def _left(repository: _Repository, ref: str) -> str:
     )
 
 
-def _commit(repository: _Repository, ref: str) -> str:
+def _parted(repository: _Repository, ref: str) -> str | None:
+    """The commit where HEAD left `ref`, as far as it is known here."""
+    tip = _known(repository, ref)
+    base = repository.ask("merge-base", tip, "HEAD") if tip else None
+    return base.splitlines()[0] if base else None
+
+
+@cache
+def _fetched(repository: _Repository, ref: str) -> str:
+    """Fetch what a clone lacks of the base branch from `origin`, once; why that failed, or nothing.
+
+    The commit that GitHub made to merge the pull request has the base branch as its first parent. From any other
+    commit both branches are followed back, as far as `DEEP`.
+    """
+    name = ref.removeprefix("origin/")
+    there = f"refs/remotes/origin/{name}"
+    if repository.ask("check-ref-format", there) is None:
+        return ""
+    head, shallow = repository.ask("rev-parse", "HEAD") or "", repository.shallow
+    try:
+        if head == repository.merge and name == repository.base:
+            if repository.ask("rev-parse", "--verify", "--quiet", "HEAD^1") is None:
+                _fetch(repository, "--depth=2", head)
+            repository.git("update-ref", there, "HEAD^1")
+        elif shallow:
+            here = int(repository.ask("rev-list", "--count", "HEAD") or 0)  # a smaller depth would take some away
+            _fetch(repository, f"--depth={here + DEEP}", head, f"+refs/heads/{name}:{there}")
+        elif _known(repository, ref) is None:
+            _fetch(repository, f"+refs/heads/{name}:{there}")
+    except subprocess.CalledProcessError as error:
+        said = re.sub(r"(?<=://)[^/\s]*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
+        fatal = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
+        return one_line((fatal or said or ["git gave no reason"])[0])
+    except UsageError as error:
+        return error.message
+    return ""
+
+
+def _fetch(repository: _Repository, *what: str) -> None:
+    """Fetch these, and nothing else: no tags, no submodules; nothing is pruned, packed anew or run."""
+    settings = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+    quiet = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+    repository.git(*settings, "fetch", *quiet, "origin", *what)
+
+
+def _commit(repository: _Repository, ref: str, tried: str = "") -> str:
+    """The commit that a ref means; `tried` says what was done to get it.
+
+    Raises:
+        UsageError: git knows none.
+    """
+    if commit := _known(repository, ref):
+        return commit
+    raise UsageError(
+        f"git knows no {ref}, neither here nor on a remote{': this clone is shallow' * repository.shallow}{tried}",
+        hint="fetch it: `git fetch origin`, or with actions/checkout `fetch-depth: 0` (--base needs the history)",
+    )
+
+
+def _known(repository: _Repository, ref: str) -> str | None:
     """The commit that a ref means: as git reads it, else the branch of that name on a remote.
 
     A name that begins with `-` is refused here, so that git never takes it for an option.
@@ -253,11 +344,7 @@ def _commit(repository: _Repository, ref: str) -> str:
     for name in (ref, f"refs/heads/{ref}", *(f"refs/remotes/{remote}/{ref}" for remote in remotes)):
         if commit := repository.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
             return commit.splitlines()[-1]
-    shallow = repository.ask("rev-parse", "--is-shallow-repository") == "true"
-    raise UsageError(
-        f"git knows no {ref}, neither here nor on a remote" + (": this clone is shallow" if shallow else ""),
-        hint="fetch it: `git fetch origin`, or with actions/checkout `fetch-depth: 0` (--base needs the history)",
-    )
+    return None
 
 
 def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
@@ -270,7 +357,8 @@ def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
 
 
 def _run(cwd: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
-    command = ["git", "--no-pager", "-c", "core.quotePath=off", "--literal-pathspecs", *arguments]
+    settings = ("-c", "core.quotePath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    command = ["git", "--no-pager", "--literal-pathspecs", *settings, *arguments]
     try:
         done = subprocess.run(command, cwd=cwd, env=dict(environ), input=stdin, capture_output=True, timeout=TIMEOUT)
     except FileNotFoundError as error:

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from neontest.report import Report
 
 NOT_FORMATS: Final = frozenset(
-    {"budget", "findings", "gantt", "markup", "rollback", "running", "source", "table", "whose", "words"}
+    {
+        "budget",
+        "findings",
+        "gantt",
+        "markup",
+        "parts",
+        "rollback",
+        "running",
+        "several",
+        "source",
+        "table",
+        "whose",
+        "words",
+    }
 )
 """What formats are made of."""
 

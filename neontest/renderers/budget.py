@@ -115,15 +115,20 @@ def fitted(sections: Sequence[Section], room: int, log: str) -> list[str]:
     sizes = [each.size + 2 + SENTENCE * bool(each.more) for each in sections]
     if sum(sizes) <= room and not any(each.more for each in sections):
         return [each.whole() for each in sections]
+    rooms = shared(sizes, [each.share for each in sections], room)
+    return [each.write(own - 2, log) for each, own in zip(sections, rooms, strict=True)]
+
+
+def shared(sizes: Sequence[int], shares: Sequence[float], room: int) -> list[int]:
+    """How much room each gets: what it needs where that is no more than its share of what the others leave."""
     rooms = dict(enumerate(sizes))
     tight = list(rooms)
-    while True:
+    while tight:
         left = room - sum(rooms[at] for at in rooms if at not in tight)
-        shares = sum(sections[at].share for at in tight)
-        given = {at: int(left * sections[at].share / shares) for at in tight}
+        given = {at: int(left * shares[at] / sum(shares[each] for each in tight)) for at in tight}
         content = [at for at in tight if sizes[at] <= given[at]]
         if not content:
+            rooms.update(given)
             break
         tight = [at for at in tight if at not in content]
-    rooms.update(given)
-    return [each.write(rooms[at] - 2, log) for at, each in enumerate(sections)]
+    return list(rooms.values())

@@ -57,7 +57,7 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     for note in report.notes:
         line(console, f"note: {note}", "cyan")
     for use in report.branches:
-        line(console, words.branch(use), "" if use.deleted or use.kept else "bold red")
+        line(console, words.branch(use), "bold red" if words.left(use) else "")
     line(console, words.verdict(report), VERDICTS[report.verdict])
     return "\n".join(words.obeyed_by_nobody(each.rstrip()) for each in buffer.getvalue().splitlines()) + "\n"
 

@@ -17,6 +17,7 @@ from neontest.renderers.table import walks
 from neontest.report import Report
 
 ICONS: Final = {"passed": "✅", "failed": "❌", "error": "⚠️", "stopped": "⏹️"}
+SKIPPED: Final = "⏭️"
 LIMIT: Final = 60_000
 """Characters; GitHub refuses comments of more than 65,536, and the sender adds a mark of its own."""
 OPEN: Final = 10
@@ -25,14 +26,24 @@ LINE: Final = 300
 """Characters of a line of the verdict, and of other single lines."""
 
 
-def render(report: Report, *, source: Source | None = None) -> str:
-    """The whole report in at most 60,000 characters; with a source, files are linked to the commit."""
+def render(report: Report, *, source: Source | None = None, section: str = "", limit: int = LIMIT) -> str:
+    """The whole report in at most `limit` characters, if its heading has room; with a source, files are linked to it.
+
+    As a `section` of a page it is headed by that name.
+    """
     top = "<br>\n".join(verdict(report, source))
-    heading = f"### {ICONS[report.verdict]} neontest: {escaped(words.verdict(report), LINE)}"
+    heading = f"{'####' if section else '###'} {icon(report)} {section or 'neontest'}: "
+    heading += escaped(words.verdict(report), LINE)
+    if report.skipped:
+        return heading + "\n"
     told = sections(report, source)
     if brief(report):
         told = [each for each in told if each.noun in ("finding", "revision")]
-    return "\n\n".join((heading, top, *fitted(told, LIMIT - len(heading) - len(top) - 10, log(source)))) + "\n"
+    return "\n\n".join((heading, top, *fitted(told, limit - len(heading) - len(top) - 10, log(source)))) + "\n"
+
+
+def icon(report: Report) -> str:
+    return SKIPPED if report.skipped else ICONS[report.verdict]
 
 
 def brief(report: Report) -> bool:
@@ -80,7 +91,7 @@ def verdict(report: Report, source: Source | None) -> Iterator[str]:
 
 def branches(report: Report) -> str:
     """In one line: whether all of them are given back, and the first that is not."""
-    here = [each for each in report.branches if not each.deleted and not each.kept]
+    here = [each for each in report.branches if words.left(each)]
     told = here or [each for each in report.branches if each.kept] or list(report.branches)
     others = len(report.branches) - 1
     if not here and others and all(each.proved for each in report.branches):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def scope(report: Report) -> str:
     """What was to be tested; "" where nobody came to know it."""
     history = report.history
     if not history.pending:
-        if report.problems or report.findings:
+        if report.skipped or report.problems or report.findings:
             return ""
         return f"nothing pending at {history.start or 'base'}"
     start, head = history.start or "base", ", ".join(history.heads)
@@ -157,11 +158,18 @@ def listed(texts: list[str], most: int = 5) -> str:
     return ", ".join(texts[:most]) + (f", and {more} more" if more > 0 else "")
 
 
+def left(use: BranchUse) -> bool:
+    """It should have been given back, and was not."""
+    return not (use.deleted or use.kept or use.passed_on)
+
+
 def branch(use: BranchUse) -> str:
     """What became of a branch."""
     if use.kept:
         until = f" until {use.expires_at:%Y-%m-%d %H:%M}Z" if use.expires_at else ""
         return f"branch {use.id} ({use.name}) kept{until}"
+    if use.passed_on:
+        return f"branch {use.id} ({use.name}) goes on to the next project"
     if use.deleted:
         how = f" in {duration(use.delete_seconds)}" if use.delete_seconds is not None else ""
         return f"branch {use.id} given back{how}" + (", deletion proved" if use.proved else ", deletion accepted")
@@ -184,6 +192,8 @@ def status(report: Report) -> str:
 def verdict(report: Report) -> str:
     """The last line: the verdict, and what it rests on."""
     took = f" in {duration(report.seconds['total'])}" if "total" in report.seconds else ""
+    if report.skipped:
+        return f"skipped: {report.skipped}"
     if report.verdict == "stopped" and report.problems:
         return report.problems[0].message
     if report.verdict == "error":
@@ -204,7 +214,7 @@ def verdict(report: Report) -> str:
 
 def located(file: str, folder: str) -> str:
     """The file as its repository has it, where the project lies in that folder of it."""
-    return file if file.startswith("/") or not folder else f"{folder.strip('/')}/{file}"
+    return file if file.startswith("/") or not folder else posixpath.normpath(f"{folder.strip('/')}/{file}")
 
 
 def grid(report: Report) -> tuple[tuple[str, str, str], ...]:

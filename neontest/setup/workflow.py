@@ -77,7 +77,7 @@ jobs:
         uses: actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0
         with:
           name: neontest-report
-          path: ${{ runner.temp }}/neontest-report.json
+          path: ${{ runner.temp }}/neontest-report*.json
           if-no-files-found: ignore
 """
 

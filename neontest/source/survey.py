@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from neontest.errors import CouldNotTest, UsageError
+from psycopg2.errors import LockNotAvailable
+
+from neontest.errors import CouldNotTest, DatabaseError, UsageError
 from neontest.postgres.connect import Connection, connect, mapped, place
 from neontest.postgres.snapshot import version_tables
 
 LOCK_SECONDS: Final = 5
 """How long the source's locks are waited for: who waits in that queue makes others wait behind it."""
+LOCKED: Final = f"somebody has locked what is to be read for longer than {LOCK_SECONDS} s"
+WAIT_FOR_IT: Final = "try again when that transaction has ended; pg_locks of the source shows it"
 OLDEST: Final = 12
 """The oldest source that is understood."""
 CONNECT_SECONDS: Final = 15.0
@@ -37,6 +41,15 @@ _TABLES: Final = """
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                         AND d.deptype = 'e')
     ORDER BY 2, 3
+"""
+_ALL: Final = "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relkind IN ('S', 'v', 'm')"
+"""Each is locked for a moment: pg_dump waits for them without a limit."""
+_LOCKS: Final = """
+    SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+    FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND c.relkind NOT IN ('i', 'I', 't')
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ORDER BY 1 LIMIT 5
 """
 
 
@@ -87,6 +100,7 @@ def surveyed(url: str, patterns: Sequence[str], limit: int) -> Iterator[Source]:
 
     Raises:
         DatabaseError: it cannot be reached or read.
+        CouldNotTest: it is too old, or somebody has locked a part of it.
         UsageError: its rows are larger than `limit` bytes, or the patterns name what is not there.
     """
     connection = connect(url, timeout=CONNECT_SECONDS)
@@ -95,7 +109,12 @@ def surveyed(url: str, patterns: Sequence[str], limit: int) -> Iterator[Source]:
             settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
             cursor.execute(f"SELECT {settings}")
             cursor.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        source = looked_at(connection, patterns)
+        try:
+            source = looked_at(connection, patterns)
+        except DatabaseError as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                raise CouldNotTest(f"the source cannot be read: {locked(connection)}", hint=WAIT_FOR_IT) from error
+            raise
         refuse_large(source, limit)
         yield source
     finally:
@@ -117,6 +136,7 @@ def looked_at(connection: Connection, patterns: Sequence[str]) -> Source:
             )
             for oid, schema, bare, name, size, rows, partitioned, refers, root in cursor.fetchall()
         )  # fmt: skip
+        cursor.execute(_ALL)
         cursor.execute("SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
         extensions = tuple(name for (name,) in cursor.fetchall())
         cursor.execute("SELECT pg_export_snapshot(), current_setting('server_version')")
@@ -133,6 +153,15 @@ def looked_at(connection: Connection, patterns: Sequence[str]) -> Source:
         snapshot=snapshot,
         release=connection.close,
     )
+
+
+def locked(connection: Connection) -> str:
+    """What others have locked, so that nobody may read it."""
+    with mapped("the source cannot be asked for its locks"), connection.cursor() as cursor:
+        cursor.execute("ROLLBACK")
+        cursor.execute(_LOCKS)
+        names = ", ".join(name for (name,) in cursor.fetchall())
+    return f"somebody has locked {names} for longer than {LOCK_SECONDS} s" if names else LOCKED
 
 
 def chosen(tables: Sequence[Table], patterns: Sequence[str], always: set[str]) -> tuple[Table, ...]:

@@ -16,7 +16,7 @@ from typing import Final
 from neontest.errors import CouldNotTest, one_line
 from neontest.process import Child, spawned
 from neontest.source import way
-from neontest.source.survey import LOCK_SECONDS, Source, sized
+from neontest.source.survey import LOCK_SECONDS, LOCKED, WAIT_FOR_IT, Source, sized
 from neontest.stop import Deadline, Stop
 
 _PLAIN: Final = (
@@ -27,6 +27,8 @@ TICK: Final = 0.5
 _ERROR: Final = re.compile(r"^(?:pg_dump|pg_restore|copy): (?:error|fatal): (.*)")
 _NEWER: Final = re.compile(r'unrecognized configuration parameter "(?:transaction_timeout|idle_\w+|\w*row_security)"')
 """What a newer pg_dump sets for its own session, and an older server may leave unset."""
+_WAITED: Final = re.compile("canceling statement due to (?:lock|statement) timeout")
+"""pg_dump bounds its waits for locks by the time that a statement may take."""
 _BESIDE: Final = re.compile(
     r"warning: errors ignored on restore|from TOC entry|while (?:PROCESSING|INITIALIZING)", re.I
 )
@@ -164,6 +166,8 @@ def run(
     if not in_time:
         tries.deadline.check()
     if errors or (status != 0 and not any(_NEWER.search(each) for each in said)):
+        if any(_WAITED.search(each) for each in errors):
+            raise CouldNotTest(f"{what}: {LOCKED}", hint=WAIT_FOR_IT)
         last = errors[0] if errors else said[-1] if said else f"exit status {status}"
         raise CouldNotTest(
             f"{what}: {one_line(tries.clean(last))}", hint="see what the source has that this server has not"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from neontest.errors import UsageError
 
 FROM: Final = "NEONTEST_FROM"
+SHORT: Final = 3
+"""Characters of a password that may be in a text by chance."""
 
 
 def parameters(url: str) -> dict[str, str]:
@@ -84,9 +87,28 @@ def here(url: str) -> str:
 
 
 def hidden(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the project's code: no variable of it holds the URL or a password in it."""
+    """The environment for the project's code: no variable of it holds the URL or a password in it.
+
+    A password that is very short, and so a part of many a word, only counts where it stands as one.
+    """
     told = secrets(url)
-    return {name: value for name, value in environ.items() if not any(each in value for each in told if len(each) > 3)}
+    return {name: value for name, value in environ.items() if not any(holds(name, value, each) for each in told)}
+
+
+def holds(name: str, value: str, secret: str) -> bool:
+    """The variable holds the secret, as it is or percent-encoded."""
+    spellings = (secret, quote(secret, safe=""))
+    if len(secret) > SHORT:
+        return any(each in value for each in spellings)
+    return any(as_password(each, name, value) for each in spellings)
+
+
+def as_password(secret: str, name: str, value: str) -> bool:
+    """The secret is the password in a connection string, or all of a variable that is named for one."""
+    if value.strip() == secret:
+        return "PASS" in name.upper()
+    found = re.escape(secret)
+    return re.search(rf":{found}@|password\s*=\s*(['\"]?){found}(?:\1|&|\s|$)", value, re.IGNORECASE) is not None
 
 
 def outside(url: str, environ: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from neontest.cli import cleanup
 from neontest.errors import LocalError
 from neontest.github import unfinished
 from neontest.lease.ledger import Entry, Hold, Ledger
+from tests.conftest import environment, run_neontest
+from tests.test_run import ENV_PY
 
 MARK = {"neontest": "1", "lease": "x"}
 
@@ -131,3 +134,24 @@ def test_the_status_ends_though_the_local_state_cannot_be_swept(
     assert (said.code, finished) == (3, [None])
     assert "the state cannot be swept" in said.err
     assert "nothing to give back" not in said.out
+
+
+def test_the_command_that_a_kept_branch_is_told_to_be_deleted_by_deletes_it(tmp_path: Path, local_state: Path) -> None:
+    state, root = local_state.parent / "a state", tmp_path / "shop"
+    versions = root / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (root / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+    (root / "migrations" / "env.py").write_text(ENV_PY)
+    (versions / "r1.py").write_text(
+        "from alembic import op\nrevision = 'r1'\ndown_revision = None\n\n\ndef upgrade():\n"
+        "    op.execute('CREATE TABLE a (id int PRIMARY KEY)')\n\n\ndef downgrade():\n    op.execute('DROP TABLE a')\n"
+    )
+    environ = {name: value for name, value in environment(local_state).items() if name != "NEONTEST_STATE"}
+    words = ["run", "--local", "--keep", "--no-tests", "--mode", "whole", "--state", str(state)]
+    ran = run_neontest(*words, cwd=root, environ=environ, json=tmp_path / "report.json")
+    (note,) = [each for each in ran.report.notes if "delete it: neontest " in each]
+    assert list((state / "b").iterdir())
+    command = shlex.split(note.rpartition("delete it: neontest ")[2])
+    done = run_neontest(*command, cwd=root, environ=environ, json=None)
+    assert done.code == 0, done.out + done.err
+    assert not list((state / "b").iterdir())

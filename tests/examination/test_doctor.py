@@ -463,3 +463,19 @@ def test_names_are_one_printable_line(on_neon: Doctor, fake_neon: Any) -> None:
     fake_neon.databases = [(odd, "x")]
     said = on_neon()
     assert all(line.isprintable() and not line.startswith("::") for line in said.out.splitlines())
+
+
+def test_each_of_several_projects_is_examined_under_its_name(doctor: Doctor, root: Path) -> None:
+    (root / "other").mkdir()
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('[[tool.neontest.project]]\nname = "guide"\n')
+        file.write('[[tool.neontest.project]]\nname = "other"\npath = "other"\n')
+    said = doctor()
+    head, _, tail = said.out.partition("== other ==\n")
+    assert said.code == 2
+    assert head.startswith("== guide ==\nsettings     ok")
+    assert " wrong " not in head
+    assert "migrations   wrong" in tail
+    assert said.out.splitlines()[-1].startswith("`neontest run` cannot work: ")
+    only = doctor("--only", "guide")
+    assert (only.code, "other" in only.out) == (0, False)

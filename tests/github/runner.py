@@ -102,13 +102,14 @@ class Machine:
         return {"python-path": sys.executable}
 
     def upload(self, given: Mapping[str, str]) -> dict[str, str]:
-        file = self.workspace / given["path"]
-        if file.exists():
+        files = [self.workspace / each for each in filter(None, given["path"].splitlines())]
+        if found := [each for pattern in files for each in pattern.parent.glob(pattern.name)]:
             folder = self.folder / "artifacts" / given["name"]
             folder.mkdir()
-            shutil.copy(file, folder)
+            for each in found:
+                shutil.copy(each, folder)
         else:
-            assert given.get("if-no-files-found") == "ignore", f"nothing to upload at {file}"
+            assert given.get("if-no-files-found") == "ignore", f"nothing to upload at {files}"
         return {}
 
     def download(self, given: Mapping[str, str]) -> dict[str, str]:

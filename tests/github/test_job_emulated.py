@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from neontest.github.comment import marker
 from neontest.report import from_json
-from tests.conftest import environment as surroundings
-from tests.github.conftest import FORK_HEAD, HEAD, SHA, Environment, outputs
+from tests.github.conftest import FORK_HEAD, HEAD, SHA, Start, outputs, until
 from tests.github.hub import TOKEN, Fault, Hub
 
 KEY = "napi_sesame0open0sesame"
@@ -63,71 +57,6 @@ def project(root: Path, *, test: str = TEST, heads: int = 1) -> Path:
             "def downgrade():\n    op.execute('DROP TABLE a')\n"
         )
     return root
-
-
-@dataclass
-class Step:
-    """One step's shell, and its log."""
-
-    process: subprocess.Popen[str]
-    log: Path
-
-    def ended(self) -> int:
-        return self.process.wait(timeout=120)
-
-    def shown(self) -> tuple[str, set[str]]:
-        """What the runner shows of the log, and what it was told to mask: a secret before its mask is a failure."""
-        masks: set[str] = set()
-        shown, text = [], self.log.read_text()
-        for line in text.splitlines():
-            if line.startswith("::add-mask::"):
-                value = line.removeprefix("::add-mask::")
-                masks.add(value.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%"))
-            else:
-                shown.append(line)
-        return "\n".join(shown), masks
-
-
-Start = Callable[..., Step]
-
-
-@pytest.fixture
-def step(environment: Environment, local_state: Path, tmp_path: Path) -> Iterator[Start]:
-    """Begin a step: `bash -e SCRIPT`, as GitHub does on Linux, with `neontest` in front of the arguments."""
-    begun: list[Step] = []
-    (tmp_path / "temp").mkdir()
-
-    def start(root: Path, *args: str, event: str = "pull_request", shell: str = "exec ", **more: str) -> Step:
-        log, script = tmp_path / f"log{len(begun)}", tmp_path / f"step{len(begun)}.sh"
-        script.write_text(f"{shell}{shlex.join([sys.executable, '-m', 'neontest', *args])}\n")
-        github = environment(event, RUNNER_TEMP=str(tmp_path / "temp"), MARK=str(tmp_path / "mark"), **more)
-        with log.open("w") as out:
-            process = subprocess.Popen(
-                ["bash", "-e", str(script)],
-                cwd=root,
-                env=surroundings(local_state, github | {"SEEN": str(tmp_path / "seen")}),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-        begun.append(Step(process, log))
-        return begun[-1]
-
-    yield start
-    for each in begun:
-        if each.process.poll() is None:
-            os.killpg(each.process.pid, signal.SIGKILL)
-            each.process.wait()
-
-
-def until(done: Callable[[], object], what: Step) -> None:
-    end = time.monotonic() + 60
-    while not done():
-        assert what.process.poll() is None, what.log.read_text()
-        assert time.monotonic() < end, what.log.read_text()
-        time.sleep(0.02)
 
 
 def test_a_pull_request_has_comment_status_summary_outputs_and_no_secret(hub: Hub, step: Start, tmp_path: Path) -> None:

@@ -94,6 +94,20 @@ def test_the_report_of_a_fork_goes_to_its_pull_request_and_commit(
     assert not any(line.startswith("::error::") for line in (said.out + said.err).splitlines())
 
 
+def test_the_reports_of_several_projects_are_one_comment_and_one_status(
+    forked: Hub, send: Publish, tmp_path: Path
+) -> None:
+    (tmp_path / "report-stock.json").write_text(saved(project="stock", verdict="passed", exit_code=0, findings=()))
+    said = send("report-stock.json", content=saved(project="shop"))
+    assert said.code == 0, said.err
+    ((_, body),) = forked.statuses
+    assert (body["state"], body["context"], body["description"]) == (
+        "failure", "neontest", "failed: shop; passed: stock",
+    )  # fmt: skip
+    (comment,) = forked.bodies(8)
+    assert [line.split()[2] for line in comment.splitlines() if line.startswith("#### ")] == ["shop:", "stock:"]
+
+
 def test_published_again_the_comment_is_edited(forked: Hub, send: Publish) -> None:
     send()
     send(content=saved(verdict="passed", exit_code=0, findings=()))

@@ -42,7 +42,7 @@ class Told:
         self.stop = stop
         self.hub = Sending(
             job(environ),
-            Settings(root=root, engine="local", engine_why="", **settings),
+            [Settings(root=root, engine="local", engine_why="", **settings)],
             stop=stop,
             say=self.said.append,
             command=self.command,
@@ -80,7 +80,8 @@ def test_a_run_is_told_from_its_beginning_to_its_end(hub: Hub, tell: Tell, tmp_p
         assert "<b>" not in hub.bodies(7)[0]
         assert "@" not in hub.bodies(7)[0]
         branch = BranchUse(id="br-a", name="n", created_at="2026-11-22T00:00:00Z", ready_seconds=1)  # type: ignore[arg-type]
-        to.end(report(branches=(branch,)), report_file="out.json")
+        to.ended(report(branches=(branch,)), report_file="out.json")
+        to.end()
     assert [sha for sha, _ in hub.statuses] == [HEAD, HEAD]
     assert hub.states() == ["pending", "success"]
     last = hub.statuses[-1][1]
@@ -104,7 +105,8 @@ def test_every_verdict_ends_the_status(hub: Hub, tell: Tell, verdict: Any, state
     with tell("push").hub as to:
         until(lambda: hub.statuses)
         to.pending(HISTORY)
-        to.end(report(verdict=verdict, problems=(Problem(kind="x", message="y" * 300),)))
+        to.ended(report(verdict=verdict, problems=(Problem(kind="x", message="y" * 300),)))
+        to.end()
     assert hub.states() == ["pending", state]
     assert {sha for sha, _ in hub.statuses} == {SHA}
     assert hub.comments == {}
@@ -112,7 +114,8 @@ def test_every_verdict_ends_the_status(hub: Hub, tell: Tell, verdict: Any, state
 
 def test_nothing_pending_is_a_success_that_says_so(hub: Hub, tell: Tell) -> None:
     with tell().hub as to:
-        to.end(report(history=History()))
+        to.ended(report(history=History()))
+        to.end()
     assert (hub.states()[-1], hub.statuses[-1][1]["description"]) == ("success", "passed: nothing to test")
     assert "nothing to test" in hub.bodies(7)[0]
 
@@ -137,7 +140,8 @@ def test_a_fork_is_told_once_for_each_what_to_do(hub: Hub, tell: Tell) -> None:
     with told.hub as to:
         to.pending(HISTORY)
         until(lambda: hub.sent("POST", "/comments"))
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert len(told.said) == 2
     assert all("neontest publish" in each and "Resource not accessible" in each for each in told.said)
     assert {each.path.split("/")[-1] for each in hub.sent("POST", "/statuses")} == {FORK_HEAD}
@@ -148,7 +152,8 @@ def test_a_refusal_is_one_sentence_with_what_to_do(hub: Hub, tell: Tell, code: i
     hub.faults = [Fault("POST", "/repos", status=code, times=99)]
     told = tell()
     with told.hub as to:
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert len(told.said) == 2
     assert all(cure in each for each in told.said)
     if code == 403:
@@ -163,7 +168,8 @@ def test_an_enterprise_server_is_asked_where_it_is(hub: Hub, environment: Enviro
     told = Told(environment(), Stop(), tmp_path)
     with told.hub as to:
         until(lambda: hub.statuses)
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert (hub.states(), len(hub.bodies(7)), told.said) == (["pending", "success"], 2, [])
 
 
@@ -176,7 +182,8 @@ def test_nothing_is_sent_without_a_token_a_job_or_the_wish(
     told = tell(environ=environ, **settings)
     with told.hub as to:
         to.pending(HISTORY)
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert (hub.requests, told.said) == ([], [])
 
 
@@ -184,7 +191,8 @@ def test_off_leaves_no_summary_and_no_outputs_but_masks(hub: Hub, tell: Tell, tm
     told = tell(github="off")
     with told.hub as to:
         to.secret("sesame")
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert [(tmp_path / "runner" / each).read_text() for each in ("summary", "output")] == ["", ""]
     assert told.commands == "::add-mask::sesame\n"
 
@@ -193,7 +201,8 @@ def test_no_comment_where_it_is_off_and_another_status_for_a_name(hub: Hub, tell
     for name in ("off", "billing"):
         with tell(comment=name).hub as to:
             to.pending(HISTORY)
-            to.end(report())
+            to.ended(report())
+            to.end()
     assert [each.partition(" -->")[0] for each in hub.bodies(7)] == ["<!-- neontest:billing"]
     assert {body["context"] for _, body in hub.statuses} == {"neontest", "neontest/billing"}
 
@@ -235,7 +244,8 @@ def test_a_slow_github_does_not_hold_up_a_stopped_run(
     with told.hub as to:
         with told.stop.shield():
             told.stop.request(signal.SIGINT)
-        to.end(report(verdict="stopped", problems=(Problem(kind="Stopped", message="stopped by SIGINT"),)))
+        to.ended(report(verdict="stopped", problems=(Problem(kind="Stopped", message="stopped by SIGINT"),)))
+        to.end()
     assert time.monotonic() - began < 2
     assert told.said
     assert list(tmp_path.glob("neontest-unfinished-*")), "what cleanup has to end is not noted"
@@ -248,7 +258,8 @@ def test_a_signal_while_the_end_is_sent_shortens_it(hub: Hub, tell: Tell, monkey
     began = time.monotonic()
     with told.hub as to, told.stop.shield():
         threading.Timer(0.3, told.stop.request, (signal.SIGINT,)).start()
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert time.monotonic() - began < 3
 
 
@@ -260,7 +271,8 @@ def test_what_is_sent_while_it_runs_holds_up_nothing(hub: Hub, tell: Tell) -> No
         to.pending(HISTORY)
         assert time.monotonic() - began < 0.5
         until(lambda: hub.requests)
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert hub.states() == ["pending", "success"]
 
 
@@ -270,7 +282,8 @@ def test_a_limit_while_it_runs_does_not_hold_up_the_end(hub: Hub, tell: Tell) ->
     began = time.monotonic()
     with told.hub as to:
         until(lambda: hub.requests)
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert time.monotonic() - began < 5
     assert (hub.states(), told.said) == (["success"], [])
 
@@ -310,11 +323,26 @@ def test_cleanup_ends_what_a_killed_run_began_and_nothing_else(
     unfinished.finish(None, said.append)
 
 
+def test_cleanup_leaves_what_is_known_of_projects_that_had_ended(
+    hub: Hub, environment: Environment, tmp_path: Path
+) -> None:
+    here = job(environment(RUNNER_TEMP=str(tmp_path)))
+    assert here is not None
+    body = f"{marker('all')}\n<!-- neontest-job:{here.key} -->\n### ⏳ neontest: running, project 2 of 3\n\n"
+    comment = hub.comment(7, body + "- ❌ shop: failed: 1 revision\n- ⏳ stock: running\n- libs: not yet\n")
+    (tmp_path / "neontest-unfinished-1.json").write_text('{"name": "all", "context": "neontest/all"}')
+    unfinished.finish(here, print)
+    assert comment["body"] == (
+        f"{marker('all')}\n### ⏹️ neontest: killed before it could end\n\n- ❌ shop: failed: 1 revision\n"
+    )
+
+
 def test_no_sentence_has_the_token(hub: Hub, tell: Tell) -> None:
     hub.faults = [Fault("POST", "/repos", status=403, message=f"you sent {TOKEN}", times=99)]
     told = tell()
     with told.hub as to:
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert told.said
     assert TOKEN not in "".join(told.said)
 
@@ -328,7 +356,8 @@ def test_a_page_that_cannot_be_written_is_said_on_it_and_the_status_ends(
     monkeypatch.setattr(markdown, "render", fails)
     told = tell()
     with told.hub as to:
-        to.end(report())
+        to.ended(report())
+        to.end()
     assert hub.states()[-1] == "success"
     (body,) = hub.bodies(7)
     assert "a defect in neontest (ZeroDivisionError)" in body

@@ -260,9 +260,12 @@ def test_the_report_of_a_fork_is_published_by_the_trusted_branchs_code(trusted: 
     left = trusted.folder / "artifacts" / "neontest-report"
     left.mkdir()
     (left / "neontest-report.json").write_text("{}")
+    (left / "neontest-report-shop.json").write_text("{}")
     assert trusted.run_job(WORKFLOWS / "publish.yml", "publish") == "success"
-    file = trusted.folder / "temp" / "untrusted" / "neontest-report.json"
-    assert trusted.step("Publish it").log == f"neontest publish {file} with {len(TOKEN)}, key 0\n"
+    told = trusted.step("Publish it").log
+    files = {str(trusted.folder / "temp" / "untrusted" / f"neontest-report{each}.json") for each in ("", "-shop")}
+    assert set(told.split()[2:4]) == files
+    assert told.endswith(f" with {len(TOKEN)}, key 0\n")
     assert not (trusted.workspace / "evil").exists()
 
 

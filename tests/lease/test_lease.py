@@ -26,7 +26,8 @@ from neontest.errors import (
     Stopped,
     UsageError,
 )
-from neontest.lease.lease import Leases, left_behind
+from neontest.lease.give_back import left_behind
+from neontest.lease.lease import Leases
 from neontest.lease.ledger import Ledger
 from neontest.lease.names import Owner
 from neontest.neon.client import Neon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from neontest.errors import AlreadyExists, HasChildren, NotFound, Refused, Unauthorized, UsageError
+from neontest.errors import AlreadyExists, HasChildren, NotFound, Refused, Stopped, Unauthorized, UsageError
 from neontest.lease.lease import Leases
 from neontest.lease.ledger import Ledger
 from neontest.lease.names import owner
@@ -20,6 +21,7 @@ from neontest.lease.sweep import Owners, plan
 from neontest.local.binaries import find
 from neontest.local.engine import LocalNeon
 from neontest.neon.client import Neon
+from neontest.relay import Relay
 from neontest.stop import Deadline, Stop
 
 
@@ -81,6 +83,40 @@ def test_a_lease_is_a_database_of_its_own_and_goes_with_everything_in_it(
     assert all(each.proved for each in given)
     with pytest.raises(NotFound):
         client.branch(local.project_id, lease.branch.id)
+
+
+def test_a_lease_that_is_handed_over_is_given_back_by_who_takes_it_over(
+    local: LocalNeon, client: Neon, run: Leases, tmp_path: Path
+) -> None:
+    lease = run.take(deadline=until())
+    handed = run.hand_over(lease)
+    assert run.give_back_all() == ()
+    assert client.branch(local.project_id, lease.branch.id).id == lease.branch.id
+    assert [entry.name for entry in (tmp_path / "ledger").iterdir() if entry.suffix == ".json"]
+    other = Leases(
+        client, Ledger(tmp_path / "ledger"), project_id=local.project_id,
+        parent=client.default_branch(local.project_id), owner=owner({}, user="test", pid=os.getpid()),
+        expires_at=lease.expires_at, stop=Stop(), engine="local", state=local.state,
+    )  # fmt: skip
+    mine = other.take_over(handed)
+    assert other.take("sibling", deadline=until()).name != mine.name
+    assert [each.proved for each in other.give_back_all()] == [True, True]
+    assert not list((tmp_path / "ledger").glob("*.json"))
+
+
+def test_what_stands_between_two_runs_is_given_back_when_all_ends(
+    local: LocalNeon, client: Neon, run: Leases, tmp_path: Path
+) -> None:
+    stop, said = Stop(), list[str]()
+    lease = run.take(deadline=until())
+    with pytest.raises(Stopped), Relay(stop, said.append) as relay:  # noqa: PT012
+        relay.hand_over(lease, run, "neondb")
+        assert run.give_back_all() == ()
+        stop.request(signal.SIGTERM)
+    with pytest.raises(NotFound):
+        client.branch(local.project_id, lease.branch.id)
+    assert said == []
+    assert not list((tmp_path / "ledger").glob("*.json"))
 
 
 def test_names_and_annotations_come_back_as_they_were_sent(local: LocalNeon, client: Neon, run: Leases) -> None:

@@ -367,3 +367,109 @@ def test_a_base_that_cannot_be_read_raises(repository: Repository, tmp_path: Pat
     clone = on_a_branch(repository).clone(tmp_path / "clone", "-b", "feature", "--depth", "1")
     with pytest.raises(UsageError, match="shallow"):
         clone.compared()
+
+
+# -- what is missing is fetched, in the action ------------------------------------------------------------------------
+
+
+def merged_by_github(repository: Repository, tmp_path: Path, *depth: str) -> Repository:
+    """A clone of the merge of `feature` into main, which has moved on since, in the action."""
+    on_a_branch(repository)
+    repository.git("switch", "-q", "--detach", "main")
+    repository.git("merge", "-q", "--no-ff", "-m", "as GitHub checks it out", "feature")
+    repository.git("branch", "pull")
+    sha = repository.git("rev-parse", "HEAD")
+    repository.git("switch", "-q", "main")
+    repository.add("newest", "newer")
+    repository.commit("newest")
+    clone = repository.clone(tmp_path / "clone", "-b", "pull", *depth)
+    action = {"NEONTEST_ACTION": "true", "GITHUB_BASE_REF": "main", "GITHUB_REF": "refs/pull/7/merge"}
+    clone.environ = {**clone.environ, **action, "GITHUB_SHA": sha}
+    return clone
+
+
+@pytest.mark.parametrize("depth", ["1", "2", "3"])
+def test_the_merge_of_a_pull_request_is_compared_with_the_base_that_it_was_merged_into(
+    repository: Repository, tmp_path: Path, depth: str
+) -> None:
+    clone = merged_by_github(repository, tmp_path, "--depth", depth)
+    before = int(clone.git("rev-list", "--count", "HEAD"))
+    assert [each.name for each in git.changed(clone.root, "main", environ=clone.environ)] == ["b_x.py"]
+    assert clone.heads_at("main") == ("newer",)
+    found = clone.compared()
+    assert (set(found.on_base or ()), found.edited, found.merged_heads) == ({"a", "newer"}, (), ())
+    assert int(clone.git("rev-list", "--count", "HEAD")) == max(before, 3)  # nothing that was there was taken away
+
+
+def test_another_commit_than_githubs_merge_is_followed_back_to_where_it_left_the_base(
+    repository: Repository, tmp_path: Path
+) -> None:
+    clone = merged_by_github(repository, tmp_path, "--depth", "1")
+    clone.environ["GITHUB_SHA"] = "0" * 40
+    assert clone.heads_at("origin/main") == ("newer",)
+    assert clone.git("rev-parse", "origin/main") == repository.git("rev-parse", "main")
+
+
+def test_a_clone_of_one_branch_gets_the_base_of_any_name(repository: Repository, tmp_path: Path) -> None:
+    repository.git("branch", "release/1")
+    clone = merged_by_github(repository, tmp_path, "--single-branch")
+    with pytest.raises(UsageError, match=r"git knows no nope.*; fetching failed: couldn't find remote ref"):
+        clone.heads_at("nope")
+    assert clone.heads_at("release/1") == ()
+    assert clone.git("tag") == clone.git("branch", "--list", "main") == ""
+
+
+@pytest.mark.parametrize("ref", ["--upload-pack=touch x", "a:b", "+main", "ma*n", "main\nmain", ""])
+def test_a_hostile_ref_fetches_nothing(repository: Repository, tmp_path: Path, ref: str) -> None:
+    clone = merged_by_github(repository, tmp_path, "--depth", "1")
+    refs = clone.git("for-each-ref")
+    with pytest.raises(UsageError):
+        clone.heads_at(ref)
+    assert clone.git("for-each-ref") == refs
+
+
+def test_elsewhere_than_in_the_action_nothing_is_fetched(repository: Repository, tmp_path: Path) -> None:
+    clone = merged_by_github(repository, tmp_path, "--depth", "1")
+    del clone.environ["NEONTEST_ACTION"]
+    with pytest.raises(UsageError, match="shallow"):
+        clone.heads_at("main")
+
+
+# -- what the user's own configuration cannot change ------------------------------------------------------------------
+
+CONFIG = """\
+[status]
+showUntrackedFiles = no
+relativePaths = true
+branch = true
+[diff]
+noprefix = true
+relative = true
+renames = copies
+ignoreSubmodules = all
+external = false
+[color]
+ui = always
+[core]
+quotePath = true
+fsmonitor = true
+pager = false
+"""
+
+
+def test_no_configuration_of_the_user_hides_or_renames_what_was_changed(repository: Repository) -> None:
+    (Path(repository.environ["HOME"]) / ".gitconfig").write_text(CONFIG)
+    environ = repository.environ
+    repository.add("a")
+    repository.commit("a")
+    assert git.left_at(repository.project, "main", environ=environ) is None
+    assert git.changed(repository.root, "main", environ=environ) == ()
+    repository.add("größe", "a")
+    assert git.left_at(repository.project, "main", environ=environ) is not None
+    (new,) = git.changed(repository.root, "main", environ=environ)
+    assert new == repository.root.resolve() / "migrations/versions/größe_x.py"
+    repository.git("switch", "-q", "-c", "feature")
+    repository.git("mv", "migrations/versions/a_x.py", "migrations/versions/a_y.py")
+    assert {each.name for each in git.changed(repository.root, "main", environ=environ)} == {
+        "a_x.py", "a_y.py", "größe_x.py",
+    }  # fmt: skip

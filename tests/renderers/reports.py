@@ -511,3 +511,17 @@ def stopped() -> Report:
         verdict="stopped", exit_code=143, problems=(problem,), tests=None, tests_note="the run was stopped",
         walks=(whole(phones(), indexes()), stair("ab12", phones()[:2], data_lost=None)),
     )  # fmt: skip
+
+
+@named
+def skipped() -> Report:
+    """One of several projects, which the pull request does not touch."""
+    why = "none of its files differ from main"
+    return nothing(project="libs", skipped=why, history=History(), data=None, parent="", parent_name="", seconds={})
+
+
+@named
+def passed_on() -> Report:
+    """One of several projects, whose branch the next one goes on on."""
+    mine = branch(deleted=False, proved=False, delete_seconds=None, passed_on=True)
+    return report(project="shop", branches=(mine, branch(id="br-calm-sea-2", role="sibling")))

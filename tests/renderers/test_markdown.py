@@ -60,7 +60,7 @@ def test_the_page_is_as_somebody_saw_it_last(which: str, golden: Golden) -> None
     golden(f"{which}.md", markdown.render(REPORTS[which](), source=SOURCE))
 
 
-@pytest.mark.parametrize("which", REPORTS)
+@pytest.mark.parametrize("which", [each for each in REPORTS if each != "skipped"])
 def test_the_verdict_has_at_most_six_lines(which: str) -> None:
     heading, blank, rest = markdown.render(REPORTS[which]()).split("\n", 2)
     assert heading.startswith("### ")

@@ -53,7 +53,7 @@ def branches(report: Report) -> Markup | None:
     rows = [
         tag("tr", tag("td", each.id), tag("td", each.name), tag("td", each.role),
             tag("td", f"{each.created_at:%Y-%m-%d %H:%M:%S}Z"), number(words.duration(each.ready_seconds)),
-            tag("td", words.branch(each), class_=None if each.deleted or each.kept else "bad"))
+            tag("td", words.branch(each), class_="bad" if words.left(each) else None))
         for each in report.branches
     ]  # fmt: skip
     return table(("branch", "name", "role", "made", "ready after", "what became of it"), rows)

@@ -29,7 +29,7 @@ def header(report: Report) -> Markup:
 
 def facts(report: Report) -> Markup:
     """A few numbers, each with its name."""
-    left = sum(not (each.deleted or each.kept) for each in report.branches)
+    left = sum(map(words.left, report.branches))
     kept = sum(each.kept for each in report.branches)
     given = f"{left} NOT given back" if left else f"{kept} kept" if kept else "all given back"
     held = [

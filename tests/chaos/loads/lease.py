@@ -15,7 +15,8 @@ from pathlib import Path
 
 from neontest.cli.signals import stoppable
 from neontest.errors import NeontestError
-from neontest.lease.lease import Leases, left_behind
+from neontest.lease.give_back import left_behind
+from neontest.lease.lease import Leases
 from neontest.lease.ledger import Ledger
 from neontest.lease.names import owner
 from neontest.lease.patience import Patience

@@ -27,14 +27,13 @@ def printing(mb: int, kind: str) -> Callable[[], int]:
     """The tests' output, read, redacted and shown as a run does it; the length of the tail."""
     redactor = Redactor()
     redactor.add_url("postgresql://app:bcdefghijk@example.test/db")
-    folder = Path(tempfile.mkdtemp())
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 -- for the rest of this process
 
     def run() -> int:
-        with Progress() as talk:
+        with Progress() as talk, tempfile.TemporaryDirectory() as folder:
             result = suite.run(
-                (sys.executable, "-c", KINDS[kind].format(mb=mb) + END), environment=dict(os.environ), cwd=folder,
-                deadline=Deadline(3600, what="the tests"), stop=Stop(), scratch=folder,
+                (sys.executable, "-c", KINDS[kind].format(mb=mb) + END), environment=dict(os.environ),
+                cwd=Path(folder), deadline=Deadline(3600, what="the tests"), stop=Stop(), scratch=Path(folder),
                 log=lambda line: talk.show(redactor.text(line)),
             )  # fmt: skip
         assert result.output_tail.endswith("the end"), result.output_tail[-100:]
