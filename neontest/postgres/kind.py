@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-
 USER_OID: Final = 16384
 """The first oid that a user's object can have; what initdb makes lies below."""
 
