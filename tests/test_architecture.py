@@ -110,6 +110,7 @@ WORKER = tuple(
         "walker",
         "watch",
         "trace",
+        "driver",
         "guard",
         "loading",
         "pause",

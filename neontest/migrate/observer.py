@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
+
+Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None, bool, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, bytes with all that belongs
+to it, whether it may be read, partitioned table."""
 
 
 class Relation(Protocol):
@@ -73,6 +77,9 @@ class Observer(Protocol):
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None:
         """The visit is over: read these relations again, and all that are `newer` than those known; or everything."""
 
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
+        """The visit is over, and has seen for itself what it left."""
+
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
         """What a statement must lock by its kind: as `Sampled.locks`, oid 0 where it is not known."""
 
@@ -93,6 +100,8 @@ class Nothing:
         return self
 
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None: ...
+
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None: ...
 
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
         return ()

@@ -49,6 +49,20 @@ class Ran(msgspec.Struct, frozen=True, tag_field="is", tag="statement"):
     """By the worker's clock, as `at` below."""
 
 
+class Sized(msgspec.Struct, frozen=True):
+    """What the statistics and the files of a relation say inside of a transaction."""
+
+    table: int
+    """The oid of the table that it is a part of, or its own."""
+    tuples: float
+    pages: int
+    bytes: int | None
+    total: int | None
+    """With all that belongs to it."""
+    readable: bool
+    parent: int | None
+
+
 class Locked(msgspec.Struct, frozen=True):
     """A relation that a transaction holds locks on."""
 
@@ -63,6 +77,7 @@ class Locked(msgspec.Struct, frozen=True):
     scans: int
     """Since the look before."""
     changed: bool
+    size: Sized | None
 
 
 class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import time
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
+
+if TYPE_CHECKING:
+    from neontest.migrate.driver import IDLE, OPEN, Driver
+else:
+    from neontest_driver import IDLE, OPEN, Driver  # put there by worker
 
 Facts = Dict[str, Any]
 
@@ -31,9 +35,6 @@ of all looks in proportion to the statements."""
 HASTY = 100
 """Milliseconds: with a shorter statement_timeout nothing of ours is run, which it would strike, too."""
 
-IDLE, OPEN, FAILED = 0, 2, 3
-"""A transaction's states, as libpq has them."""
-
 GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
 CHANGES = re.compile(
     r"(?:\A|;)" + GAP + r"(?:create|alter|drop|truncate|comment|grant|revoke|reindex|cluster|refresh|import|security"
@@ -48,6 +49,7 @@ ENDS = re.compile(
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
 LIMIT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
+TOAST = re.compile(r"pg_toast_([0-9]+)\Z")
 INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -62,11 +64,22 @@ UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_st
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
   (SELECT pg_catalog.concat_ws(' ', c.relkind, c.relfilenode,
       pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
-      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'))
+      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+      CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
+        pg_catalog.concat_ws(' ', c.reltuples, c.relpages, pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+          coalesce((SELECT i.indrelid FROM pg_catalog.pg_index i
+            WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid), c.oid),
+          coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
+            WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
+          CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm' THEN
+            pg_catalog.concat_ws(' ', pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_total_relation_size(c.oid))
+          END) END)
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     WHERE c.oid OPERATOR(pg_catalog.=) l.relation))
-FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS modes FROM pg_catalog.pg_lock_status() s
+FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS modes,
+    pg_catalog.count(*) OVER () AS relations
+  FROM pg_catalog.pg_lock_status() s
   WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND s.granted
     AND s.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
     AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
@@ -75,10 +88,6 @@ FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS m
 FLUSH = ", pg_catalog.pg_stat_force_next_flush()"
 """Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0; without
 it they may go on from what the last ones counted. Since Postgres 15."""
-
-
-NAMES: Dict[Any, str] = {}
-"""Drivers by their classes of connections."""
 
 
 class State:
@@ -297,20 +306,21 @@ class Trace:
         return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
 
     def _parsed(self, line: str) -> Optional[Tuple[Any, ...]]:
-        """Oid, the line itself, modes, counters, kind, file number, schema and name; None for what is Alembic's."""
+        """Oid, the line, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
         part = line.split(" ")
         kind, node, schema, name = "", 0, "", ""
-        if len(part) == 10:
+        if len(part) >= 10:
             kind, node = part[6], int(part[7])
-            schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:])
+            schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:10])
             if (schema, name) in self.own or (None, name) in self.own:
                 return None
-        return int(part[0]), line, part[1].split(","), tuple(map(int, part[2:6])), kind, node, schema, name
+        counts = tuple(map(int, part[2:6]))
+        return int(part[0]), line, part[1].split(","), counts, kind, node, schema, name, part[10:]
 
     def _news(self, state: State, seen: List[Tuple[Any, ...]]) -> List[Facts]:
         """What is not as the last look saw it, counters since then."""
         news = []
-        for oid, line, modes, counts, kind, node, schema, name in seen:
+        for oid, line, modes, counts, kind, node, schema, name, size in seen:
             before = state.counts.get(oid, (0, 0, 0, 0))
             # Counters that a statement of another transaction may have left behind tell nothing.
             if oid not in state.lines and name and any(name in sql for sql in state.stale):
@@ -318,68 +328,20 @@ class Trace:
             since = [now - was if now >= was else now for now, was in zip(counts, before)]  # noqa: B905
             state.lines[oid], state.counts[oid] = line, counts
             fact = {"oid": oid, "schema": schema, "name": name, "kind": kind, "node": node, "modes": modes}
-            news.append(dict(fact, scans=since[0], changed=any(since[1:])))
+            news.append(dict(fact, scans=since[0], changed=any(since[1:]), size=sized(oid, kind, name, size)))
         return news
 
 
-class Driver:
-    """The driver's own connection, asked for what it knows without a round trip."""
-
-    def __init__(self, connection: Any) -> None:
-        pooled = connection.connection
-        self._adapter: Any = getattr(pooled, "dbapi_connection", None) or pooled.connection
-        self._raw: Any = getattr(self._adapter, "driver_connection", None) or self._adapter
-        self._name = NAMES.get(type(self._raw)) or named(type(self._raw))
-        self.simple = self._name in ("psycopg2", "psycopg")
-        """Sends a text without parameters as it is, be it several statements."""
-
-    @property
-    def status(self) -> Optional[int]:
-        """Of the transaction, as the server said last; None where the driver does not tell."""
-        if self.simple:
-            return int(self._raw.info.transaction_status)
-        if self._name == "asyncpg":
-            return OPEN if self._raw.is_in_transaction() else IDLE
-        inside = getattr(self._raw, "in_transaction", getattr(self._raw, "_in_transaction", None))
-        return None if inside is None else OPEN if inside else IDLE
-
-    @property
-    def autocommit(self) -> bool:
-        if self._name == "asyncpg":
-            return getattr(self._adapter, "isolation_level", None) == "autocommit"
-        # psycopg2 does not begin another transaction after a COMMIT by hand.
-        by_hand = self._name == "psycopg2" and self._raw.status == 2 and self.status == IDLE
-        return bool(getattr(self._raw, "autocommit", False)) or by_hand
-
-    @property
-    def backend(self) -> int:
-        """The server's process."""
-        found = getattr(getattr(self._raw, "info", None), "backend_pid", 0)
-        return int(self._raw.get_server_pid() if self._name == "asyncpg" else found)
-
-    def rows(self, sql: str) -> List[str]:
-        """The lines that a query gives, in one round trip where the driver can."""
-        if self._name == "psycopg":
-            result = self._raw.pgconn.exec_(sql.encode())
-            if result.status != 2:
-                raise RuntimeError(result.error_message.decode("utf-8", "replace"))
-            return [result.get_value(row, 0).decode() for row in range(result.ntuples)]
-        if self._name == "psycopg2":  # a project's own cursors may log, or give dictionaries
-            cursor = self._raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor)
-        else:
-            cursor = self._adapter.cursor()
-        cursor.execute(sql)
-        found = [str(row[0]) for row in cursor.fetchall()]
-        cursor.close()
-        return found
-
-
-def named(kind: Any) -> str:
-    """The driver that a class of connections is from, be it a project's own; "" for an unknown one."""
-    modules = [each.__module__.partition(".")[0] for each in kind.__mro__]
-    found = [name for name in ("psycopg2", "psycopg", "asyncpg", "pg8000") if name in modules]
-    NAMES[kind] = found[0] if found else ""
-    return NAMES[kind]
+def sized(oid: int, kind: str, name: str, part: List[str]) -> Optional[Facts]:
+    """What the statistics and the files of a relation say; None where many are locked, or it is only read."""
+    if not part:
+        return None
+    toast = TOAST.match(name) if kind == "t" else None
+    table = int(toast.group(1)) if toast else int(part[3])
+    files: List[Any] = [int(each) for each in part[5:]] or [None, None]
+    facts: Facts = {"tuples": float(part[0]), "pages": int(part[1]), "readable": part[2] == "t", "table": table}
+    parent = int(part[4]) if table == oid else 0
+    return dict(facts, parent=parent or None, bytes=files[0], total=files[1])
 
 
 def interval(text: str) -> float:

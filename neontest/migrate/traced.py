@@ -87,6 +87,12 @@ class Trail:
         self._runs = False
         self._missed = False
         """Something was committed that no look came after."""
+        self._left: dict[int, reports.Locked | None] = {}
+        """What committed transactions left of relations; None: dropped."""
+        self._leaving: dict[int, dict[int, reports.Locked | None]] = {}
+        """The same of open ones."""
+        self._whole = True
+        """That is all there is to know of what the visit left."""
 
     # -- what the worker says
 
@@ -140,15 +146,20 @@ class Trail:
             latest = [each for each in self.drafts[-1:] if each.statement.transaction == report.transaction]
             candidates = [after] if after is not None and report.transaction == 0 else latest
         if not candidates or self._count > MOST:
+            self._whole = False
             return
         candidates[-1].timeout = report.timeout
         candidates[-1].wal += max(0, report.wal - wal) if wal is not None else 0
         held = self._held.setdefault(report.transaction, {})
         for oid in report.gone:
             self._released(held.get(oid, {}), ())
+        self._whole &= not report.gone
         look = Look(candidates, after if after in candidates else None, report)
         for each in report.relations:
             self._relation(look, each, held)
+            if each.modes != ("AccessShareLock",):
+                self._leaving.setdefault(report.transaction, {})[each.oid] = each if each.name else None
+                self._whole &= each.size is not None or not each.name
 
     def ended(self, report: reports.Ended) -> None:
         """A transaction is over, and all its locks with it."""
@@ -156,6 +167,8 @@ class Trail:
         self._missed |= bool(self._open.pop(report.transaction, None)) and not report.rolled_back
         for modes in self._held.pop(report.transaction, {}).values():
             self._released(modes, ())
+        self._left |= self._leaving.pop(report.transaction, {})
+        self._whole &= not report.rolled_back
         before = self._before.pop(report.transaction, {})
         for oid, was in before.items() if report.rolled_back else ():
             if was is None:
@@ -219,6 +232,7 @@ class Trail:
         observer = self._observer
         if self._runs:
             observer.ended()
+        self._whole &= not self._held
         for transaction in list(self._held):
             self.ended(reports.Ended(transaction=transaction, at=self._now, rolled_back=False))
         if not self.drafts:
@@ -229,13 +243,28 @@ class Trail:
                 everything |= self._alone(draft)
                 newer = True
         before, wal = observer.known, observer.wal
-        oids = {taken.oid for draft in self.drafts for taken in draft.locks} | set(self._last)
-        observer.renew(oids - {0}, newer=newer, everything=everything)
+        self._renew(newer=newer, everything=everything)
         self._rewritten_alone(before)
         trees = Trees(before) if wal is not None else None
         statements = tuple(self._statement(draft, trees) for draft in self.drafts)
         written = observer.wal - wal if observer.wal is not None and wal is not None else None
         return statements, written, self._sizes(before)
+
+    def _renew(self, *, newer: bool, everything: bool) -> None:
+        """Have the observer know what is there now: by what the looks saw, if that is all, else by asking."""
+        observer, known = self._observer, self._observer.known
+        rows = [
+            (oid, each.schema, each.name, each.kind, each.node, *msgspec.structs.astuple(each.size))
+            for oid, each in self._left.items()
+            if each is not None and each.size is not None
+        ]
+        dropped = self._left.keys() - {row[0] for row in rows}
+        tables = {row[5] for row in rows} | {known[oid].table for oid in dropped if oid in known}
+        if self._whole and self._wal is not None and not newer and not everything and tables <= self._left.keys():
+            observer.learn(rows, dropped=dropped, wal=self._wal)
+            return
+        oids = {taken.oid for draft in self.drafts for taken in draft.locks} | set(self._last)
+        observer.renew(oids - {0}, newer=newer, everything=everything)
 
     def _alone(self, draft: Draft) -> bool:
         """Complete a statement in autocommit; True if nothing says which relations it was about."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from neontest.migrate import forks, guard, models, trace, walker, watch
 else:
     forks = beside("forks")
+    beside("driver")
     trace = beside("trace")
     watch = beside("watch")
     guard = beside("guard")

@@ -25,7 +25,7 @@ KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPE
 COMMENT: Final = -1
 """Stands for a kind's index where a row is a comment."""
 READ: Final = -2
-"""The same where a row is a relation that was read, by its oid."""
+"""The same where a row is a relation or a type that was read, by its oid."""
 
 
 def rows_sql(version: int) -> str:
@@ -40,11 +40,11 @@ def rows_sql(version: int) -> str:
 
 
 def some_rows_sql(version: int) -> str:
-    """The same of what can read differently once these relations have changed: `$1`, their oids.
+    """The same of what can read differently once these relations and types have changed: `$1`, their oids.
 
-    A row READ names each relation that is read, 0 for something else: then only everything will do.
+    A row READ names each of them that is read, 0 for something else: then only everything will do.
     """
-    some = prelude("c.oid IN (SELECT oid FROM affected)")
+    some = prelude("{} IN (SELECT oid FROM affected)")
     read = f"SELECT DISTINCT {READ}, coalesce(oid, 0), 0, ''::text, ''::text, ''::text, 0::oid FROM affected"
     kinds = [kind for kind in KINDS if kind.of != "0"]
     return _query(f"{AFFECTED}, {some}", [read, _COMMENTS, *_branches(kinds, version)])

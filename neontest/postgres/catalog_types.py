@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from neontest.postgres.kind import Kind, acl, flag, in_schema, own, owner, qualified
+from neontest.postgres.kind import Kind, acl, flag, in_schema, owner, quote
 
 _TYPE_RIGHTS: Final = {**owner("typ"), **acl("x.typacl", "T", "x.typowner")}
 
@@ -15,18 +15,26 @@ def _type(name: str, where: str, facts: Mapping[str, str]) -> Kind:
     return in_schema(name, "pg_type", "typ", {**facts, **_TYPE_RIGHTS}, where=where, public="USAGE")
 
 
+def _alone(name: str, letter: str, facts: Mapping[str, str]) -> Kind:
+    """A type that is read without the others where it has changed."""
+    return Kind(
+        name=name, catalog="pg_type", source=f"typ y JOIN pg_type x ON x.oid = y.oid WHERE y.typtype = '{letter}'",
+        oid="y.oid", on="y.space", title="y.typname", facts={**facts, **_TYPE_RIGHTS}, public="USAGE",
+    )  # fmt: skip
+
+
 TYPES: Final = (
-    _type(
+    _alone(
         "enum",
-        "x.typtype = 'e'",
+        "e",
         {
             "values": "(SELECT string_agg('''' || replace(e.enumlabel, '''', '''''') || '''', ', '"
             " ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = x.oid)"
         },
     ),
-    _type(
+    _alone(
         "domain",
-        "x.typtype = 'd'",
+        "d",
         {
             "type": "format_type(x.typbasetype, x.typtypmod)",
             "collation": """CASE WHEN x.typcollation <>
@@ -39,10 +47,9 @@ TYPES: Final = (
     Kind(
         name="domain constraint",
         catalog="pg_constraint",
-        source="pg_constraint x JOIN pg_type t ON t.oid = x.contypid JOIN space s ON s.oid = t.typnamespace"
-        f" WHERE {own('t.oid', 'pg_type')}",
+        source="typ y JOIN pg_constraint x ON x.contypid = y.oid",
         oid="x.oid",
-        on=qualified("s.nspname", "t.typname"),
+        on=f"y.space || '.' || {quote('y.typname')}",
         title="x.conname",
         facts={"definition": "pg_get_constraintdef(x.oid)"},
     ),

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+USER_OID: Final = 16384
+"""The first oid that a user's object can have; what initdb makes lies below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,9 @@ class Kind:
 
     @property
     def of(self) -> str:
-        """SQL for the oid of the relation that it hangs on, or is; 0 for what is of none."""
-        return "r.oid" if self.source.startswith("rel r ") else "0"
+        """SQL for the oid of the relation or type that it hangs on, or is; 0 for what is of none."""
+        found = re.match("rel (r) |typ (y) ", self.source)
+        return f"{found.group(1) or found.group(2)}.oid" if found else "0"
 
 
 def quote(name: str) -> str:
@@ -80,9 +85,14 @@ def sorted_list(array: str) -> str:
     return f"(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o)"
 
 
-def prelude(relations: str = "true") -> str:
+def own(oid: str, catalog: str) -> str:
+    """SQL that keeps what initdb did not make and no extension owns."""
+    return f"{oid} >= {USER_OID} AND {oid} NOT IN (SELECT objid FROM member WHERE classid = '{catalog}'::regclass)"
+
+
+def prelude(which: str = "{} IS NOT NULL") -> str:
     """What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
-    version tables, as far as the condition on `c` holds."""
+    version tables, and their enums and domains, as far as the condition on an oid holds."""
     return f"""
 member AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -96,29 +106,24 @@ space AS MATERIALIZED (
 rel AS MATERIALIZED (
   SELECT c.oid, c.relkind, s.name AS space, s.name || '.' || {quote("c.relname")} AS name
   FROM pg_class c JOIN space s ON s.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S') AND c.relpersistence <> 't' AND {relations}
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S') AND c.relpersistence <> 't' AND {which.format("c.oid")}
     AND c.oid NOT IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass)
     AND NOT (c.relkind IN ('r', 'p')
       AND EXISTS (SELECT FROM pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attname = 'version_num' AND NOT a.attisdropped)
       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname <> 'version_num'
-                      AND a.attnum > 0 AND NOT a.attisdropped)))
+                      AND a.attnum > 0 AND NOT a.attisdropped))),
+typ AS MATERIALIZED (
+  SELECT x.oid, x.typtype, x.typname, s.name AS space FROM pg_type x JOIN space s ON s.oid = x.typnamespace
+  WHERE x.typtype IN ('e', 'd') AND {which.format("x.oid")} AND {own("x.oid", "pg_type")})
 """
 
 
 PRELUDE: Final = prelude()
 
-USER_OID: Final = 16384
-"""The first oid that a user's object can have; what initdb makes lies below."""
-
 DISABLED: Final = "CASE WHEN x.{} = 'D' THEN 'yes' END"
 FIRES: Final = "CASE x.{} WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' END"
 PROCEDURE: Final = "nullif(x.{}, 0)::regprocedure::text"
-
-
-def own(oid: str, catalog: str) -> str:
-    """SQL that keeps what initdb did not make and no extension owns."""
-    return f"{oid} >= {USER_OID} AND {oid} NOT IN (SELECT objid FROM member WHERE classid = '{catalog}'::regclass)"
 
 
 def in_schema(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -30,6 +30,9 @@ SELDOM: Final = 0.05
 COUNTED: Final = 100_000
 """Rows of a table without statistics that are counted; of how many more there are, the pages they fill tell."""
 PAGE: Final = 8192
+Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None, bool, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, bytes with all that belongs
+to it, whether it may be read, partitioned table."""
 _NAME: Final = "neontest_relations"
 _DROPS: Final = re.compile(r"\s*drop\b", re.IGNORECASE)
 _ALTERS: Final = re.compile(r"\s*(?:alter|comment)\b", re.IGNORECASE)
@@ -139,6 +142,13 @@ class Observer:
         else:
             self._read("", (list(touched),))
 
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
+        """Know what others have read, without asking."""
+        self.known, self.wal = dict(self.known), wal
+        for oid in dropped:
+            self.known.pop(oid, None)
+        self._take(rows)
+
     def _read(self, which: str, parameters: tuple[object, ...]) -> None:
         """Add what is there to what is known; without a condition by a prepared query, which takes oids."""
         try:
@@ -154,17 +164,18 @@ class Observer:
             self.known, self.wal, self._stale = {}, None, True
             return
         self._stale = False
+        self.wal = found[0][-1]
+        self._take(row[:-1] for row in found if row[0] is not None)
+
+    def _take(self, rows: Iterable[Row]) -> None:
         uncounted: dict[int, tuple[str, int]] = {}
-        for oid, schema, name, kind, node, table, tuples, pages, size, total, readable, parent, wal in found:
-            self.wal = wal
-            if oid is None:
-                continue
+        for oid, schema, name, kind, node, table, tuples, pages, size, total, readable, parent in rows:
             title = f"{quoted(schema)}.{quoted(name)}"
-            rows = _estimated(tuples, pages, size) if size is not None else round(tuples) if tuples > 0 else None
-            if rows is None and size and readable:
+            count = _estimated(tuples, pages, size) if size is not None else round(tuples) if tuples > 0 else None
+            if count is None and size and readable:
                 uncounted[oid] = (f"{_strict(schema)}.{_strict(name)}", size)
             self.known[oid] = Relation(
-                name=title, kind=kind, node=node, table=table, parent=parent, rows=rows, bytes=total
+                name=title, kind=kind, node=node, table=table, parent=parent, rows=count, bytes=total
             )
         if uncounted:
             self._count(uncounted)

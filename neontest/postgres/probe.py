@@ -12,33 +12,48 @@ from typing import Final
 
 from neontest.postgres.kind import USER_OID
 
-OF_RELATIONS: Final = {
-    "pg_class": ("oid", "oid", "true"),
-    "pg_attribute": ("attrelid", "attrelid::int8 << 16 | (attnum & 65535)", "true"),
-    "pg_attrdef": ("adrelid", "oid", "true"),
-    "pg_constraint": ("conrelid", "oid", "true"),
-    "pg_index": ("indrelid", "indexrelid", "true"),
-    "pg_type": ("typrelid", "oid", "true"),
-    "pg_trigger": ("tgrelid", "oid", "true"),
-    "pg_rewrite": ("ev_class", "oid", "true"),
-    "pg_policy": ("polrelid", "oid", "true"),
-    "pg_statistic_ext": ("stxrelid", "oid", "true"),
-    "pg_sequence": ("seqrelid", "seqrelid", "true"),
-    "pg_inherits": ("inhrelid", "inhrelid::int8 << 32 | inhseqno", "true"),
-    "pg_partitioned_table": ("partrelid", "partrelid", "true"),
-    "pg_foreign_table": ("ftrelid", "ftrelid", "true"),
-    "pg_description": ("objoid", "objoid::int8 << 16 | objsubid", "classoid = 'pg_class'::regclass"),
+ALONE: Final = {
+    # The toast table of a relation is a part of it.
+    "pg_class": (
+        "coalesce(CASE relkind WHEN 't' THEN substring(relname FROM '^pg_toast_([0-9]+)$')::oid END, oid)",
+        "oid",
+        f"oid >= {USER_OID}",
+    ),
+    "pg_attribute": ("attrelid", "attrelid::int8 << 16 | attnum", f"attrelid >= {USER_OID} AND attnum > 0"),
+    "pg_attrdef": ("adrelid", "oid", f"adrelid >= {USER_OID}"),
+    "pg_constraint": ("CASE conrelid WHEN 0 THEN contypid ELSE conrelid END", "oid", f"oid >= {USER_OID}"),
+    "pg_index": ("indrelid", "indexrelid", f"indrelid >= {USER_OID}"),
+    "pg_type": (
+        "CASE typrelid WHEN 0 THEN oid ELSE typrelid END",
+        "oid",
+        f"oid >= {USER_OID} AND (typrelid <> 0 OR typtype IN ('e', 'd'))",
+    ),
+    "pg_enum": ("enumtypid", "oid", f"enumtypid >= {USER_OID}"),
+    "pg_trigger": ("tgrelid", "oid", f"tgrelid >= {USER_OID} AND NOT tgisinternal"),
+    "pg_rewrite": ("ev_class", "oid", f"ev_class >= {USER_OID}"),
+    "pg_policy": ("polrelid", "oid", f"polrelid >= {USER_OID}"),
+    "pg_statistic_ext": ("stxrelid", "oid", f"stxrelid >= {USER_OID}"),
+    "pg_sequence": ("seqrelid", "seqrelid", f"seqrelid >= {USER_OID}"),
+    "pg_inherits": ("inhrelid", "inhrelid::int8 << 32 | inhseqno", f"inhrelid >= {USER_OID}"),
+    "pg_partitioned_table": ("partrelid", "partrelid", f"partrelid >= {USER_OID}"),
+    "pg_foreign_table": ("ftrelid", "ftrelid", f"ftrelid >= {USER_OID}"),
+    "pg_description": (
+        "objoid",
+        "objoid::int8 << 16 | objsubid",
+        f"objoid >= {USER_OID} AND classoid = 'pg_class'::regclass",
+    ),
     # The owners of sequences.
     "pg_depend": (
         "objid",
         "objid::int8 << 32 | refobjid::int8",
-        "classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjsubid > 0",
+        f"""classid = 'pg_class'::regclass AND objid >= {USER_OID}
+          AND refclassid = 'pg_class'::regclass AND refobjsubid > 0""",
     ),
 }
-"""Catalogs of relations and of what hangs on them: the relation's oid, what names a row, and which rows."""
+"""Catalogs of what is read without all else: relations, enums, domains, and what hangs on them. Its oid (or that of an
+index, which the catalogs can lead back), what names a row, and which rows."""
 
 BY_OID: Final = (
-    "pg_enum",
     "pg_proc",
     "pg_operator",
     "pg_opclass",
@@ -75,27 +90,34 @@ WHOLE: Final = {
 }
 """Catalogs that are read whole, being small or the user's only; with what names a row."""
 
-PARTS: Final = {
-    "pg_constraint": ("oid::int8", "conrelid = 0"),
-    "pg_type": (
+PARTS: Final = (
+    # The array of a type changes with it, and has no name of its own in any text.
+    (
+        "pg_type",
         "oid::int8",
-        # The array of a relation's type has no name of its own in any text.
-        f"oid >= {USER_OID} AND typrelid = 0 AND oid NOT IN (SELECT typarray FROM pg_type WHERE typrelid <> 0)",
+        f"oid >= {USER_OID} AND typrelid = 0 AND typtype NOT IN ('e', 'd') AND typinput <> 'array_in'::regproc",
     ),
-    "pg_range": ("rngtypid::int8", f"rngtypid >= {USER_OID}"),
-    "pg_aggregate": ("aggfnoid::oid::int8", f"aggfnoid >= {USER_OID}"),
-    "pg_ts_config_map": ("mapcfg::int8 << 32 | maptokentype << 8 | mapseqno", f"mapcfg >= {USER_OID}"),
-    "pg_description": (
+    ("pg_range", "rngtypid::int8", f"rngtypid >= {USER_OID}"),
+    ("pg_aggregate", "aggfnoid::oid::int8", f"aggfnoid >= {USER_OID}"),
+    ("pg_ts_config_map", "mapcfg::int8 << 32 | maptokentype << 8 | mapseqno", f"mapcfg >= {USER_OID}"),
+    (
+        "pg_description",
         "objoid::int8 << 16 | objsubid",
-        f"""classoid <> 'pg_class'::regclass AND (objoid >= {USER_OID}
-          OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM pg_namespace)))""",
+        f"objoid >= {USER_OID} AND classoid <> 'pg_class'::regclass",
+    ),
+    (
+        "pg_description",
+        "objoid::int8",
+        f"objoid IN (SELECT oid FROM pg_namespace WHERE oid < {USER_OID}) AND classoid = 'pg_namespace'::regclass",
     ),
     # Extension members.
-    "pg_depend": (
+    (
+        "pg_depend",
         "objid::int8 << 32 | refobjid::int8",
         f"refclassid = 'pg_extension'::regclass AND objid >= {USER_OID}",
     ),
-}
+)
+"""Parts of others: what names a row, and which rows."""
 
 READABLE: Final = {
     "pg_roles": "ROW(oid, rolname)",
@@ -106,30 +128,27 @@ READABLE: Final = {
 
 SINCE: Final = {"pg_publication_namespace": 150000}
 
-_TABLES: Final = f"""SELECT i.indexrelid AS id, coalesce(t.oid, i.indrelid) AS of
-  FROM pg_index i LEFT JOIN pg_class t ON t.reltoastrelid = i.indrelid WHERE i.indexrelid >= {USER_OID}
-  UNION ALL SELECT reltoastrelid, oid FROM pg_class WHERE reltoastrelid >= {USER_OID}"""
-"""Which table an index or a toast table is part of."""
+_XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
+"""xmin as a number, three less: that of a user's row, which no special transaction has written."""
 
 
 def probe_sql(version: int) -> str:
-    """A row a relation, its oid and a number; and one of oid 0, of all else. Equal ones mean that nothing changed."""
-    parts = dict.fromkeys(BY_OID, ("oid::int8", f"oid >= {USER_OID}"))
-    parts |= PARTS | {catalog: (row, "true") for catalog, row in WHOLE.items()}
-    # hashtextextended mixes both well, so the sum does not care for order and still misses nothing.
-    digest = "hashtextextended(xmin::text, {})".format
+    """A row of each relation, index, enum and domain: its oid and a number; and one of oid 0, of all else. Equal ones
+    mean that nothing changed."""
+    parts = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
+    parts += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
+    # Both hashes mix well, so the sum does not care for order and still misses nothing.
     rest = [
-        f"(SELECT sum({digest(row)}) FROM {catalog} WHERE {where})"
-        for catalog, (row, where) in parts.items()
+        f"(SELECT sum(hashtextextended(xmin::text, {row})) FROM {catalog} WHERE {where})"
+        for catalog, row, where in parts
         if SINCE.get(catalog, 0) <= version
     ]
     rest += [f"(SELECT sum(hashtextextended({row}::text, 0)) FROM {catalog})" for catalog, row in READABLE.items()]
-    relations = [
-        f"SELECT {oid} AS id, {digest(f'({row})::int8')} AS digest FROM {catalog} WHERE {oid} >= {USER_OID} AND {where}"
-        for catalog, (oid, row, where) in OF_RELATIONS.items()
+    alone = [
+        f"SELECT {oid} AS id, hashint8extended(({row})::int8, {_XMIN}) AS digest FROM {catalog} WHERE {where}"
+        for catalog, (oid, row, where) in ALONE.items()
     ]
     return (
         f"SELECT 0::oid, ARRAY[{', '.join(rest)}]::text UNION ALL"
-        f" SELECT coalesce(p.of, d.id), sum(d.digest)::text FROM ({' UNION ALL '.join(relations)}) d"
-        f" LEFT JOIN ({_TABLES}) p ON p.id = d.id GROUP BY 1"
+        f" SELECT id, sum(digest)::text FROM ({' UNION ALL '.join(alone)}) d GROUP BY 1"
     )

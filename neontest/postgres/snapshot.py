@@ -24,10 +24,10 @@ from neontest.postgres.probe import probe_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
-"""Index into KINDS (COMMENT for a comment, READ for a relation that was read), oid, sub-object, `Key.on`, name, facts
-as the text of a text[], relation that it hangs on."""
+"""Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
+of a text[], relation or type that it hangs on."""
 Part = tuple[int, Key, Facts]
-"""An object, after the relation that it hangs on."""
+"""An object, after the relation or type that it hangs on."""
 
 _SETTINGS: Final = {
     "search_path": "",
@@ -51,7 +51,10 @@ _SETTINGS: Final = {
 }
 
 MANY: Final = 16
-"""Relations that are read one by one, however few others there are."""
+"""Relations and types that are read one by one, however few others there are."""
+_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; EXECUTE neontest_rows"
+_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; EXECUTE neontest_some_rows(%s::oid[])"
+"""For a few of many the indexes are better, which a plan for any number would not use."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -71,10 +74,10 @@ class Reader:
             raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
         self._conn = conn
         self._state: dict[int, str] = {}
-        """By relation a number that changes with it; at 0 one of all else."""
+        """By relation, enum or domain a number that changes with it; at 0 one of all else."""
         self._last: Snapshot | None = None
         self._keys: dict[int, list[Key]] = {}
-        """What hangs on each relation, in the last snapshot."""
+        """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
         version = conn.server_version
@@ -116,18 +119,18 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew."""
-        cursor.execute("EXECUTE neontest_rows")
+        cursor.execute(_ALL)
         self._keys = {}
         return self._with({}, self._parts(cursor.fetchall(), cursor))
 
     def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
-        """The last snapshot, read anew where relations have changed; None where that is not all, or most."""
+        """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
         if self._last is None or state[0] != self._state[0]:
             return None
         changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
-        cursor.execute("EXECUTE neontest_some_rows(%s::oid[])", (changed,))
+        cursor.execute(_FEW, (changed,))
         rows: list[Row] = cursor.fetchall()
         read = {row[1] for row in rows if row[0] == READ}
         if 0 in read:

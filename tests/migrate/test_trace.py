@@ -270,6 +270,53 @@ def test_a_table_that_two_revisions_write_is_changed_by_both(files, watched, dat
     ]
 
 
+LEFT = [
+    *(each for each in FIDELITY if "Odd" not in each or "CREATE" in each),
+    "CREATE TABLE parts (id int, t text) PARTITION BY RANGE (id)",
+    "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9); CREATE INDEX ON parts (id)",
+    "INSERT INTO parts VALUES (1, 'x'); UPDATE a SET x = 2; DELETE FROM c",
+    "CREATE MATERIALIZED VIEW held AS SELECT id FROM parts",
+    "DROP INDEX a_x",
+    "ALTER TABLE part ALTER COLUMN t SET STORAGE EXTERNAL",
+    "ALTER INDEX parts_id_idx RENAME TO other",
+    "SELECT nextval('made2_id_seq')",
+    "SAVEPOINT s; ALTER TABLE a DROP COLUMN x; ROLLBACK TO s",
+    "DROP TABLE parts CASCADE",
+]
+
+
+def test_what_a_visit_left_is_known_as_if_it_had_been_read_again(files, watched, database):
+    put(database, SCHEMA + "CREATE TABLE made2 (id serial); ANALYZE b")
+    files.alembic()
+    for number, each in enumerate(LEFT):
+        files.revision(f"r{number:02}", statements(each))
+    asked = []
+
+    class Asking(Observer):
+        def renew(self, oids, *, newer, everything):
+            asked.append(oids)
+            super().renew(oids, newer=newer, everything=everything)
+
+    walk, seen = watched(), []
+    observer = walk.session.observer = Asking(database.connection, database.url)
+
+    def after(visit):
+        assert visit.error is None, visit.error
+        fresh = Observer(database.connection, database.url)
+        fresh.begin()
+        ours = {oid: each for oid, each in observer.known.items() if "alembic_version" not in each.name}
+        truth = {oid: each for oid, each in fresh.known.items() if "alembic_version" not in each.name}
+        assert ours == truth, [each.sql for each in visit.statements]
+        assert observer.wal <= fresh.wal
+        seen.append(visit)
+        return True
+
+    walk.session.stairway([("upgrade", name) for name in files.written], step_seconds=60, after=after)
+    assert len(seen) == len(LEFT)
+    assert len(asked) < 5  # most have seen enough by themselves
+    observer.close()
+
+
 def test_a_stairway_numbers_transactions_and_knows_what_existed_visit_by_visit(files, watched, database):
     put(database)
     files.alembic().table("r1", "made")

@@ -24,6 +24,7 @@ FILES = (
     "walker.py",
     "watch.py",
     "trace.py",
+    "driver.py",
     "guard.py",
     "loading.py",
     "pause.py",

@@ -56,6 +56,9 @@ CREATE CONSTRAINT TRIGGER t AFTER INSERT ON b FROM a FOR EACH ROW EXECUTE FUNCTI
 CREATE RULE r AS ON INSERT TO m2 DO ALSO INSERT INTO a (y) VALUES (1) ON CONFLICT ON CONSTRAINT known DO NOTHING;
 CREATE POLICY p ON b USING (EXISTS (SELECT FROM a WHERE a.x = b.id));
 CREATE STATISTICS s ON x, y FROM a;
+CREATE TYPE mood AS ENUM ('sad'); CREATE DOMAIN feeling AS mood CONSTRAINT felt CHECK (VALUE <> 'sad');
+CREATE TABLE e (id integer, one mood DEFAULT 'sad', many feeling[], CHECK (one = 'sad'::mood));
+CREATE VIEW u AS SELECT id FROM e WHERE one = 'sad';
 COMMENT ON COLUMN a.x IS 'x'; COMMENT ON INDEX known IS 'k'; COMMENT ON POLICY p ON b IS 'p';
 """.replace("CREATE RULE", "CREATE TABLE m2 (); CREATE RULE")
 NO_RELATIONS = """
@@ -78,6 +81,18 @@ DROP TABLE d
 COMMENT ON INDEX other.known2 IS NULL; COMMENT ON COLUMN other.a2.x2 IS 'y'
 ALTER TABLE b RENAME TO other_b; CREATE TABLE b (id integer)
 ALTER TABLE b RENAME TO b3; ALTER TABLE other_b RENAME TO b; ALTER TABLE b3 RENAME TO other_b
+ALTER TYPE mood RENAME TO mood2
+ALTER TYPE mood2 RENAME VALUE 'sad' TO 'so sad'
+ALTER TYPE mood2 ADD VALUE 'glad'
+ALTER DOMAIN feeling RENAME CONSTRAINT felt TO felt2
+ALTER DOMAIN feeling SET DEFAULT 'glad'; GRANT USAGE ON TYPE mood2 TO PUBLIC
+ALTER DOMAIN feeling RENAME TO feeling2; COMMENT ON TYPE mood2 IS 'm'; COMMENT ON TYPE feeling2 IS 'f'
+COMMENT ON CONSTRAINT felt2 ON DOMAIN feeling2 IS 'c'
+CREATE TYPE e_mood AS ENUM ('sad'); ALTER TABLE e ADD two e_mood
+ALTER TABLE e DROP two; DROP TYPE e_mood; ALTER DOMAIN feeling2 DROP CONSTRAINT felt2
+ALTER TYPE mood2 SET SCHEMA other; COMMENT ON TYPE other.mood2 IS NULL
+DROP TYPE other.mood2 CASCADE
+COMMENT ON SCHEMA public IS 'mine'
 ALTER TABLE b DISABLE TRIGGER t; ALTER TABLE b SET (toast.autovacuum_enabled = off)
 ALTER SEQUENCE other.numbers OWNED BY NONE
 DROP TABLE other.a2 CASCADE
@@ -99,7 +114,13 @@ def test_a_table_is_read_without_the_others(database: Any) -> None:
     first = database.reader.snapshot()
     database.reader._whole = None  # nobody may
     database.run("ALTER TABLE a ADD CHECK (id > 0); CREATE INDEX ON a (id); CREATE TABLE c (id serial)")
-    assert len(lines(first, database.reader.snapshot())) == 3
+    second = database.reader.snapshot()
+    assert len(lines(first, second)) == 3
+    database.run("CREATE TYPE mood AS ENUM ('sad'); ALTER TABLE a ADD e mood")
+    assert len(lines(second, database.reader.snapshot())) == 2
+    database.run("ALTER TYPE mood ADD VALUE 'glad'")
+    database.run("ALTER TABLE a DROP e; DROP TYPE mood; CREATE DOMAIN d AS integer CHECK (VALUE > 0)")
+    assert lines(second, database.reader.snapshot()) == ["domain d: added"]
 
 
 def test_a_rolled_back_change_is_none(database: Any) -> None:
