@@ -266,7 +266,7 @@ class Session:
         self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None
     ) -> Visit:
         """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
-        trail = Trail(self.observer)
+        trail = Trail(self.observer, revision=to if below is not None else None)
         began = time.monotonic()
         visited: reports.Visited | None = None
         try:

@@ -66,10 +66,10 @@ class Trees:
 class Trail:
     """What a visit has shown so far."""
 
-    def __init__(self, observer: Observer | None = None) -> None:
+    def __init__(self, observer: Observer | None = None, revision: str | None = None) -> None:
         self._observer: Observer = observer or Nothing()
         self.drafts: list[Draft] = []
-        self.revision: str | None = None
+        self.revision = revision
         self.running: Statement | None = None
         self._open: dict[int, list[Draft]] = {}
         """By transaction, the statements that no look came after."""

@@ -157,10 +157,11 @@ class Walker:
 
     def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
-        self._send("step", direction=direction, revision=revision)
         self._watch.revision = revision
-        if stepwise:
+        if stepwise:  # who asked for it knows which it is
             self._watch.step()
+        else:
+            self._send("step", direction=direction, revision=revision)
 
     def watched(self, step: Any) -> Any:
         """The step, with its migration's own exception kept even where env.py swallows it."""

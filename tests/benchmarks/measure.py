@@ -126,7 +126,7 @@ def compared(
     costs: Mapping[str, Sequence[Cost]],
     *,
     ours: str,
-    bounds: Mapping[str, float] | None = None,
+    bounds: Mapping[str, float | None] | None = None,
     by: str = "wall",
 ) -> list[Row]:
     """A row for each of the others."""
