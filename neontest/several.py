@@ -35,6 +35,7 @@ def settled(
     root: Path,
     *,
     only: Collection[str] = (),
+    runs: bool = True,
 ) -> tuple[Settings, ...]:
     """The settings of each project, in the order of pyproject.toml: of those that `only` names, or of all.
 
@@ -52,13 +53,13 @@ def settled(
             known = f"there are: {', '.join(names)}" if names else "there are no [[tool.neontest.project]] tables"
             raise UsageError(f'--only: pyproject.toml has no project "{name}"', hint=known)
     if not tables:
-        return (settle(flags, sources, environ, root, file=outer),)
+        return (settle(flags, sources, environ, root, file=outer, runs=runs),)
     found = []
     for each in tables:
         if only and each.name not in only:
             continue
         try:
-            mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve())
+            mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve(), runs=runs)
         except UsageError as error:
             raise type(error)(f"{table(each.name)}: {error.message}", hint=error.hint) from error
         found.append(mine)

@@ -49,7 +49,7 @@ def command(
     from neontest.stop import Deadline
 
     secrecy.hide_memory()
-    projects = options.projects(ctx, engine="local")
+    projects = options.projects(ctx, engine="local", runs=False)
     settings, roots = projects[0], {each.name or "": each.root for each in projects}
     redact = {each.name or "": each.redact for each in projects}
     here = job(repository, sha)
