@@ -206,8 +206,9 @@ class Branches:
         """Leave the candidate to the next project, where that can go on on it."""
         trial, relay = self._trials[0], self._context.relay
         if relay.seconds and not trial.ended:
-            relay.hand_over(trial.lease, self._leases, self._ground.access.database)
-            self._used(msgspec.structs.replace(self._uses[trial.lease.name], passed_on=True))
+            with self._context.stop.shield():  # or it is said to be left behind
+                relay.hand_over(trial.lease, self._leases, self._ground.access.database)
+                self._used(msgspec.structs.replace(self._uses[trial.lease.name], passed_on=True))
 
     def _another(self, role: LeaseRole, lsn: str | None) -> Lease:
         """A branch besides those that are held: the one that was asked for early, or one that is free now."""

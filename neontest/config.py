@@ -139,12 +139,14 @@ def settle(
     *,
     file: FileSettings | None = None,
     home: Path | None = None,
+    runs: bool = True,
 ) -> Settings:
     """The settings of a run.
 
     `flags` holds what was given on the command line or in the environment, by the names of Settings' fields, None
     for what was not; `sources` says which of the two it was. `file` is the part of pyproject.toml that counts, and
-    `home` the folder of the project, where they are not all of it and its own.
+    `home` the folder of the project, where they are not all of it and its own. What no run could be made of is
+    refused only where the command `runs`.
     """
     file, home = file or read_file(root), home or root
     values: dict[str, Any] = {}
@@ -178,9 +180,15 @@ def settle(
     engine, why = choose_engine(values.pop("engine", None), origin["engine"], key)
     if "from_limit" in values:
         values["from_limit"] = size(values["from_limit"], what="from-limit")
-    settle_source(values, origin, engine, environ)
+    if runs:
+        settle_source(values, origin, engine, environ)
+    else:
+        values.pop("from_url", None)
     settings = Settings(**{**values, "root": home, "engine": engine, "engine_why": why, "api_key": key}, sources=origin)
-    refuse_contradictions(settings)
+    if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
+        raise UsageError("comment: a configuration's name is at most 100 printable characters")
+    if runs:
+        refuse_contradictions(settings)
     return settings
 
 
@@ -272,8 +280,6 @@ def refuse_contradictions(settings: Settings) -> None:
                 " {revision}, so it would not go where a walk has to go",
                 hint=f'put it where the command takes the revision, as in {name} = "./manage {name} {{revision}}"',
             )
-    if settings.comment is not None and not (settings.comment.isprintable() and len(settings.comment) <= 100):
-        raise UsageError("comment: a configuration's name is at most 100 printable characters")
     refuse_source(settings)
     if settings.grid and not settings.run_tests and settings.sources["grid"] == settings.sources["run_tests"] == "flag":
         raise UsageError("--grid and --no-tests contradict each other: the grid runs the tests", hint="leave one out")

@@ -212,6 +212,8 @@ class Settings:
     accept: tuple[Accept, ...] = ()
     name: str | None = None
     """The name of its `[[tool.neontest.project]]`, where there are several."""
+    among: str = ""
+    """The names of all projects of the run, where it was said which; their comment and commit status have it."""
     top: Path | None = None
     """The folder of the pyproject.toml that has its table."""
     also: tuple[Path, ...] = ()

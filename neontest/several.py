@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import re
 import subprocess
 from collections.abc import Collection, Mapping
@@ -21,6 +22,8 @@ from neontest.settings import FileSettings, ProjectSettings, Settings, Source
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII)
 """It becomes a part of file names, comments and commit statuses."""
+LONGEST: Final = 100
+"""Characters of several names in that of a comment and a commit status."""
 OF_ALL: Final = frozenset({"github", "comment"})
 """There is one comment and one status, over all of them."""
 
@@ -32,6 +35,7 @@ def settled(
     root: Path,
     *,
     only: Collection[str] = (),
+    runs: bool = True,
 ) -> tuple[Settings, ...]:
     """The settings of each project, in the order of pyproject.toml: of those that `only` names, or of all.
 
@@ -49,28 +53,30 @@ def settled(
             known = f"there are: {', '.join(names)}" if names else "there are no [[tool.neontest.project]] tables"
             raise UsageError(f'--only: pyproject.toml has no project "{name}"', hint=known)
     if not tables:
-        return (settle(flags, sources, environ, root, file=outer),)
+        return (settle(flags, sources, environ, root, file=outer, runs=runs),)
     found = []
     for each in tables:
         if only and each.name not in only:
             continue
         try:
-            mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve())
+            mine = settle(flags, sources, environ, root, file=each, home=(root / each.path).resolve(), runs=runs)
         except UsageError as error:
             raise type(error)(f"{table(each.name)}: {error.message}", hint=error.hint) from error
-        found.append(dataclasses.replace(mine, comment=called(mine.comment, only)))
-    return tuple(found)
+        found.append(mine)
+    among = called([each.name for each in tables if each.name in only])
+    return tuple(dataclasses.replace(each, among=among) for each in found)
 
 
 def table(name: str) -> str:
     return f'[[tool.neontest.project]] "{name}"'
 
 
-def called(comment: str | None, only: Collection[str]) -> str | None:
-    """The name of the comment and the commit status; those of some projects do not hide what others found."""
-    if comment == "off" or not only:
-        return comment
-    return "/".join(filter(None, (comment, "+".join(only))))[:100]
+def called(names: Collection[str]) -> str:
+    """What comment and commit status have behind their names: those of some projects do not hide what others found."""
+    text = "+".join(names)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def read_tables(path: Path, outer: FileSettings) -> tuple[ProjectSettings, ...]:
@@ -136,6 +142,8 @@ def untouched(settings: Settings, environ: Mapping[str, str]) -> bool:
         return False
     top = settings.top
     try:
+        if not settings.root.is_relative_to(git.top(top, environ=environ)):
+            return False
         files = git.changed(top, settings.base, environ=environ)
         found = projects.find(
             settings.root, alembic_config=settings.alembic_config, section=settings.alembic_name, environ=environ
@@ -144,4 +152,5 @@ def untouched(settings: Settings, environ: Mapping[str, str]) -> bool:
         return False
     own = (settings.root, found.script_location, *found.version_locations, found.env_py, found.config, found.toml)
     watched = {each.resolve() for each in (*own, *settings.also, top / "pyproject.toml") if each is not None}
-    return not any(file == each or file.is_relative_to(each) for file in files for each in watched)
+    # A submodule differs as a whole, and what is in it with it.
+    return not any(file.is_relative_to(each) or each.is_relative_to(file) for file in files for each in watched)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import psycopg2
 import pytest
 
+from neontest.branches import Branches
 from neontest.lease.lease import HandedOver, Lease
 from neontest.lease.ledger import Ledger
+from neontest.record import BranchUse
 from neontest.relay import Relay
 from neontest.report import Report, from_json
 from neontest.settings import Settings
@@ -186,6 +191,31 @@ class Interrupted:
     def give_back_all(self, *_: float) -> tuple[()]:
         self.given, self.held = self.given + self.held, 0
         return ()
+
+
+class Late(Relay):
+    """The signal comes when the branch is handed over, and nobody has said so yet."""
+
+    def hand_over(self, *arguments: Any) -> None:
+        super().hand_over(*arguments)
+        self._stop.request(signal.SIGTERM)
+
+
+def test_a_signal_as_it_hands_over_leaves_no_word_that_it_was_left_behind() -> None:
+    stop, noted = Stop(), []
+    leases: Any = Interrupted(stop, "never")
+    use = BranchUse(id="br", name="one", created_at=datetime.now(UTC), ready_seconds=0.0)
+    with Late(stop, print) as relay:
+        relay.seconds = 1.0
+        branches: Any = Branches.__new__(Branches)
+        branches._trials = [SimpleNamespace(lease=SimpleNamespace(name="one"), ended=False)]
+        branches._context = SimpleNamespace(relay=relay, stop=stop)
+        branches._ground = SimpleNamespace(access=SimpleNamespace(database="shop"))
+        branches._leases, branches._turn, branches._uses = leases, threading.Lock(), {"one": use}
+        branches._note = lambda **facts: noted.append(facts["branches"][0].passed_on)
+        branches.hand_over()
+        assert stop
+    assert noted == [True]
 
 
 @pytest.mark.parametrize("when", ["handed over", "taken over"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from neontest.cli import files
 from neontest.cli.main import run
 from neontest.errors import ConfigError, UsageError
+from neontest.github.sending import configuration, context
 from neontest.renderers.words import located
 from neontest.run import acceptances
 from neontest.settings import Settings
-from neontest.several import settled, untouched
+from neontest.several import called, settled, untouched
 
 TWO = """
 [tool.neontest]
@@ -33,8 +36,11 @@ also = ["libs"]
 """
 
 
-def several(root: Path, toml: str = TWO, only: tuple[str, ...] = (), **flags: Any) -> tuple[Settings, ...]:
-    for name in ("shop", "stock", "libs"):
+def several(
+    root: Path, toml: str = TWO, only: tuple[str, ...] = (), also: tuple[str, ...] = (), **flags: Any
+) -> tuple[Settings, ...]:
+    """The settings of the projects in the file; beside their folders there are those in `also`."""
+    for name in ("shop", "stock", "libs", *also):
         (root / name / "migrations" / "versions").mkdir(parents=True, exist_ok=True)
         (root / name / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
         (root / name / "migrations" / "env.py").touch()
@@ -61,15 +67,31 @@ def test_what_is_wrong_in_the_tables_is_told_of_the_file_that_has_them(tmp_path:
     assert caught.value.message.startswith(f'[[tool.neontest.project]] "shop": {tmp_path}/pyproject.toml: ')
 
 
-def test_all_share_a_comment_and_those_of_only_have_another(tmp_path: Path) -> None:
-    def called(**more: Any) -> set[str | None]:
-        return {each.comment for each in several(tmp_path, **more)}
+@pytest.mark.parametrize(
+    ("only", "comment", "name", "status"),
+    [
+        ((), None, "default", "neontest"),
+        ((), "pg18", "pg18", "neontest/pg18"),
+        (("stock", "shop", "stock"), None, "shop+stock", "neontest/shop+stock"),
+        (("shop",), "pg18", "pg18/shop", "neontest/pg18/shop"),
+        (("shop",), "off", "off", "neontest/shop"),
+        (("off",), None, "only/off", "neontest/off"),
+        (("default",), None, "only/default", "neontest/default"),
+    ],
+)
+def test_all_share_comment_and_status_and_those_of_only_have_others(
+    tmp_path: Path, only: tuple[str, ...], comment: str | None, name: str, status: str
+) -> None:
+    tables = "".join(f'[[tool.neontest.project]]\nname = "{each}"\n' for each in ("off", "default"))
+    found = several(tmp_path, TWO + tables, only=only, comment=comment)
+    assert {(configuration(each), context(each)) for each in found} == {(name, status)}
 
-    assert called() == {None}
-    assert called(comment="pg18") == {"pg18"}
-    assert called(only=("shop", "stock")) == {"shop+stock"}
-    assert called(only=("shop",), comment="pg18") == {"pg18/shop"}
-    assert called(only=("shop",), comment="off") == {"off"}
+
+def test_many_names_are_cut_and_stay_apart() -> None:
+    many = [f"{number:040}" for number in range(4)]
+    one, other = called(many), called(many[:3])
+    assert (len(one), len(other)) == (100, 100)
+    assert one != other
 
 
 @pytest.mark.parametrize(
@@ -127,6 +149,57 @@ def test_what_the_branch_does_not_touch_is_skipped(tmp_path: Path, file: str, sk
 
 def test_what_cannot_be_known_is_not_skipped(tmp_path: Path) -> None:
     assert not any(untouched(each, os.environ) for each in several(tmp_path))
+
+
+def test_what_lies_outside_of_the_repository_is_not_skipped(tmp_path: Path) -> None:
+    found = several(tmp_path / "top", TWO.replace('path = "shop"', 'path = "../other"'), also=("shop", "../other"))
+    git(tmp_path / "top", "init", "-q", "-b", "main")
+    git(tmp_path / "top", "add", ".")
+    git(tmp_path / "top", "commit", "-q", "-m", "one")
+    assert [each.name for each in found if untouched(each, os.environ)] == ["stock"]
+
+
+def test_a_project_in_a_submodule_that_differs_is_not_skipped(tmp_path: Path) -> None:
+    found = several(tmp_path, TWO.replace('path = "shop"', 'path = "shop/inner"'), also=("shop/inner",))
+    for root in (tmp_path / "shop", tmp_path):
+        git(root, "init", "-q", "-b", "main")
+        git(root, "add", ".")
+        git(root, "commit", "-q", "-m", "one")
+    assert len([each for each in found if untouched(each, os.environ)]) == 2
+    (tmp_path / "shop" / "inner" / "migrations" / "env.py").write_text("x = 1\n")
+    git(tmp_path / "shop", "commit", "-q", "-a", "-m", "two")
+    assert [each.name for each in found if untouched(each, os.environ)] == ["stock"]
+
+
+def test_files_of_two_projects_never_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = "".join(f'[[tool.neontest.project]]\nname = "{each}"\n' for each in ("x-y", "y"))
+    several(tmp_path, tables)
+    wanted = ("--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r-x.json"))
+    assert run(["run", "--root", str(tmp_path), "--local", "-q", *wanted]) == 2
+    assert f"two projects' reports would go to {tmp_path}/r-x-y.json" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_pipe_has_the_reports_of_all_for_whoever_reads_it(tmp_path: Path) -> None:
+    several(tmp_path)
+    for name in ("shop", "stock"):
+        (tmp_path / name / "alembic.ini").unlink()  # each ends at once
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "neontest", "run", "--local", "-q", "--json", "pipe"]
+    with subprocess.Popen(["cat", "pipe"], cwd=tmp_path, stdout=subprocess.PIPE) as reader:
+        try:
+            done = subprocess.run(command, cwd=tmp_path, check=False, timeout=60, capture_output=True)
+            said, _ = reader.communicate(timeout=60)
+        finally:
+            reader.kill()
+    assert done.returncode == 2, done.stderr
+    assert said.count(b'"project": "shop"') == said.count(b'"project": "stock"') == 1
+
+
+def test_a_pipe_whose_reader_has_gone_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not files.put(str(tmp_path / "pipe"), "text")
+    assert "pipe was not written: No such device or address" in capsys.readouterr().err
 
 
 def test_all_run_each_with_its_file_and_the_worst_code_counts(

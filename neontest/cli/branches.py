@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, **_: Any) -> None:
     """List neontest's branches in the Neon project; make one, delete one."""
     secrecy.hide_memory()
-    ctx.obj = options.settings(ctx, engine="local")
+    ctx.obj = options.settings(ctx, engine="local", runs=False)
     if ctx.invoked_subcommand is not None:
         return
     from neontest.errors import one_line

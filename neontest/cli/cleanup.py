@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, kept: bool, **_: Any) -> None:
 
     secrecy.hide_memory()
     # The engine of the next run does not matter here: the ledger says of each branch where it was made.
-    settings = options.settings(ctx, engine="local")
+    settings = options.settings(ctx, engine="local", runs=False)
     ledger = Ledger(settings.ledger or default_folder(os.environ))
     local = LocalFolders(settings, kept=kept)
     left, some = [], False

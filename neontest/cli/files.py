@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -98,9 +98,20 @@ def writable(option: str, file: str) -> None:
 def refuse_unread(option: str, file: str) -> None:
     """Raise UsageError for a pipe that nobody reads: at the end of the run it would be waited for without end."""
     try:
-        os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
+        # It stays open until this process ends: whoever reads would take a close for the end.
+        os.open(file, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:
         raise click.UsageError(f"{option}: {file} cannot be written: it is a pipe that nobody reads") from error
+
+
+def refuse_shared(told: Sequence[Mapping[str, str]]) -> None:
+    """Raise UsageError where what is put into a file's name for one project makes it that of another's file."""
+    taken: set[str] = set()
+    for form, file in (each for files in told for each in files.items()):
+        place = str(Path(file).absolute())
+        if place in taken and not special(file):
+            raise click.UsageError(f"--{form}: two projects' reports would go to {file}: give one format another file")
+        taken.add(place)
 
 
 def write(files: Mapping[str, str], report: Report, **surroundings: Any) -> bool:
@@ -129,11 +140,19 @@ def put(file: str, text: str) -> bool:
     if file == "-":
         return output.tell(text)
     try:
-        Path(file).write_text(text, encoding="utf-8")
+        with open(file, "w", encoding="utf-8", opener=promptly) as opened:
+            opened.write(text)
     except OSError as error:
         click.echo(f"Error: {file} was not written: {error.strerror}", err=True)
         return False
     return True
+
+
+def promptly(file: str, flags: int) -> int:
+    """Open it without waiting for somebody who reads a pipe: he may have gone since."""
+    descriptor = os.open(file, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def folder(root: Path) -> str:

@@ -208,26 +208,26 @@ run_options: Final = both(
 """What settles a run, besides what only its command line can say."""
 
 
-def settings(ctx: click.Context, **more: Any) -> Settings:
-    """The settled settings of a command that is about one project, or about none."""
+def settings(ctx: click.Context, *, runs: bool = True, **more: Any) -> Settings:
+    """The settled settings of a command that is about one project, or about none; `runs`: it tests migrations."""
     from neontest import several
     from neontest.config import settle
 
     given = asked(ctx, **more)
     if "only" not in ctx.params:
-        return settle(*given)
-    found = several.settled(*given, only=ctx.params["only"])
+        return settle(*given, runs=runs)
+    found = several.settled(*given, only=ctx.params["only"], runs=runs)
     if len(found) > 1:
         names = ", ".join(str(each.name) for each in found)
         raise click.UsageError(f"there are several projects in pyproject.toml: say which with --only ({names})")
     return found[0]
 
 
-def projects(ctx: click.Context, **more: Any) -> tuple[Settings, ...]:
+def projects(ctx: click.Context, *, runs: bool = True, **more: Any) -> tuple[Settings, ...]:
     """The settled settings of each project that is asked for."""
     from neontest import several
 
-    return several.settled(*asked(ctx, **more), only=ctx.params.get("only", ()))
+    return several.settled(*asked(ctx, **more), only=ctx.params.get("only", ()), runs=runs)
 
 
 def asked(ctx: click.Context, **more: Any) -> tuple[dict[str, Any], dict[str, Source], Mapping[str, str], Path]:

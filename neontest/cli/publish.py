@@ -49,13 +49,16 @@ def command(
     from neontest.stop import Deadline
 
     secrecy.hide_memory()
-    projects = options.projects(ctx, engine="local")
+    projects = options.projects(ctx, engine="local", runs=False)
     settings, roots = projects[0], {each.name or "": each.root for each in projects}
+    redact = {each.name or "": each.redact for each in projects}
     here = job(repository, sha)
     if settings.github == "off":
         raise UsageError("publishing is what this command does, and github is off", hint="leave out --github off")
     order = {name: at for at, name in enumerate(roots)}
-    reports = [literals.for_others(publish.read(each), settings.redact) for each in files]
+    # Of a project that there is not, nothing says that its values may be told.
+    told = ctx.params["redact"]
+    reports = [literals.for_others(each, redact.get(each.project, told)) for each in map(publish.read, files)]
     reports.sort(key=lambda each: order.get(each.project, len(order)))
     parts = [
         Part(name=each.project, report=each, source=source(here, roots.get(each.project, ctx.params["root"])))

@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, file: Path, form: str, target: str, root: Pat
 
     files.writable("--output", target)
     shown = target == "-"
-    settings = options.settings(ctx, engine="local")
+    settings = options.settings(ctx, engine="local", runs=False)
     text = renderers.rendered(
         literals.for_oneself(read(file), settings.redact),
         form,

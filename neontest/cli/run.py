@@ -48,6 +48,8 @@ def command(ctx: click.Context, /, no_tests: bool, keep: bool, quiet: bool, verb
         raise click.UsageError("--no-tests and a test command contradict each other")
     found = options.projects(ctx, tests=test_command or None, run_tests=False if no_tests else None, keep=keep or None)
     told = [files.wanted(ctx.params, name=each.name if len(found) > 1 else None) for each in found]
+    if len(found) > 1:
+        files.refuse_shared(told)
     aside = any("-" in each.values() for each in told)
     secrecy.hide_memory()
     codes: list[int] = []

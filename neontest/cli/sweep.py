@@ -35,7 +35,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> None:
     from neontest.lease.sweep import owners, plan, sweep
 
     secrecy.hide_memory()
-    settings = options.settings(ctx, engine="local")
+    settings = options.settings(ctx, engine="local", runs=False)
     with stoppable() as stop, client(settings, stop) as neon:
         project = project_id(settings)
         known = owners(Ledger(settings.ledger or default_folder(os.environ)))

@@ -46,6 +46,9 @@ Task = Callable[["GitHub"], None]
 
 def configuration(settings: Settings) -> str:
     """The name that this configuration's comment goes by; `off` for no comment. Several projects are one."""
+    if settings.among and settings.comment != "off":
+        named = "/".join(filter(None, (settings.comment, settings.among)))
+        return f"only/{named}" if named in ("off", "default") else named  # projects may be called like that
     if settings.comment or settings.name is not None:
         return settings.comment or "default"
     file = settings.alembic_config
@@ -57,8 +60,8 @@ def configuration(settings: Settings) -> str:
 
 def context(settings: Settings) -> str:
     """What the commit status is called; configurations with names of their own do not hide each other's failures."""
-    named = settings.comment is not None and settings.comment != "off"
-    return f"{status.CONTEXT}/{settings.comment}" if named else status.CONTEXT
+    comment = settings.comment if settings.comment != "off" else None
+    return "/".join(filter(None, (status.CONTEXT, comment, settings.among)))
 
 
 def source(job: Job, root: Path) -> Source | None:

@@ -190,6 +190,11 @@ def changed(root: Path, ref: str, *, environ: Mapping[str, str]) -> tuple[Path, 
     return tuple(repository.top.resolve() / name for name in names if name)
 
 
+def top(root: Path, *, environ: Mapping[str, str]) -> Path:
+    """The top folder of the repository that the folder is in; UsageError where it is in none."""
+    return _repository(root, environ).top.resolve()
+
+
 def _sources(
     repository: _Repository, project: Project, commit: str, location: Path, folder: PurePosixPath
 ) -> Iterable[tuple[str, bytes]]:

@@ -44,6 +44,7 @@ def render(report: Report, *, folder: str = "") -> str:
     seen: Counter[str] = Counter()
     run = {
         "tool": {"driver": {"name": "neontest", "rules": [rule(each, found.get(each)) for each in ids]}},
+        **category(report),
         "invocations": [invocation(report)],
         "originalUriBaseIds": {ROOT: {"description": {"text": "The top of the repository."}}},
         "results": [
@@ -56,6 +57,12 @@ def render(report: Report, *, folder: str = "") -> str:
         ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+
+
+def category(report: Report) -> dict[str, Any]:
+    """Of several projects each has a category of its own: of one category, code scanning keeps one file of a commit."""
+    name = words.clean(report.project)
+    return {"automationDetails": {"id": f"neontest/{name}/"}} if name else {}
 
 
 def rule(id_: str, check: Check | None) -> dict[str, Any]:

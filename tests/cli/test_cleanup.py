@@ -155,3 +155,16 @@ def test_the_command_that_a_kept_branch_is_told_to_be_deleted_by_deletes_it(tmp_
     done = run_neontest(*command, cwd=root, environ=environ, json=None)
     assert done.code == 0, done.out + done.err
     assert not list((state / "b").iterdir())
+
+
+@pytest.mark.parametrize(
+    "line", ['parent-time = "2026-11-01T00:00:00Z"', 'from = "env:NOT_HERE"', "schema-only = true"]
+)
+def test_what_only_a_run_needs_keeps_nothing_from_being_given_back(
+    tmp_path: Path, local_state: Path, line: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.neontest]\nseed = "x"\n{line}\n')
+    ran = run_neontest(
+        "cleanup", "--ledger", str(tmp_path / "ledger"), cwd=tmp_path, environ=environment(local_state), json=None
+    )
+    assert (ran.code, ran.out) == (0, "nothing to give back\n"), ran.err

@@ -108,6 +108,20 @@ def test_the_reports_of_several_projects_are_one_comment_and_one_status(
     assert [line.split()[2] for line in comment.splitlines() if line.startswith("#### ")] == ["shop:", "stock:"]
 
 
+def test_what_one_project_lets_be_told_of_its_values_is_not_so_of_another(
+    forked: Hub, send: Publish, tmp_path: Path
+) -> None:
+    tables = '[[tool.neontest.project]]\nname = "shop"\nredact = "none"\n[[tool.neontest.project]]\nname = "stock"\n'
+    (tmp_path / "pyproject.toml").write_text(tables)
+    facts = {name: (f"loading the project changed the schema: column a.b: default '{name}1'",) for name in "abc"}
+    for name, notes in (("stock", facts["b"]), ("other", facts["c"])):
+        (tmp_path / f"report-{name}.json").write_text(saved(project=name, findings=(), notes=notes))
+    said = send("report-stock.json", "report-other.json", content=saved(project="shop", findings=(), notes=facts["a"]))
+    assert said.code == 0, said.err
+    (comment,) = forked.bodies(8)
+    assert [f"{name}1" in comment for name in "abc"] == [True, False, False]
+
+
 def test_published_again_the_comment_is_edited(forked: Hub, send: Publish) -> None:
     send()
     send(content=saved(verdict="passed", exit_code=0, findings=()))

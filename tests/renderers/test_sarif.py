@@ -125,6 +125,12 @@ def test_a_result_of_the_whole_run_stands_somewhere_all_the_same() -> None:
     assert "uriBaseId" not in outside["locations"][0]["physicalLocation"]["artifactLocation"]
 
 
+def test_of_several_projects_each_has_a_category_of_its_own() -> None:
+    assert run(report()).get("automationDetails") is None
+    named = report(project="shop")
+    assert run(named)["automationDetails"] == {"id": "neontest/shop/"}
+
+
 def test_files_start_where_the_project_lies() -> None:
     log = json.loads(sarif.render(report(findings=(lost(file="v/r.py", line=2),)), folder="back end"))
     assert place(log["runs"][0]["results"][0]) == ("back%20end/v/r.py", 2)
