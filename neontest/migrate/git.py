@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -303,7 +306,7 @@ def _fetched(repository: _Repository, ref: str) -> str:
         elif _known(repository, ref) is None:
             _fetch(repository, f"+refs/heads/{name}:{there}")
     except subprocess.CalledProcessError as error:
-        said = re.sub(r"(?<=://)[^/\s]*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
+        said = re.sub(r"(?<=://)\S*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
         fatal = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
         return one_line((fatal or said or ["git gave no reason"])[0])
     except UsageError as error:
@@ -313,9 +316,8 @@ def _fetched(repository: _Repository, ref: str) -> str:
 
 def _fetch(repository: _Repository, *what: str) -> None:
     """Fetch these, and nothing else: no tags, no submodules; nothing is pruned, packed anew or run."""
-    settings = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
     quiet = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-    repository.git(*settings, "fetch", *quiet, "origin", *what)
+    repository.git("fetch", *quiet, "origin", *what)
 
 
 def _commit(repository: _Repository, ref: str, tried: str = "") -> str:
@@ -357,16 +359,28 @@ def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
 
 
 def _run(cwd: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
-    settings = ("-c", "core.quotePath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    command = ["git", "--no-pager", "--literal-pathspecs", *settings, *arguments]
+    settings = "core.quotePath=off core.fsmonitor=false core.hooksPath=/dev/null gc.auto=0 maintenance.auto=false"
+    given = [word for each in settings.split() for word in ("-c", each)]
+    command = ["git", "--no-pager", "--literal-pathspecs", *given, *arguments]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(command, cwd=cwd, env=dict(environ), input=stdin, capture_output=True, timeout=TIMEOUT)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=dict(environ), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
     except FileNotFoundError as error:
         raise UsageError(
             "git is not installed, so the base branch cannot be read",
             hint="install git, or say where to start with --from-revision",
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"git {arguments[0]} took longer than {TIMEOUT:g} s in {cwd}") from error
-    done.check_returncode()
-    return done.stdout
+    with process:
+        try:
+            out, err = process.communicate(stdin, TIMEOUT)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it began goes on without it: it waits for a remote
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise UsageError(f"git {arguments[0]} took longer than {TIMEOUT:g} s in {cwd}") from error
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, out, err)
+    return out
