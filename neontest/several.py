@@ -144,4 +144,5 @@ def untouched(settings: Settings, environ: Mapping[str, str]) -> bool:
         return False
     own = (settings.root, found.script_location, *found.version_locations, found.env_py, found.config, found.toml)
     watched = {each.resolve() for each in (*own, *settings.also, top / "pyproject.toml") if each is not None}
-    return not any(file == each or file.is_relative_to(each) for file in files for each in watched)
+    # A submodule is one file to git, however much of the project is in it.
+    return not any(file.is_relative_to(each) or each.is_relative_to(file) for file in files for each in watched)
