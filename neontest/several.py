@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import re
 import subprocess
 from collections.abc import Collection, Mapping
@@ -70,7 +71,8 @@ def called(comment: str | None, only: Collection[str]) -> str | None:
     """The name of the comment and the commit status; those of some projects do not hide what others found."""
     if comment == "off" or not only:
         return comment
-    return "/".join(filter(None, (comment, "+".join(only))))[:100]
+    whole = "/".join(filter(None, (comment, "+".join(only))))
+    return whole if len(whole) <= 100 else f"{whole[:91]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def read_tables(path: Path, outer: FileSettings) -> tuple[ProjectSettings, ...]:

@@ -70,6 +70,9 @@ def test_all_share_a_comment_and_those_of_only_have_another(tmp_path: Path) -> N
     assert called(only=("shop", "stock")) == {"shop+stock"}
     assert called(only=("shop",), comment="pg18") == {"pg18/shop"}
     assert called(only=("shop",), comment="off") == {"off"}
+    (one,), (other,) = (called(only=(each,), comment="x" * 100) for each in ("shop", "stock"))
+    assert one != other
+    assert len(one or "") == len(other or "") == 100
 
 
 @pytest.mark.parametrize(
