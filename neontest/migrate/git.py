@@ -153,9 +153,11 @@ def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checko
 
 def ignored(found: Checkout, path: Path) -> bool:
     """git ignores what is at that place of the user's worktree, such as a virtual environment."""
-    how = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
-    listed = _Repository(top=found.top, environ=found.environ).ask("ls-files", *how, "--", str(path)) or ""
-    return any(path.is_relative_to(found.top / each) for each in listed.split("\0") if each)
+    environ = {**found.environ, "GIT_LITERAL_PATHSPECS": "0"}  # check-ignore takes every path as it is, and refuses it
+    repository = _Repository(top=found.top, environ=environ)
+    inside = [each for each in (*reversed(path.parents), path) if found.top in each.parents]
+    link = next((each for each in inside if each.is_symlink()), path)  # git looks no further
+    return repository.ask("check-ignore", "--", str(link)) is not None
 
 
 def default_branch(project: Project, *, environ: Mapping[str, str]) -> str | None:
@@ -238,7 +240,7 @@ def _blobs(repository: _Repository, oids: list[str]) -> list[bytes]:
 
 def _repository(root: Path, environ: Mapping[str, str]) -> _Repository:
     passed = {name: value for name in (*_PASSED, *_PASSED_GIT) if (value := environ.get(name)) is not None}
-    passed |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    passed |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
     try:
         top = _run(root, passed, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n")
     except subprocess.CalledProcessError as error:
@@ -361,7 +363,7 @@ def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
 def _run(cwd: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
     settings = "core.quotePath=off core.fsmonitor=false core.hooksPath=/dev/null gc.auto=0 maintenance.auto=false"
     given = [word for each in settings.split() for word in ("-c", each)]
-    command = ["git", "--no-pager", "--literal-pathspecs", *given, *arguments]
+    command = ["git", "--no-pager", *given, *arguments]
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(
