@@ -110,7 +110,9 @@ def moved(text: str, found: git.Checkout, tree: Path, python: Path) -> str:
     prefix = python.parent.parent
 
     def there(match: re.Match[str]) -> str:
-        path = Path(match[0])
+        path = Path(os.path.normpath(match[0]))
+        if not path.is_relative_to(found.top):
+            return match[0]
         stays = path.is_relative_to(prefix) and prefix.is_relative_to(found.top)
         return match[0] if stays or git.ignored(found, path) else f"{tree}{match[1] or ''}"
 

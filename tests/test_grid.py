@@ -13,6 +13,8 @@ from pathlib import Path
 
 from neontest.cells import Cell
 from neontest.local.binaries import find_all
+from neontest.migrate.git import Checkout
+from neontest.old_code import moved
 from neontest.report import Finding
 from tests.conftest import Run, environment
 from tests.test_run import ENV_PY
@@ -463,6 +465,25 @@ def test_a_path_in_the_command_leads_the_old_cells_to_the_old_tests(neontest: Ru
         assert cells(ran.report.cells) == {"old-old": (3, 0), "old-new": (1, 2), "new-new": (1, 0), "new-old": (1, 0)}
         # What git ignores is not in the old tree: it is the same for both.
         assert {each.read_text() for each in (tmp_path / "seen").iterdir()} == {f"{root}/here/noted.py"}
+
+
+def test_what_git_ignores_and_what_is_outside_stays_in_the_command(tmp_path: Path) -> None:
+    top, tree = tmp_path / "repository", tmp_path / "tree"
+    top.mkdir()
+    git(top, "init", "-q", "-b", "main")
+    commit(top, "one", {".gitignore": "venv\n", "tests/test_it.py": "", "tools/[a].py": ""})
+    (top / "venv" / "lib" / "deep").mkdir(parents=True)
+    (top / "linked").mkdir()
+    (top / "linked" / "venv").symlink_to(tmp_path)
+    found = Checkout(commit="", top=top, folder=Path(), common=top / ".git", environ=dict(os.environ))
+
+    def led(path: str) -> str:
+        return moved(f"{top}/{path}", found, tree, Path(sys.executable))
+
+    for stays in ("venv", "venv/lib/deep/tool", "linked/venv/bin/tool", "../elsewhere", "tests/../../elsewhere"):
+        assert led(stays) == f"{top}/{stays}"
+    for moves in ("tests/test_it.py::test_it", "tests/../tools/[a].py", "tests/not-there.py"):
+        assert led(moves) == f"{tree}/{moves}"
 
 
 FINDER = """\

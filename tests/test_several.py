@@ -147,6 +147,26 @@ def test_what_the_branch_does_not_touch_is_skipped(tmp_path: Path, file: str, sk
     assert [each.name for each in found if untouched(each, os.environ)] == skipped
 
 
+def test_what_changes_in_a_submodule_around_a_project_is_not_skipped(tmp_path: Path) -> None:
+    toml = '[tool.neontest]\nbase = "main"\n[[tool.neontest.project]]\nname = "shop"\npath = "services/shop"\n'
+    services = tmp_path / "services"
+    several(services)
+    for folder in (services, tmp_path):
+        git(folder, "init", "-q", "-b", "main")
+        git(folder, "add", ".")  # the inner one is a link to a commit for the outer one, as with `git submodule add`
+        git(folder, "commit", "-q", "-m", "one")
+    (tmp_path / "pyproject.toml").write_text(toml)
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "two")
+    (shop,) = settled({}, {}, {}, tmp_path)
+    assert untouched(shop, os.environ)
+    (services / "shop" / "x.py").write_text("x = 1\n")
+    assert not untouched(shop, os.environ)
+    git(services, "add", ".")
+    git(services, "commit", "-q", "-m", "changed")
+    assert not untouched(shop, os.environ)
+
+
 def test_what_cannot_be_known_is_not_skipped(tmp_path: Path) -> None:
     assert not any(untouched(each, os.environ) for each in several(tmp_path))
 

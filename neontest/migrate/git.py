@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -150,9 +153,11 @@ def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checko
 
 def ignored(found: Checkout, path: Path) -> bool:
     """git ignores what is at that place of the user's worktree, such as a virtual environment."""
-    how = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
-    listed = _Repository(top=found.top, environ=found.environ).ask("ls-files", *how, "--", str(path)) or ""
-    return any(path.is_relative_to(found.top / each) for each in listed.split("\0") if each)
+    environ = {**found.environ, "GIT_LITERAL_PATHSPECS": "0"}  # check-ignore takes every path as it is, and refuses it
+    repository = _Repository(top=found.top, environ=environ)
+    inside = [each for each in (*reversed(path.parents), path) if found.top in each.parents]
+    link = next((each for each in inside if each.is_symlink()), path)  # git looks no further
+    return repository.ask("check-ignore", "--", str(link)) is not None
 
 
 def default_branch(project: Project, *, environ: Mapping[str, str]) -> str | None:
@@ -240,7 +245,7 @@ def _blobs(repository: _Repository, oids: list[str]) -> list[bytes]:
 
 def _repository(root: Path, environ: Mapping[str, str]) -> _Repository:
     passed = {name: value for name in (*_PASSED, *_PASSED_GIT) if (value := environ.get(name)) is not None}
-    passed |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    passed |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
     try:
         top = _run(root, passed, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n")
     except subprocess.CalledProcessError as error:
@@ -308,7 +313,7 @@ def _fetched(repository: _Repository, ref: str) -> str:
         elif _known(repository, ref) is None:
             _fetch(repository, f"+refs/heads/{name}:{there}")
     except subprocess.CalledProcessError as error:
-        said = re.sub(r"(?<=://)[^/\s]*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
+        said = re.sub(r"(?<=://)\S*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
         fatal = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
         return one_line((fatal or said or ["git gave no reason"])[0])
     except UsageError as error:
@@ -318,9 +323,8 @@ def _fetched(repository: _Repository, ref: str) -> str:
 
 def _fetch(repository: _Repository, *what: str) -> None:
     """Fetch these, and nothing else: no tags, no submodules; nothing is pruned, packed anew or run."""
-    settings = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
     quiet = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-    repository.git(*settings, "fetch", *quiet, "origin", *what)
+    repository.git("fetch", *quiet, "origin", *what)
 
 
 def _commit(repository: _Repository, ref: str, tried: str = "") -> str:
@@ -362,16 +366,28 @@ def _inside(repository: _Repository, location: Path) -> PurePosixPath | None:
 
 
 def _run(cwd: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
-    settings = ("-c", "core.quotePath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    command = ["git", "--no-pager", "--literal-pathspecs", *settings, *arguments]
+    settings = "core.quotePath=off core.fsmonitor=false core.hooksPath=/dev/null gc.auto=0 maintenance.auto=false"
+    given = [word for each in settings.split() for word in ("-c", each)]
+    command = ["git", "--no-pager", *given, *arguments]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(command, cwd=cwd, env=dict(environ), input=stdin, capture_output=True, timeout=TIMEOUT)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=dict(environ), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
     except FileNotFoundError as error:
         raise UsageError(
             "git is not installed, so the base branch cannot be read",
             hint="install git, or say where to start with --from-revision",
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"git {arguments[0]} took longer than {TIMEOUT:g} s in {cwd}") from error
-    done.check_returncode()
-    return done.stdout
+    with process:
+        try:
+            out, err = process.communicate(stdin, TIMEOUT)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it began goes on without it: it waits for a remote
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise UsageError(f"git {arguments[0]} took longer than {TIMEOUT:g} s in {cwd}") from error
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, out, err)
+    return out

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -97,10 +97,10 @@ def hidden(url: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 def holds(name: str, value: str, secret: str) -> bool:
     """The variable holds the secret, as it is or percent-encoded."""
-    spellings = (secret, quote(secret, safe=""))
+    texts = {value, unquote(value)}
     if len(secret) > SHORT:
-        return any(each in value for each in spellings)
-    return any(as_password(each, name, value) for each in spellings)
+        return any(secret in each for each in texts)
+    return any(as_password(secret, name, each) for each in texts)
 
 
 def as_password(secret: str, name: str, value: str) -> bool:

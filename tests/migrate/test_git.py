@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -473,3 +474,34 @@ def test_no_configuration_of_the_user_hides_or_renames_what_was_changed(reposito
     assert {each.name for each in git.changed(repository.root, "main", environ=environ)} == {
         "a_x.py", "a_y.py", "größe_x.py",
     }  # fmt: skip
+
+
+def in_action(root: Path, url: str) -> Repository:
+    """A repository in the action, where `url` is what the base branch would be fetched from."""
+    repository = Repository(root, environ=dict(os.environ))
+    repository.start()
+    repository.git("remote", "add", "origin", url)
+    repository.environ |= {"NEONTEST_ACTION": "1"}
+    return repository
+
+
+def test_a_fetch_that_takes_too_long_ends_with_all_that_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "TIMEOUT", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+        repository = in_action(tmp_path / "r", f"http://x-token:s3same@{where}/o/r")
+        with pytest.raises(UsageError) as caught:
+            git.changed(repository.root, "elsewhere", environ=repository.environ)
+        assert "fetching failed: git fetch took longer than 2 s" in caught.value.message
+        listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        assert where not in listed
+
+
+@pytest.mark.parametrize("password", ["s3same", "op@n:s3same", "op/n:s3same"])
+def test_why_fetching_failed_does_not_tell_the_password(tmp_path: Path, password: str) -> None:
+    repository = in_action(tmp_path / "r", f"http://x-token:{password}@127.0.0.1:1/o/r")
+    with pytest.raises(UsageError) as caught:
+        git.changed(repository.root, "elsewhere", environ=repository.environ)
+    assert "fetching failed: unable to access 'http://127.0.0.1:1/o/r/'" in caught.value.message
