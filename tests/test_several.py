@@ -179,18 +179,6 @@ def test_what_lies_outside_of_the_repository_is_not_skipped(tmp_path: Path) -> N
     assert [each.name for each in found if untouched(each, os.environ)] == ["stock"]
 
 
-def test_a_project_in_a_submodule_that_differs_is_not_skipped(tmp_path: Path) -> None:
-    found = several(tmp_path, TWO.replace('path = "shop"', 'path = "shop/inner"'), also=("shop/inner",))
-    for root in (tmp_path / "shop", tmp_path):
-        git(root, "init", "-q", "-b", "main")
-        git(root, "add", ".")
-        git(root, "commit", "-q", "-m", "one")
-    assert len([each for each in found if untouched(each, os.environ)]) == 2
-    (tmp_path / "shop" / "inner" / "migrations" / "env.py").write_text("x = 1\n")
-    git(tmp_path / "shop", "commit", "-q", "-a", "-m", "two")
-    assert [each.name for each in found if untouched(each, os.environ)] == ["stock"]
-
-
 def test_files_of_two_projects_never_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = "".join(f'[[tool.neontest.project]]\nname = "{each}"\n' for each in ("x-y", "y"))
     several(tmp_path, tables)
