@@ -56,7 +56,7 @@ _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::t
 
 
 def _query(prelude: str, branches: Sequence[str]) -> str:
-    return f"WITH {prelude} " + "\nUNION ALL\n".join(branches)
+    return f"WITH RECURSIVE {prelude} " + "\nUNION ALL\n".join(branches)
 
 
 def _branches(kinds: Sequence[Kind], version: int) -> list[str]:

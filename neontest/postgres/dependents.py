@@ -3,7 +3,8 @@
 theirs.
 
 The server keeps that in pg_depend: a view that reads a table, a foreign key to it, a default that calls its sequence.
-Deparsed text names what an object depends on, and nothing else that can change its name.
+Deparsed text names what an object depends on, and nothing else that can change its name; but for two: a constant of a
+domain or a row type shows values of the types in it, and the bound of a partition what its parent is divided by.
 """
 
 from __future__ import annotations
@@ -27,14 +28,21 @@ AFFECTED: Final = f"""
 given(oid) AS MATERIALIZED (
   SELECT coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = g.oid), g.oid) FROM unnest($1) g(oid)
   UNION SELECT g.oid FROM unnest($1) g(oid)),
+holding(oid, typarray) AS (
+  SELECT t.oid, t.typarray FROM given g JOIN pg_type t ON t.oid = g.oid AND t.typtype IN ('e', 'd')
+  UNION SELECT t.oid, t.typarray FROM given g JOIN pg_class c ON c.oid = g.oid JOIN pg_type t ON t.oid = c.reltype
+  UNION SELECT w.oid, w.typarray FROM holding h
+    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = ANY (ARRAY[h.oid, h.typarray])
+    CROSS JOIN LATERAL (
+      SELECT t.oid, t.typarray FROM pg_type t
+        WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND t.typtype = 'd'
+      UNION ALL SELECT t.oid, t.typarray FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
+        WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid) w),
 own(classid, objid) AS MATERIALIZED (
   SELECT 'pg_class'::regclass::oid, g.oid FROM given g
   UNION ALL SELECT 'pg_class'::regclass::oid, i.indexrelid FROM given g JOIN pg_index i ON i.indrelid = g.oid
   UNION ALL SELECT 'pg_constraint'::regclass::oid, x.oid FROM given g JOIN pg_constraint x ON x.conrelid = g.oid
-  UNION ALL SELECT 'pg_type'::regclass::oid, unnest(ARRAY[t.oid, t.typarray]) FROM given g
-    JOIN pg_class c ON c.oid = g.oid JOIN pg_type t ON t.oid = c.reltype
-  UNION ALL SELECT 'pg_type'::regclass::oid, unnest(ARRAY[t.oid, t.typarray]) FROM given g
-    JOIN pg_type t ON t.oid = g.oid AND t.typtype IN ('e', 'd')
+  UNION ALL SELECT 'pg_type'::regclass::oid, unnest(ARRAY[h.oid, h.typarray]) FROM holding h
   UNION ALL SELECT 'pg_constraint'::regclass::oid, x.oid FROM given g JOIN pg_constraint x ON x.contypid = g.oid),
 naming(classid, objid) AS MATERIALIZED (
   SELECT d.classid, d.objid FROM own o JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid
@@ -42,6 +50,9 @@ naming(classid, objid) AS MATERIALIZED (
 affected(oid) AS MATERIALIZED (
   SELECT g.oid FROM given g
   UNION SELECT CASE n.classid {" ".join(f"WHEN '{name}'::regclass THEN ({sql})" for name, sql in _HANGS_ON.items())} END
-    FROM naming n)"""
+    FROM naming n
+  UNION SELECT t.oid FROM holding h JOIN pg_type t ON t.oid = h.oid AND t.typtype = 'd'
+  UNION SELECT i.inhrelid FROM naming n JOIN pg_inherits i ON i.inhparent = n.objid
+    WHERE n.classid = 'pg_class'::regclass)"""
 """`affected`: what `$1` names by oid, relations (their indexes, too) and types, and those that name them; NULL where
-something else does, such as a function."""
+something else does, such as a function. `holding`: the types whose values hold those of the types among them."""

@@ -109,6 +109,33 @@ def test_what_names_something_else_is_read_again_when_that_changes(database: Any
         assert found == anew, (change, lines(anew, found))
 
 
+HOLDING = """
+CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN feeling AS mood; CREATE DOMAIN moods AS mood[];
+CREATE TYPE felt AS (one mood, many feeling[]); CREATE TYPE outside AS (inside felt);
+CREATE TABLE t (a feeling[] DEFAULT '{sad}', b felt DEFAULT '(sad,{glad})', c outside DEFAULT '("(sad,{glad})")');
+CREATE TABLE u (t t DEFAULT '({sad},,)', m moods DEFAULT '{glad}');
+CREATE TABLE p (k feeling) PARTITION BY LIST (k); CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('sad');
+CREATE TABLE q (k integer) PARTITION BY LIST ((CASE WHEN k > 0 THEN 'sad'::mood ELSE 'glad'::mood END));
+CREATE TABLE q1 PARTITION OF q FOR VALUES IN ('sad');
+"""
+
+
+def test_a_constant_is_read_again_when_a_type_deep_in_its_own_changes(database: Any) -> None:
+    database.run(HOLDING)
+    database.reader.snapshot()
+    database.reader._whole = None  # nobody may
+    for change in (
+        "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
+        "ALTER TYPE mood RENAME VALUE 'glad' TO 'happy'",
+        "ALTER TYPE mood RENAME TO mood2",
+        "ALTER DOMAIN feeling RENAME TO feeling2",
+        "ALTER TYPE felt RENAME TO felt2",
+    ):
+        database.run(change)
+        found, anew = database.reader.snapshot(), database.anew()
+        assert found == anew, (change, lines(anew, found))
+
+
 def test_a_table_is_read_without_the_others(database: Any) -> None:
     database.run("CREATE TABLE a (id integer); CREATE TABLE b (id integer)")
     first = database.reader.snapshot()
