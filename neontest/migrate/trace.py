@@ -66,7 +66,8 @@ UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_st
       pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
       CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
-        pg_catalog.concat_ws(' ', c.reltuples, c.relpages, pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+        pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
+          pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
           coalesce((SELECT i.indrelid FROM pg_catalog.pg_index i
             WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid), c.oid),
           coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h

@@ -159,7 +159,9 @@ class Trail:
             self._relation(look, each, held)
             if each.modes != ("AccessShareLock",):
                 self._leaving.setdefault(report.transaction, {})[each.oid] = each if each.name else None
-                self._whole &= each.size is not None or not each.name
+                # The commit itself drops or empties temporary tables.
+                stays = each.size is not None and not each.schema.startswith("pg_temp")
+                self._whole &= stays or not each.name
 
     def ended(self, report: reports.Ended) -> None:
         """A transaction is over, and all its locks with it."""

@@ -282,6 +282,11 @@ LEFT = [
     "SELECT nextval('made2_id_seq')",
     "SAVEPOINT s; ALTER TABLE a DROP COLUMN x; ROLLBACK TO s",
     "DROP TABLE parts CASCADE",
+    "CREATE TEMPORARY TABLE short ON COMMIT DROP AS SELECT 1 AS x",
+    "CREATE ROLE lesser; GRANT lesser TO CURRENT_USER; GRANT ALL ON alembic_version TO lesser;"
+    + " CREATE TABLE raw (id int); INSERT INTO raw VALUES (1); GRANT USAGE ON SCHEMA public TO lesser;"
+    + " SET LOCAL ROLE lesser",
+    "DROP OWNED BY lesser; DROP ROLE lesser",
 ]
 
 
