@@ -270,6 +270,8 @@ def test_a_table_that_two_revisions_write_is_changed_by_both(files, watched, dat
     ]
 
 
+LESSER = """CREATE ROLE lesser; GRANT lesser TO CURRENT_USER; GRANT ALL ON alembic_version TO lesser;
+CREATE TABLE raw (id int); INSERT INTO raw VALUES (1); GRANT USAGE ON SCHEMA public TO lesser; SET LOCAL ROLE lesser"""
 LEFT = [
     *(each for each in FIDELITY if "Odd" not in each or "CREATE" in each),
     "CREATE TABLE parts (id int, t text) PARTITION BY RANGE (id)",
@@ -283,9 +285,7 @@ LEFT = [
     "SAVEPOINT s; ALTER TABLE a DROP COLUMN x; ROLLBACK TO s",
     "DROP TABLE parts CASCADE",
     "CREATE TEMPORARY TABLE short ON COMMIT DROP AS SELECT 1 AS x",
-    "CREATE ROLE lesser; GRANT lesser TO CURRENT_USER; GRANT ALL ON alembic_version TO lesser;"
-    + " CREATE TABLE raw (id int); INSERT INTO raw VALUES (1); GRANT USAGE ON SCHEMA public TO lesser;"
-    + " SET LOCAL ROLE lesser",
+    LESSER,
     "DROP OWNED BY lesser; DROP ROLE lesser",
 ]
 
