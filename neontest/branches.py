@@ -261,9 +261,8 @@ class Branches:
         else:
             file = local.keep(lease.branch.id, lease.expires_at, trial.url)
             settings = self._context.settings
-            where = (
-                settings.state if settings.sources.get("state") != "pyproject.toml" else None
-            )  # cleanup reads it, too
+            # What pyproject.toml says, cleanup reads, too.
+            where = settings.state if settings.sources.get("state") != "pyproject.toml" else None
             which = f" --state {shlex.quote(str(where))}" if where else ""
             how = f'reach it: psql "$(cat {file})"; delete it: neontest cleanup --kept{which}'
         self._leases.keep(lease)

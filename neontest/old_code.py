@@ -114,7 +114,7 @@ def moved(text: str, found: git.Checkout, tree: Path, python: Path) -> str:
         if not path.is_relative_to(found.top):
             return match[0]
         stays = path.is_relative_to(prefix) and prefix.is_relative_to(found.top)
-        return match[0] if stays or git.ignored(found, path) else f"{tree}{match[1] or ''}"
+        return match[0] if stays or git.ignored(found.top, path, environ=found.environ) else f"{tree}{match[1] or ''}"
 
     end = r"""\s'";:|&<>()=,"""
     return re.sub(rf"(?<![\w./-]){re.escape(str(found.top))}(?=[/{end}]|$)(/[^{end}]*)?", there, text)

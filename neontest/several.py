@@ -142,7 +142,8 @@ def untouched(settings: Settings, environ: Mapping[str, str]) -> bool:
         return False
     top = settings.top
     try:
-        if not settings.root.is_relative_to(git.top(top, environ=environ)):
+        known = settings.root.is_relative_to(git.top(top, environ=environ))
+        if not known or git.ignored(top, settings.root, environ=environ):  # such as a repository of its own
             return False
         files = git.changed(top, settings.base, environ=environ)
         found = projects.find(

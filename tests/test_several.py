@@ -167,6 +167,16 @@ def test_what_changes_in_a_submodule_around_a_project_is_not_skipped(tmp_path: P
     assert not untouched(shop, os.environ)
 
 
+def test_what_git_does_not_look_at_is_not_skipped(tmp_path: Path) -> None:
+    found = several(tmp_path)
+    (tmp_path / ".gitignore").write_text("shop\n")
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    git(tmp_path / "shop", "init", "-q", "-b", "main")  # a clone of its own inside of the other
+    assert [each.name for each in found if untouched(each, os.environ)] == ["stock"]
+
+
 def test_what_cannot_be_known_is_not_skipped(tmp_path: Path) -> None:
     assert not any(untouched(each, os.environ) for each in several(tmp_path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from neontest.errors import one_line
 from neontest.github.models import Status
 from neontest.report import Verdict
 
@@ -28,6 +29,7 @@ def set_status(
     Raises:
         GitHubError: it is as it was.
     """
+    description = one_line(description)  # of a fork's report, too
     if len(description) > DESCRIPTION_LIMIT:
         description = description[: DESCRIPTION_LIMIT - 1] + "…"
     body = {"state": state, "context": context, "description": description}

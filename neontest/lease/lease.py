@@ -33,7 +33,7 @@ from neontest.errors import (
     UsageError,
     one_line,
 )
-from neontest.lease.budget import Budget
+from neontest.lease.budget import BUDGET, Budget
 from neontest.lease.give_back import Claim, GivenBack, give_back, refusal, unanswered
 from neontest.lease.ledger import Engine, Entry, Hold, Ledger
 from neontest.lease.names import Owner
@@ -326,13 +326,13 @@ class Leases:
             self._taken += 1  # its name is one of this process's, too
         return replace(handed.lease, _neon=self._neon)
 
-    def give_back(self, lease: Lease, *, budget: float = 60.0) -> GivenBack:
+    def give_back(self, lease: Lease, *, budget: float = BUDGET) -> GivenBack:
         """Delete one branch and prove it, within `budget` seconds; doing it again changes nothing."""
         with self._stop.shield():
             # After a stop, what this does not reach is left to `give_back_all`.
             return self._give_back(self._of(lease), budget, ONE_STOPPED)[0]
 
-    def give_back_all(self, budget: float = 60.0, stopped_budget: float = STOPPED) -> tuple[GivenBack, ...]:
+    def give_back_all(self, budget: float = BUDGET, stopped_budget: float = STOPPED) -> tuple[GivenBack, ...]:
         """Delete everything that was taken and not kept, all at once, within `budget` seconds.
 
         Once a stop was requested, before or meanwhile, no more than `stopped_budget` seconds are left.

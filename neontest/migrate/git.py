@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -151,11 +151,17 @@ def left_at(project: Project, ref: str, *, environ: Mapping[str, str]) -> Checko
     return Checkout(commit=commit, top=repository.top, folder=folder, common=found, environ=repository.environ)
 
 
-def ignored(found: Checkout, path: Path) -> bool:
-    """git ignores what is at that place of the user's worktree, such as a virtual environment."""
-    environ = {**found.environ, "GIT_LITERAL_PATHSPECS": "0"}  # check-ignore takes every path as it is, and refuses it
-    repository = _Repository(top=found.top, environ=environ)
-    inside = [each for each in (*reversed(path.parents), path) if found.top in each.parents]
+def ignored(root: Path, path: Path, *, environ: Mapping[str, str]) -> bool:
+    """git ignores what is at that place in the worktree that `root` is in, such as a virtual environment.
+
+    Raises:
+        UsageError: as `history_at`.
+    """
+    repository = _repository(root, environ)
+    # check-ignore takes every path as it is, and refuses to be told so.
+    repository = replace(repository, environ={**repository.environ, "GIT_LITERAL_PATHSPECS": "0"})
+    tops = {repository.top, repository.top.resolve()}
+    inside = [each for each in (*reversed(path.parents), path) if tops & {*each.parents}]
     link = next((each for each in inside if each.is_symlink()), path)  # git looks no further
     return repository.ask("check-ignore", "--", str(link)) is not None
 
@@ -313,7 +319,7 @@ def _fetched(repository: _Repository, ref: str) -> str:
         elif _known(repository, ref) is None:
             _fetch(repository, f"+refs/heads/{name}:{there}")
     except subprocess.CalledProcessError as error:
-        said = re.sub(r"(?<=://)\S*@", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
+        said = re.sub(r"(?<=://)\S*@|\?[^\s']+", "", error.stderr.decode("utf-8", "replace")).strip().splitlines()
         fatal = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
         return one_line((fatal or said or ["git gave no reason"])[0])
     except UsageError as error:

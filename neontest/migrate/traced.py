@@ -34,6 +34,8 @@ KINDS: Final = {
 WITH_ROWS: Final = ("table", "partitioned table", "materialized view", "foreign table")
 
 _WHATEVER: Final = re.compile(r"\s*(?:vacuum|reindex|cluster|do|call|create|alter|drop|select)\b", re.IGNORECASE)
+_RENAMES_ALL: Final = re.compile(r"\s*alter\s+schema\b.*\brename\b", re.IGNORECASE | re.DOTALL)
+"""Gives other names to relations that it does not lock."""
 
 
 class Trees:
@@ -170,7 +172,8 @@ class Trail:
         for modes in self._held.pop(report.transaction, {}).values():
             self._released(modes, ())
         self._left |= self._leaving.pop(report.transaction, {})
-        self._whole &= not report.rolled_back
+        # Another open one may have seen sizes that this one has changed.
+        self._whole &= not report.rolled_back and not self._leaving
         before = self._before.pop(report.transaction, {})
         for oid, was in before.items() if report.rolled_back else ():
             if was is None:
@@ -241,6 +244,7 @@ class Trail:
             return (), None, ()
         everything, newer = False, self._missed
         for draft in self.drafts:
+            everything |= _RENAMES_ALL.match(draft.statement.sql) is not None
             if not draft.statement.transaction:
                 everything |= self._alone(draft)
                 newer = True

@@ -12,6 +12,8 @@ from neontest.renderers.budget import shared
 from neontest.renderers.markup import escaped
 from neontest.renderers.parts import Part, status, verdict
 
+REST: Final = 40
+"""Characters that are kept for saying how many projects are left out."""
 LONGEST: Final = 240_000
 """Characters of a job's summary: GitHub takes 1 MiB, and a character has at most four bytes.
 Source: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands (2026-11)."""
@@ -23,12 +25,14 @@ def render(parts: Sequence[Part], *, limit: int = markdown.LIMIT) -> str:
         return markdown.render(parts[0].report, source=parts[0].source)
     heading = f"### {markdown.ICONS[verdict(parts)]} neontest: {escaped(status(parts), markdown.LINE)}"
     whole = [section(each, markdown.LIMIT) for each in parts] if len(parts) > 1 else []
-    rooms = shared([len(each) + 1 for each in whole], [1.0] * len(whole), limit - len(heading) - 2)
-    fits = (
-        text if len(text) < room else section(each, room - 1)
-        for each, text, room in zip(parts, whole, rooms, strict=False)
-    )
-    return "\n".join((heading, "", *fits))
+    rooms = shared([len(each) + 1 for each in whole], [1.0] * len(whole), limit - REST - len(heading) - 2)
+    page = "\n".join((heading, ""))
+    for at, (text, room) in enumerate(zip(whole, rooms, strict=True)):
+        fit = text if len(text) < room else section(parts[at], room - 1)
+        if len(page) + len(fit) > limit - REST:  # not even all headings have room
+            return f"{page}\n… and {words.plural(len(parts) - at, 'more project')}\n"
+        page += f"\n{fit}"
+    return page
 
 
 def section(part: Part, room: int) -> str:

@@ -108,6 +108,15 @@ def test_the_reports_of_several_projects_are_one_comment_and_one_status(
     assert [line.split()[2] for line in comment.splitlines() if line.startswith("#### ")] == ["shop:", "stock:"]
 
 
+def test_a_name_in_a_forks_report_is_one_printable_line_of_the_status(
+    forked: Hub, send: Publish, tmp_path: Path
+) -> None:
+    (tmp_path / "report-stock.json").write_text(saved(project="stock", verdict="passed", exit_code=0, findings=()))
+    assert send("report-stock.json", content=saved(project="shop\u202e\nx")).code == 0
+    ((_, body),) = forked.statuses
+    assert body["description"] == "failed: shop x; passed: stock"
+
+
 def test_what_one_project_lets_be_told_of_its_values_is_not_so_of_another(
     forked: Hub, send: Publish, tmp_path: Path
 ) -> None:

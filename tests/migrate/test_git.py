@@ -505,3 +505,10 @@ def test_why_fetching_failed_does_not_tell_the_password(tmp_path: Path, password
     with pytest.raises(UsageError) as caught:
         git.changed(repository.root, "elsewhere", environ=repository.environ)
     assert "fetching failed: unable to access 'http://127.0.0.1:1/o/r/'" in caught.value.message
+
+
+def test_why_fetching_failed_does_not_tell_what_is_asked_for_in_the_url(tmp_path: Path) -> None:
+    repository = in_action(tmp_path / "r", "http://127.0.0.1:1/o/r?token=s3same")
+    with pytest.raises(UsageError) as caught:
+        git.changed(repository.root, "elsewhere", environ=repository.environ)
+    assert "fetching failed: unable to access 'http://127.0.0.1:1/o/r'" in caught.value.message

@@ -37,7 +37,7 @@ def test_one_alone_is_told_as_ever(make: Callable[[], Report]) -> None:
     assert several.render([part("a", make())]) == markdown.render(make())
 
 
-@pytest.mark.parametrize("crowds", [1, 3, 40])
+@pytest.mark.parametrize("crowds", [1, 3, 20])
 def test_the_page_fits_and_small_sections_are_whole(crowds: int) -> None:
     found = [part(f"crowd{number}", reports.crowd()) for number in range(crowds)]
     found += [part("small", reports.clean()), part("none", libs())]
@@ -49,6 +49,13 @@ def test_the_page_fits_and_small_sections_are_whole(crowds: int) -> None:
     assert (small in page) == (len(small) < markdown.LIMIT / len(found))
     longer = several.render(found, limit=several.LONGEST)
     assert len(page) <= len(longer) <= several.LONGEST
+
+
+def test_more_projects_than_have_room_are_counted() -> None:
+    page = several.render([part(f"{number:040}", reports.clean()) for number in range(600)])
+    told = sum(line.startswith("#### ") for line in page.splitlines())
+    assert markdown.LIMIT * 0.9 < len(page) <= markdown.LIMIT
+    assert page.endswith(f"\n… and {600 - told} more projects\n")
 
 
 def test_sections_that_need_all_room_have_as_much_each() -> None:
