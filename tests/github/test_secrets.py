@@ -212,7 +212,8 @@ def plain(folder: Path) -> Iterator[Path]:
         assert not facts.st_mode & 0o022, f"{each} can be changed by others: {stat.filemode(facts.st_mode)}"
         way = [part for part in each.parents if part == folder or folder in part.parents]
         open_to_all = all(part.stat().st_mode & 0o001 for part in way)
-        if each.relative_to(folder).parts[0] != "ext":  # Postgres's own, the same everywhere
+        # Postgres's own, the same everywhere: its programs, where those of a private home had to be copied.
+        if each.relative_to(folder).parts[0] not in ("ext", "bin"):
             assert not (stat.S_ISREG(facts.st_mode) and facts.st_mode & 0o044 and open_to_all), f"{each} can be read"
         if stat.S_ISREG(facts.st_mode) and "tmpl" not in each.parts:
             yield each
