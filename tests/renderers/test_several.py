@@ -37,9 +37,9 @@ def test_one_alone_is_told_as_ever(make: Callable[[], Report]) -> None:
     assert several.render([part("a", make())]) == markdown.render(make())
 
 
-@pytest.mark.parametrize("crowds", [1, 3, 20])
+@pytest.mark.parametrize("crowds", [1, 3, 40])
 def test_the_page_fits_and_small_sections_are_whole(crowds: int) -> None:
-    found = [part(f"crowd{number}", reports.crowd()) for number in range(crowds)]
+    found = [part(f"crowd{number}", reports.crowd(30)) for number in range(crowds)]
     found += [part("small", reports.clean()), part("none", libs())]
     page = several.render(found)
     assert len(page) <= markdown.LIMIT
@@ -59,7 +59,7 @@ def test_more_projects_than_have_room_are_counted() -> None:
 
 
 def test_sections_that_need_all_room_have_as_much_each() -> None:
-    page = several.render([part("a", reports.crowd()), part("b", reports.crowd())])
+    page = several.render([part("a", reports.crowd(30)), part("b", reports.crowd(30))])
     a, b = page.index("#### ❌ a"), page.index("#### ❌ b")
     assert abs((b - a) - (len(page) - b)) < 200
     assert len(page) > markdown.LIMIT * 0.7
