@@ -102,6 +102,12 @@ class Look:
     after: Draft | None
     """The one that changes the schema, if it came right after one."""
     report: reports.Looked
+    limits: int = field(init=False)
+    """The number of the first that sets `lock_timeout`; that of all where none does."""
+
+    def __post_init__(self) -> None:
+        sets = (number for number, each in enumerate(self.candidates) if _LIMITS.search(each.statement.sql))
+        self.limits = next(sets, len(self.candidates))
 
     def who(self, names: Sequence[str], mode: str) -> tuple[Draft, Seen]:
         """The statement that took a lock which is new: the first that could have.
@@ -123,8 +129,7 @@ class Look:
 
     def timeout(self, draft: Draft) -> float:
         """The `lock_timeout` that held for a statement: the one of now, unless only a later statement has set it."""
-        sets = [number for number, each in enumerate(self.candidates) if _LIMITS.search(each.statement.sql)]
-        later = bool(sets) and draft in self.candidates[: sets[0]]
+        later = self.limits < len(self.candidates) and draft in self.candidates[: self.limits]
         return draft.timeout if later else self.report.timeout
 
     def rewriter(self, names: Sequence[str], alone: Sequence[Draft]) -> Draft:

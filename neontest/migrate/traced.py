@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -43,11 +44,6 @@ class Trees:
 
     def __init__(self, relations: Mapping[int, Relation]) -> None:
         self.relations = relations
-        self._sums: dict[int, int | None] = {oid: 0 for oid, each in relations.items() if each.kind == "p"}
-        for oid, leaf in relations.items():
-            for above in self._above(oid) if leaf.kind in "rf" else ():
-                known = self._sums.get(above)
-                self._sums[above] = None if known is None or leaf.rows is None else known + leaf.rows
 
     def _above(self, oid: int) -> Iterator[int]:
         above = self.relations[oid].parent if oid in self.relations else None
@@ -61,8 +57,19 @@ class Trees:
 
     def rows(self, oid: int) -> int | None:
         """In the table, or in all partitions of a partitioned one: its own statistics are seldom there, or of today."""
-        table, parts = self.relations.get(oid), self._sums.get(oid)
+        table = self.relations.get(oid)
+        parts = self._sums.get(oid) if table is not None and table.kind == "p" else None
         return parts if parts is not None or table is None else table.rows
+
+    @cached_property
+    def _sums(self) -> dict[int, int | None]:
+        """The rows of each partitioned table: a visit may be of one among thousands of others."""
+        sums: dict[int, int | None] = {oid: 0 for oid, each in self.relations.items() if each.kind == "p"}
+        for oid, leaf in self.relations.items():
+            for above in self._above(oid) if leaf.kind in "rf" else ():
+                known = sums.get(above)
+                sums[above] = None if known is None or leaf.rows is None else known + leaf.rows
+        return sums
 
 
 class Trail:

@@ -32,6 +32,10 @@ class Filler:
         """
         self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
         self._seen: frozenset[tuple[int, int]] = frozenset()
+        self._widths: dict[int, int] = {}
+        """How many columns each table has ever had, at the last look."""
+        self._stale = False
+        """The tables may have changed since, though nothing was added to them."""
         self._roots: set[int] = set()
         """The tables that rows were invented for."""
         self._own: set[int] = set()
@@ -52,10 +56,11 @@ class Filler:
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
-        if look:
+        if look or self._stale:
             self._tables = self._look()
-        with self._drawing():
-            return self._insert(self._tables)
+        with self._drawing() as tried:
+            tried += self._insert(self._tables)
+        return tuple(tried)
 
     def fill_new(self) -> tuple[Filled, ...]:
         """Give rows to empty tables, and values to columns, that were not there at the last look.
@@ -66,10 +71,15 @@ class Filler:
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
+        if fill_catalog.widths(self._session.conn).items() <= self._widths.items():
+            self._stale = True
+            with self._drawing():
+                return ()
         seen, known = self._seen, {oid for oid, _ in self._seen}
         self._tables = tables = self._look()
-        with self._drawing():
-            return self._insert_new(tables, known, seen)
+        with self._drawing(always=True) as tried:
+            tried += self._insert_new(tables, known, seen)
+        return tuple(tried)
 
     def _insert_new(
         self, tables: Sequence[Table], known: Collection[int], seen: Collection[tuple[int, int]]
@@ -96,11 +106,15 @@ class Filler:
         return self._alone and fill_undo.withdraw(self._session.conn, self._own, before)
 
     @contextmanager
-    def _drawing(self) -> Iterator[None]:
-        """Note what the block does to sequences. One that was drawn from, and set since, nobody can set back."""
+    def _drawing(self, *, always: bool = False) -> Iterator[list[Filled]]:
+        """Note what the block does to sequences. One that was drawn from, and set since, nobody can set back.
+
+        It does nothing to them where it adds nothing to the list, unless it may `always` have.
+        """
         before = fill_undo.sequences(self._session.conn)
-        yield
-        self._sequences = after = fill_undo.sequences(self._session.conn)
+        tried: list[Filled] = []
+        yield tried
+        self._sequences = after = fill_undo.sequences(self._session.conn) if tried or always else before
         for oid, now in after.items():
             then = before.get(oid, now)
             was, left = self._drawn.get(oid, (then, then))
@@ -110,6 +124,7 @@ class Filler:
 
     def _look(self) -> tuple[Table, ...]:
         """The tables as they are now, which is remembered."""
+        self._widths, self._stale = fill_catalog.widths(self._session.conn), False
         tables = fill_catalog.tables(self._session.conn)
         # 0 stands for the table itself: it may have no columns.
         self._seen = frozenset(

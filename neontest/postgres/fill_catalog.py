@@ -19,6 +19,11 @@ from neontest.postgres.fill_model import Check, Column, ForeignKey, Partition, T
 from neontest.postgres.kind import PRELUDE
 from neontest.postgres.prepared import execute
 
+_ROOTS: Final = """
+FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"""
+_WIDTHS: Final = f"WITH {PRELUDE} SELECT c.oid::int8, c.relnatts {_ROOTS}"
+
 _TABLES: Final = f"""
 WITH {PRELUDE}
 SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind = 'p',
@@ -31,8 +36,7 @@ SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind = 'p',
     JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid
       AND a.attnum = ANY (string_to_array(p.partattrs::text, ' ')::int[])
     JOIN pg_catalog.pg_attribute own ON own.attrelid = c.oid AND own.attname = a.attname) END
-FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY n.nspname, c.relname"""
+{_ROOTS} ORDER BY n.nspname, c.relname"""
 
 _COLUMNS: Final = """
 SELECT a.attrelid::int8, a.attnum, a.attname::text, a.atttypid::int8, a.atttypmod, a.attnotnull, a.attidentity::text,
@@ -142,6 +146,17 @@ def tables(conn: Connection) -> tuple[Table, ...]:
         )
         for oid, schema, name, partitioned, readable, guarded, key, bound in found
     )
+
+
+def widths(conn: Connection) -> dict[int, int]:
+    """How many columns each of these tables has ever had, by oid: without anything new it stays the same.
+
+    Raises:
+        DatabaseError: the catalogs could not be read.
+    """
+    with mapped("cannot read the catalogs"), conn.cursor() as cursor:
+        execute(cursor, _WIDTHS)
+        return dict(cursor.fetchall())
 
 
 def expression(definition: str) -> str:
