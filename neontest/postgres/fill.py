@@ -32,8 +32,7 @@ class Filler:
         """
         self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
         self._seen: frozenset[tuple[int, int]] = frozenset()
-        self._widths: dict[int, int] = {}
-        """How many columns each table has ever had, at the last look."""
+        self._widths: frozenset[tuple[int, ...]] = frozenset()
         self._stale = False
         """The tables may have changed since, though nothing was added to them."""
         self._roots: set[int] = set()
@@ -71,7 +70,7 @@ class Filler:
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
-        if fill_catalog.widths(self._session.conn).items() <= self._widths.items():
+        if fill_catalog.widths(self._session.conn) <= self._widths:
             self._stale = True
             with self._drawing():
                 return ()

@@ -16,13 +16,12 @@ import psycopg2.extensions
 
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.fill_model import Check, Column, ForeignKey, Partition, Table, Trigger, Type, Unique, identifier
-from neontest.postgres.kind import PRELUDE
+from neontest.postgres.kind import PRELUDE, USER_OID
 from neontest.postgres.prepared import execute
 
-_ROOTS: Final = """
-FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"""
-_WIDTHS: Final = f"WITH {PRELUDE} SELECT c.oid::int8, c.relnatts {_ROOTS}"
+_WIDTHS: Final = f"""
+SELECT oid::int8, relnatts, relispartition, relnamespace FROM pg_catalog.pg_class
+WHERE oid >= {USER_OID} AND relkind IN ('r', 'p') AND relpersistence <> 't'"""
 
 _TABLES: Final = f"""
 WITH {PRELUDE}
@@ -36,7 +35,8 @@ SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind = 'p',
     JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid
       AND a.attnum = ANY (string_to_array(p.partattrs::text, ' ')::int[])
     JOIN pg_catalog.pg_attribute own ON own.attrelid = c.oid AND own.attname = a.attname) END
-{_ROOTS} ORDER BY n.nspname, c.relname"""
+FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY n.nspname, c.relname"""
 
 _COLUMNS: Final = """
 SELECT a.attrelid::int8, a.attnum, a.attname::text, a.atttypid::int8, a.atttypmod, a.attnotnull, a.attidentity::text,
@@ -148,15 +148,15 @@ def tables(conn: Connection) -> tuple[Table, ...]:
     )
 
 
-def widths(conn: Connection) -> dict[int, int]:
-    """How many columns each of these tables has ever had, by oid: without anything new it stays the same.
+def widths(conn: Connection) -> frozenset[tuple[int, ...]]:
+    """By oid, how many columns each table has ever had, and where it is: nothing is new without a new one of these.
 
     Raises:
         DatabaseError: the catalogs could not be read.
     """
     with mapped("cannot read the catalogs"), conn.cursor() as cursor:
         execute(cursor, _WIDTHS)
-        return dict(cursor.fetchall())
+        return frozenset(cursor.fetchall())
 
 
 def expression(definition: str) -> str:

@@ -92,7 +92,10 @@ def own(oid: str, catalog: str) -> str:
 
 def prelude(which: str = "{} IS NOT NULL") -> str:
     """What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
-    version tables, and their enums and domains, as far as the condition on an oid holds."""
+    version tables, and their enums and domains, as far as the condition on an oid holds.
+
+    Columns are counted, as for a NOT EXISTS the server would read all there are into a table of its own.
+    """
     return f"""
 member AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -111,8 +114,7 @@ rel AS MATERIALIZED (
     AND NOT (c.relkind IN ('r', 'p')
       AND EXISTS (SELECT FROM pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attname = 'version_num' AND NOT a.attisdropped)
-      AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname <> 'version_num'
-                      AND a.attnum > 0 AND NOT a.attisdropped))),
+      AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) = 1)),
 typ AS MATERIALIZED (
   SELECT x.oid, x.typtype, x.typname, s.name AS space FROM pg_type x JOIN space s ON s.oid = x.typnamespace
   WHERE x.typtype IN ('e', 'd') AND {which.format("x.oid")} AND {own("x.oid", "pg_type")})

@@ -5,8 +5,10 @@ The connection is given over: settings that show in deparsed text (search_path f
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg2
@@ -53,7 +55,8 @@ _SETTINGS: Final = {
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; EXECUTE neontest_rows"
-_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; EXECUTE neontest_some_rows(%s::oid[])"
+_FEW: Final = "EXECUTE neontest_some_rows(%s::oid[])"
+_BY_INDEX: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
 """For a few of many the indexes are better, which a plan for any number would not use."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
@@ -76,6 +79,8 @@ class Reader:
         self._state: dict[int, str] = {}
         """By relation, enum or domain a number that changes with it; at 0 one of all else."""
         self._last: Snapshot | None = None
+        self._by_index = False
+        """The server is told to plan so."""
         self._keys: dict[int, list[Key]] = {}
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
@@ -119,9 +124,11 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew."""
+        self._by_index = False
         cursor.execute(_ALL)
         self._keys = {}
-        return self._with({}, self._parts(cursor.fetchall(), cursor))
+        with _no_garbage():
+            return self._with({}, self._parts(cursor.fetchall(), cursor))
 
     def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
@@ -130,7 +137,8 @@ class Reader:
         changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
-        cursor.execute(_FEW, (changed,))
+        cursor.execute(_FEW if self._by_index else _BY_INDEX + _FEW, (changed,))
+        self._by_index = True
         rows: list[Row] = cursor.fetchall()
         read = {row[1] for row in rows if row[0] == READ}
         if 0 in read:
@@ -165,6 +173,18 @@ class Reader:
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
             yield of, Key(title, on, quoted(name) if bare else name), facts
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """All that the block makes is kept: to look for garbage in it would take twice as long as to make it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def snapshot(conn: Connection) -> Snapshot:

@@ -13,7 +13,7 @@ from tests.benchmarks.projects import ENV_PY, models
 from tests.chaos.loads.measuring import Ran, neontest
 from tests.migrate.conftest import Files
 
-OPTIONS: Final = ("run", "--local", "--no-tests", "--no-lint", "--fail-on", "never", "--data", "full", "--quiet")
+OPTIONS: Final = ("run", "--local", "--no-tests", "--no-lint", "--fail-on", "never", "--quiet")
 LIMITS: Final = ("--timeout", "2h", "--visit-timeout", "1h", "--data-timeout", "1h")
 TIME, MEMORY, WORKER = "a run", "its own memory", "its worker's memory"
 MEGABYTES: Final = 120.0
