@@ -6,7 +6,7 @@ What has no room is first shortened, then counted, and the page says so and wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from neontest.renderers import findings, gantt, rollback, whose, words
@@ -31,15 +31,24 @@ def render(report: Report, *, source: Source | None = None, section: str = "", l
 
     As a `section` of a page it is headed by that name.
     """
+    return fitting(report, source=source, section=section)(limit)
+
+
+def fitting(report: Report, *, source: Source | None = None, section: str = "") -> Callable[[int], str]:
+    """What renders the same report in any number of characters: to make its parts takes the time."""
     top = "<br>\n".join(verdict(report, source))
     heading = f"{'####' if section else '###'} {icon(report)} {section or 'neontest'}: "
     heading += escaped(words.verdict(report), LINE)
-    if report.skipped:
-        return heading + "\n"
-    told = sections(report, source)
+    told = [] if report.skipped else sections(report, source)
     if brief(report):
         told = [each for each in told if each.noun in ("finding", "revision")]
-    return "\n\n".join((heading, top, *fitted(told, limit - len(heading) - len(top) - 10, log(source)))) + "\n"
+
+    def fit(limit: int) -> str:
+        if report.skipped:
+            return heading + "\n"
+        return "\n\n".join((heading, top, *fitted(told, limit - len(heading) - len(top) - 10, log(source)))) + "\n"
+
+    return fit
 
 
 def icon(report: Report) -> str:

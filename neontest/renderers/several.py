@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from neontest.record import History
@@ -24,23 +24,30 @@ def render(parts: Sequence[Part], *, limit: int = markdown.LIMIT) -> str:
     if len(parts) == 1 and parts[0].report is not None:
         return markdown.render(parts[0].report, source=parts[0].source)
     heading = f"### {markdown.ICONS[verdict(parts)]} neontest: {escaped(status(parts), markdown.LINE)}"
-    whole = [section(each, markdown.LIMIT) for each in parts] if len(parts) > 1 else []
+    sections = [section(each) for each in parts] if len(parts) > 1 else []
+    whole = [fit(markdown.LIMIT) for fit in sections]
     rooms = shared([len(each) + 1 for each in whole], [1.0] * len(whole), limit - REST - len(heading) - 2)
     page = "\n".join((heading, ""))
     for at, (text, room) in enumerate(zip(whole, rooms, strict=True)):
-        fit = text if len(text) < room else section(parts[at], room - 1)
-        if len(page) + len(fit) > limit - REST:  # not even all headings have room
+        told = text if len(text) < room else sections[at](room - 1)
+        if len(page) + len(told) > limit - REST:  # not even all headings have room
             return f"{page}\n… and {words.plural(len(parts) - at, 'more project')}\n"
-        page += f"\n{fit}"
+        page += f"\n{told}"
     return page
 
 
-def section(part: Part, room: int) -> str:
-    """What became of a project; only its heading where there is no room for more."""
+def section(part: Part) -> Callable[[int], str]:
+    """What tells in so many characters what became of a project; only its heading where more has no room."""
     if part.report is None:
-        return f"#### ⏹️ {called(part)}: not run\n"
-    text = markdown.render(part.report, source=part.source, section=called(part), limit=room)
-    return text if len(text) <= room else text.partition("\n")[0] + "\n"
+        nothing = f"#### ⏹️ {called(part)}: not run\n"
+        return lambda room: nothing
+    fitting = markdown.fitting(part.report, source=part.source, section=called(part))
+
+    def fit(room: int) -> str:
+        text = fitting(room)
+        return text if len(text) <= room else text.partition("\n")[0] + "\n"
+
+    return fit
 
 
 def called(part: Part) -> str:

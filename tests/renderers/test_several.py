@@ -39,7 +39,7 @@ def test_one_alone_is_told_as_ever(make: Callable[[], Report]) -> None:
 
 @pytest.mark.parametrize("crowds", [1, 3, 40])
 def test_the_page_fits_and_small_sections_are_whole(crowds: int) -> None:
-    found = [part(f"crowd{number}", reports.crowd(30)) for number in range(crowds)]
+    found = [part(f"crowd{number}", reports.crowd(6)) for number in range(crowds)]
     found += [part("small", reports.clean()), part("none", libs())]
     page = several.render(found)
     assert len(page) <= markdown.LIMIT
