@@ -102,6 +102,10 @@ class Ran:
 Run = Callable[..., Ran]
 
 
+BARE_PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""For suites that neontest runs: to import the plugins of ours takes longer than such a suite."""
+
+
 def environment(state: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a `neontest` of its own: what is set here, its own ledger, the shared template."""
     return {
@@ -110,6 +114,7 @@ def environment(state: Path, more: Mapping[str, str] | None = None) -> dict[str,
         "NEONTEST_LEDGER": str(state.parent / "ledger"),
         "PYTHONPATH": str(Path(__file__).parent.parent),
         "COLUMNS": "100",
+        **BARE_PYTEST,
         **(more or {}),
     }
 

@@ -34,7 +34,7 @@ from neontest import checks
 from neontest.literals import without_literal_values
 from neontest.report import from_json
 from tests import forking
-from tests.conftest import away
+from tests.conftest import BARE_PYTEST, away
 
 CASES = Path(__file__).with_name("cases")
 FOLDERS = sorted(path.parent.relative_to(CASES).as_posix() for path in CASES.rglob("expect.toml"))
@@ -68,6 +68,7 @@ def _environment(shared: Path) -> dict[str, str]:
         "NEONTEST_STATE": str(shared / "state"),
         "NEONTEST_LEDGER": str(shared / "ledger"),
         "NO_COLOR": "1",
+        **BARE_PYTEST,
     }
 
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from neontest.migrate.environment import render_environment, stripped
-from neontest.migrate.forkserver import ForkServer
-from neontest.migrate.session import Session
 from neontest.postgres.connect import connect
 from neontest.postgres.locks import Observer
 from neontest.postgres.snapshot import Reader
 from neontest.record import Direction, Visit
-from neontest.stop import Deadline, Stop
 from tests.benchmarks import peers, replay
+from tests.benchmarks.engine import opened
 from tests.benchmarks.measure import Cost, Row, Variant, compared, growth, in_turns
 from tests.benchmarks.place import Place
 from tests.migrate.conftest import Files
@@ -89,19 +85,9 @@ def ours(place: Place, files: Files, *, trace: bool, schema: bool) -> Variant:
 
 def walked(place: Place, files: Files, url: str, *, trace: bool, schema: bool) -> Cost:
     """The walk alone: the project is loaded before. The processor's time is the worker's and ours."""
-    environ = stripped(dict(os.environ))
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(contextlib.closing(connect(url)))
-        project = files.project()
-        server = ForkServer(
-            Path(sys.executable), kind=project.kind, cwd=project.cwd, environ=environ, stop=Stop(), log=lambda _: None
-        )
-        stack.callback(server.close)
-        session = stack.enter_context(Session(project, server, trace=trace, stop=Stop(), log=lambda _: None))
-        rendered = render_environment(
-            url, session.interpreter, templates={}, files=None, base_environ=environ, asynchronous=False
-        )
-        session.open(url, rendered, guard=None, deadline=Deadline(60, what="loading the project"))
+        session = stack.enter_context(opened(files.project(), url, trace=trace))
         if trace:
             observer = Observer(connection, url)
             stack.callback(observer.close)
