@@ -103,11 +103,11 @@ class Look:
     """The one that changes the schema, if it came right after one."""
     report: reports.Looked
     limits: int = field(init=False)
-    """The number of the first that sets `lock_timeout`; that of all where none does."""
+    """How many come before the first that sets `lock_timeout`; none where no statement does."""
 
     def __post_init__(self) -> None:
         sets = (number for number, each in enumerate(self.candidates) if _LIMITS.search(each.statement.sql))
-        self.limits = next(sets, len(self.candidates))
+        self.limits = next(sets, 0)
 
     def who(self, names: Sequence[str], mode: str) -> tuple[Draft, Seen]:
         """The statement that took a lock which is new: the first that could have.
@@ -129,7 +129,7 @@ class Look:
 
     def timeout(self, draft: Draft) -> float:
         """The `lock_timeout` that held for a statement: the one of now, unless only a later statement has set it."""
-        later = self.limits < len(self.candidates) and draft in self.candidates[: self.limits]
+        later = draft in self.candidates[: self.limits]
         return draft.timeout if later else self.report.timeout
 
     def rewriter(self, names: Sequence[str], alone: Sequence[Draft]) -> Draft:

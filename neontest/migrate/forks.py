@@ -31,7 +31,7 @@ LARGEST = 65536
 def imported(kind: str) -> None:
     """Import what the sessions will; one that cannot be had is their matter.
 
-    Nothing of it is garbage: to look for some takes a tenth of the time, and in each session as much again.
+    Hardly any of it is garbage: to look for some takes a tenth of the time, and in each session as much again.
     """
     gc.disable()
     names = ["alembic.command", "alembic.script", "sqlalchemy", "logging.config"]

@@ -199,8 +199,11 @@ def read(line: bytes) -> Report:
 
 def hidden(said: Said, hide: Hide) -> Said:
     """The same with its secrets hidden."""
-    texts = {name: value for name in said.__struct_fields__ if isinstance(value := getattr(said, name), str)}
-    changed = {name: clean for name, value in texts.items() if (clean := hide(value)) != value}
+    changed = {
+        name: clean
+        for name in said.__struct_fields__
+        if isinstance(value := getattr(said, name), str) and (clean := hide(value)) != value
+    }
     return msgspec.structs.replace(said, **changed) if changed else said
 
 

@@ -30,7 +30,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -74,7 +74,7 @@ class Wire:
         self._commands, self._reports = commands, reports
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._held: List[Facts] = []
+        self._held = b""
         self._ours = True
         os.register_at_fork(after_in_child=self._forked)
         self.commands: "queue.SimpleQueue[Facts]" = queue.SimpleQueue()
@@ -92,24 +92,18 @@ class Wire:
         return bool(self.commands.get()["do"] == "go")
 
     def send(self, what: str, **facts: Any) -> None:
-        """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement.
-
-        `over` is what a report that may still be held has announced, and is so no more: nobody need hear of it.
-        """
+        """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement."""
         if os.getpid() != self._pid:
             return
-        held, over = facts.pop("held", False), facts.pop("over", None)
-        facts["is"] = what
+        held = facts.pop("held", False)
+        line = (ENCODE(dict(facts, **{"is": what})) + "\n").encode("utf-8", "replace")
         with self._lock:
-            if over is not None and self._held and self._held[-1]["is"] == over:
-                del self._held[-1]
-            self._held.append(facts)
+            self._held += line
             if not held:
                 self._write()
 
     def _write(self) -> None:
-        held, self._held = self._held, []
-        line = "".join([ENCODE(facts) + "\n" for facts in held]).encode("utf-8", "replace")
+        line, self._held = self._held, b""
         while line:
             line = line[os.write(self._reports, line) :]
 

@@ -50,7 +50,7 @@ class Filler:
     def fill_empty(self, *, look: bool = True) -> tuple[Filled, ...]:
         """Give every empty table rows, in the order of their foreign keys; those with rows are left alone.
 
-        Without `look`, the tables are those of the last look: nobody has changed the schema since.
+        Without `look`, nobody has changed the schema since rows were last given.
 
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
@@ -70,14 +70,13 @@ class Filler:
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
-        if fill_catalog.widths(self._session.conn) <= self._widths:
-            self._stale = True
-            with self._drawing():
-                return ()
+        widths = fill_catalog.widths(self._session.conn)
         seen, known = self._seen, {oid for oid, _ in self._seen}
-        self._tables = tables = self._look()
-        with self._drawing(always=True) as tried:
-            tried += self._insert_new(tables, known, seen)
+        self._stale = widths <= self._widths
+        if not self._stale:
+            self._tables = self._look(widths)
+        with self._drawing() as tried:
+            tried += self._insert_new(self._tables, known, seen) if not self._stale else ()
         return tuple(tried)
 
     def _insert_new(
@@ -105,15 +104,13 @@ class Filler:
         return self._alone and fill_undo.withdraw(self._session.conn, self._own, before)
 
     @contextmanager
-    def _drawing(self, *, always: bool = False) -> Iterator[list[Filled]]:
-        """Note what the block does to sequences. One that was drawn from, and set since, nobody can set back.
-
-        It does nothing to them where it adds nothing to the list, unless it may `always` have.
-        """
+    def _drawing(self) -> Iterator[list[Filled]]:
+        """Note what the block does to sequences, if it lists anything. One that was drawn from, and set since, nobody
+        can set back."""
         before = fill_undo.sequences(self._session.conn)
         tried: list[Filled] = []
         yield tried
-        self._sequences = after = fill_undo.sequences(self._session.conn) if tried or always else before
+        self._sequences = after = fill_undo.sequences(self._session.conn) if tried else before
         for oid, now in after.items():
             then = before.get(oid, now)
             was, left = self._drawn.get(oid, (then, then))
@@ -121,9 +118,10 @@ class Filler:
             if now != was:
                 self._drawn[oid] = was, now
 
-    def _look(self) -> tuple[Table, ...]:
-        """The tables as they are now, which is remembered."""
-        self._widths, self._stale = fill_catalog.widths(self._session.conn), False
+    def _look(self, widths: frozenset[tuple[int, ...]] | None = None) -> tuple[Table, ...]:
+        """The tables as they are now, which is remembered; `widths` of a moment ago."""
+        self._widths = fill_catalog.widths(self._session.conn) if widths is None else widths
+        self._stale = False
         tables = fill_catalog.tables(self._session.conn)
         # 0 stands for the table itself: it may have no columns.
         self._seen = frozenset(

@@ -149,7 +149,9 @@ def tables(conn: Connection) -> tuple[Table, ...]:
 
 
 def widths(conn: Connection) -> frozenset[tuple[int, ...]]:
-    """By oid, how many columns each table has ever had, and where it is: nothing is new without a new one of these.
+    """By oid, how many columns each table has ever had, and where it is: nothing is made without a new one of these.
+
+    What was there before and is only now a user's, such as a table that an extension has let go, changes none of them.
 
     Raises:
         DatabaseError: the catalogs could not be read.

@@ -5,10 +5,8 @@ The connection is given over: settings that show in deparsed text (search_path f
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import psycopg2
@@ -18,6 +16,7 @@ import psycopg2.extensions
 from neontest.errors import DatabaseError
 from neontest.postgres.catalog import COMMENT, KINDS, READ, rows_sql, some_rows_sql
 from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
@@ -127,7 +126,7 @@ class Reader:
         self._by_index = False
         cursor.execute(_ALL)
         self._keys = {}
-        with _no_garbage():
+        with no_collection:
             return self._with({}, self._parts(cursor.fetchall(), cursor))
 
     def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
@@ -173,18 +172,6 @@ class Reader:
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
             yield of, Key(title, on, quoted(name) if bare else name), facts
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """All that the block makes is kept: to look for garbage in it would take twice as long as to make it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def snapshot(conn: Connection) -> Snapshot:

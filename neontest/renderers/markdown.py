@@ -39,13 +39,13 @@ def fitting(report: Report, *, source: Source | None = None, section: str = "") 
     top = "<br>\n".join(verdict(report, source))
     heading = f"{'####' if section else '###'} {icon(report)} {section or 'neontest'}: "
     heading += escaped(words.verdict(report), LINE)
-    told = [] if report.skipped else sections(report, source)
+    if report.skipped:
+        return lambda limit: heading + "\n"
+    told = sections(report, source)
     if brief(report):
         told = [each for each in told if each.noun in ("finding", "revision")]
 
     def fit(limit: int) -> str:
-        if report.skipped:
-            return heading + "\n"
         return "\n\n".join((heading, top, *fitted(told, limit - len(heading) - len(top) - 10, log(source)))) + "\n"
 
     return fit

@@ -24,7 +24,7 @@ def render(parts: Sequence[Part], *, limit: int = markdown.LIMIT) -> str:
     if len(parts) == 1 and parts[0].report is not None:
         return markdown.render(parts[0].report, source=parts[0].source)
     heading = f"### {markdown.ICONS[verdict(parts)]} neontest: {escaped(status(parts), markdown.LINE)}"
-    sections = [section(each) for each in parts] if len(parts) > 1 else []
+    sections = [fitting(each) for each in parts] if len(parts) > 1 else []
     whole = [fit(markdown.LIMIT) for fit in sections]
     rooms = shared([len(each) + 1 for each in whole], [1.0] * len(whole), limit - REST - len(heading) - 2)
     page = "\n".join((heading, ""))
@@ -36,15 +36,15 @@ def render(parts: Sequence[Part], *, limit: int = markdown.LIMIT) -> str:
     return page
 
 
-def section(part: Part) -> Callable[[int], str]:
-    """What tells in so many characters what became of a project; only its heading where more has no room."""
+def fitting(part: Part) -> Callable[[int], str]:
+    """What renders the section of a project in any number of characters; only its heading where more has no room."""
     if part.report is None:
         nothing = f"#### ⏹️ {called(part)}: not run\n"
         return lambda room: nothing
-    fitting = markdown.fitting(part.report, source=part.source, section=called(part))
+    section = markdown.fitting(part.report, source=part.source, section=called(part))
 
     def fit(room: int) -> str:
-        text = fitting(room)
+        text = section(room)
         return text if len(text) <= room else text.partition("\n")[0] + "\n"
 
     return fit

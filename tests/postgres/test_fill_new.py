@@ -45,6 +45,15 @@ def test_a_table_that_comes_again_is_new_again(filling: Any) -> None:
         assert filler.fill_new() == ()
 
 
+def test_where_nothing_is_new_the_next_filling_still_sees_what_is_gone(filling: Any) -> None:
+    filling.made("CREATE TABLE t (id serial PRIMARY KEY, gone text); CREATE TABLE v (id serial PRIMARY KEY)")
+    filler = filling.filler()
+    filler.fill_empty()
+    filling.made("TRUNCATE t; ALTER TABLE t DROP COLUMN gone; DROP TABLE v")
+    assert filler.fill_new() == ()
+    assert [(each.table, each.rows, each.why) for each in filler.fill_empty(look=False)] == [("public.t", 20, None)]
+
+
 def test_a_table_with_a_trigger_or_rule_on_update_is_left_alone_and_said(filling: Any) -> None:
     filling.made(
         """CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS

@@ -1,0 +1,35 @@
+"""Python's search for garbage, put off while many things are made that are all kept."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Final
+
+
+class NoCollection:
+    """A block in which nothing is searched: it would take longer than what is made there.
+
+    Of several threads that are in such blocks the last one lets the search go on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._was = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._was = self._was if self._inside else gc.isenabled()
+            self._inside += 1
+            gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._was and not self._inside:
+                gc.enable()
+
+
+no_collection: Final = NoCollection()
+"""The process's own: there is one collector."""
