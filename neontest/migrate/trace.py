@@ -29,9 +29,11 @@ BACKEND = "neontest-backend"
 """Where the guard puts the server's process."""
 MOST = 5_000
 """Statements of a visit that are looked after one by one."""
-MANY = 256
+MANY = 64
 """Relations that a transaction may have locked until not every statement is looked after, but as few as keep the cost
 of all looks in proportion to the statements."""
+KEPT = 256
+"""Statements that are kept to tell what a counter counted."""
 HASTY = 100
 """Milliseconds: with a shorter statement_timeout nothing of ours is run, which it would strike, too."""
 
@@ -109,7 +111,7 @@ class State:
         self.ending = False
 
     def end(self) -> None:
-        self.stale.extend(self.unlooked[:MANY])
+        self.stale.extend(self.unlooked[:KEPT])
         self.number, self.failed, self.ending = 0, False, False
         self.lines.clear()
         self.unlooked.clear()
@@ -195,7 +197,7 @@ class Trace:
             return
         changes = CHANGES.search(sql) is not None
         if not state.number:
-            state.stale = [*state.stale[-MANY:], sql]
+            state.stale = [*state.stale[-KEPT:], sql]
         else:
             state.unlooked.append(sql)
         often = len(state.lines) <= MANY or len(state.unlooked) * (MANY // 4) >= len(state.lines)

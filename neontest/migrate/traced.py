@@ -223,10 +223,11 @@ class Trail:
             self._before.setdefault(look.report.transaction, {}).setdefault(each.oid, self._last.get(each.oid))
             self._last[each.oid] = (name, each.kind, each.node)
 
-    def _owner(self, known: Relation | None) -> Iterable[str]:
-        """The table of an index or a toast table, by which statements call it."""
-        table = self._observer.known.get(known.table) if known is not None else None
-        return (table.name,) if table is not None else ()
+    def _owner(self, known: Relation | None) -> Iterator[str]:
+        """The table of an index or a toast table, by which statements call it; of a toast table's index both."""
+        while known is not None and (table := self._observer.known.get(known.table)) not in (None, known):
+            yield table.name
+            known = table
 
     def _released(self, held: dict[str, Taken], modes: Collection[str]) -> None:
         """Locks that are no longer there: the transaction is over, or was rolled back to a savepoint."""

@@ -113,6 +113,33 @@ def test_names_are_written_as_snapshots_write_them():
         assert quoted_here(name) == quoted(name)
 
 
+def test_where_a_transaction_has_locked_much_each_lock_is_still_the_statements_that_took_it(
+    files: Files, watched: Opened, database: Database
+):
+    """By then not every statement is looked after."""
+    tables = [f"t{n}" for n in range(120)]
+    put(database, "".join(f"CREATE TABLE {each} (id int PRIMARY KEY, a text); " for each in tables))
+    body = [f"ALTER TABLE {each} ADD COLUMN b int" for each in tables]
+    body[70] = "ALTER TABLE t70 ALTER COLUMN a TYPE int USING a::int"
+    body[80] = "ALTER TABLE t80 ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES t119 (id)"
+    body[90] = "CREATE INDEX ix ON t90 (a)"
+    body[100] = "INSERT INTO t100 VALUES (1)"
+    files.alembic().revision("r1", statements(*body))
+    visit = upgraded(watched())
+    weak = ("ACCESS SHARE", "ROW SHARE")
+    strong = [{pair for pair in modes(each) if pair[1] not in weak} for each in visit.statements]
+    expected = [{(f"public.{each}", "ACCESS EXCLUSIVE")} for each in tables]
+    expected[70] |= {("public.t70_pkey", "ACCESS EXCLUSIVE")}
+    expected[80] = {("public.t80", "SHARE ROW EXCLUSIVE"), ("public.t119", "SHARE ROW EXCLUSIVE")}
+    expected[90] = {("public.t90", "SHARE")}
+    expected[100] = {("public.t100", "ROW EXCLUSIVE")}
+    more = {at: found - new for at, (found, new) in enumerate(zip(strong, expected, strict=True)) if found - new}
+    assert list(more) == [70, 90]  # the toast table with its index, and the index that is made
+    assert [new - found for found, new in zip(strong, expected, strict=True) if new - found] == []
+    assert [at for at, each in enumerate(visit.statements) if each.rewrote] == [70]
+    assert [at for at, each in enumerate(visit.statements) if each.changed] == [100]
+
+
 def test_every_lock_of_every_statement_is_seen_with_its_mode(files: Files, watched: Opened, database: Database):
     put(database)
     files.alembic().write("truth.py", TRUTH)
