@@ -4,11 +4,12 @@ and its walk alone, beside three calls of `alembic`, and beside nothing but the 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 from tests.benchmarks import replay
 from tests.benchmarks.engine import THREE
-from tests.benchmarks.measure import Row, compared, growth, in_turns
+from tests.benchmarks.measure import Cost, Row, compared, growth, in_turns
 from tests.benchmarks.place import Place, tool
 
 OURS, WALK = "run --mode whole", "its walk alone"
@@ -35,8 +36,13 @@ def rows(place: Place) -> Iterator[Row]:
 
         def walk() -> Callable[[], object]:
             env = {"DATABASE_URL": place.database()}
-            words = (sys.executable, "-m", "tests.benchmarks.engine")
-            return lambda: place.run(*words, cwd=files.root, env=env)  # noqa: B023
+
+            def call() -> Cost:
+                began = time.perf_counter()
+                done = place.run(sys.executable, "-m", "tests.benchmarks.engine", cwd=files.root, env=env)  # noqa: B023
+                return Cost(wall=time.perf_counter() - began, cpu=float(done.stdout.split()[-1]))
+
+            return call
 
         def alembic() -> Callable[[], object]:
             env = {"DATABASE_URL": place.database().replace("://", "+psycopg2://", 1)}

@@ -4,10 +4,7 @@ traced at each step, beside the plugins that walk, and beside nothing but the SQ
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from neontest.postgres.connect import connect
 from neontest.postgres.locks import Observer
@@ -15,7 +12,7 @@ from neontest.postgres.snapshot import Reader
 from neontest.record import Direction, Visit
 from tests.benchmarks import peers, replay
 from tests.benchmarks.engine import opened
-from tests.benchmarks.measure import Cost, Row, Variant, compared, growth, in_turns
+from tests.benchmarks.measure import Cost, Row, Variant, alive, compared, growth, in_turns
 from tests.benchmarks.place import Place
 from tests.migrate.conftest import Files
 
@@ -105,42 +102,10 @@ def walked(place: Place, files: Files, url: str, *, trace: bool, schema: bool) -
             steps = [(way, name) for name in files.written for way in WAYS]
             session.stairway(steps, step_seconds=60, after=after)
 
-        cost = worked(walk)
+        cost = alive(walk)
         assert all(visit.error is None for visit in visits), visits[-1].error
         assert any(each.locks for visit in visits for each in visit.statements) is trace
     return cost
-
-
-def worked(call: Callable[[], object]) -> Cost:
-    """Its cost in this process and in all that it has started."""
-
-    def used() -> float:
-        ticks = 0
-        parents = {os.getpid()}
-        stats = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                stats[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:13])))
-        more = True
-        while more:
-            found = {pid for pid, (parent, _) in stats.items() if parent in parents} - parents
-            more = bool(found)
-            parents |= found
-        ticks = sum(stats[pid][1] for pid in parents if pid in stats and "postgres" not in named(pid))
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    before, began = used(), time.perf_counter()
-    call()
-    wall = time.perf_counter() - began
-    return Cost(wall=wall, cpu=used() - before)
-
-
-def named(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text()
-    except OSError:
-        return ""
 
 
 def sql(place: Place, files: Files) -> Variant:

@@ -1,6 +1,7 @@
 """neontest's walks without the rest of a run: no branch, nothing compared, nothing told.
 
-`python -m tests.benchmarks.engine` goes up, down and up again in the project of the current folder, on DATABASE_URL.
+`python -m tests.benchmarks.engine` goes up, down and up again in the project of the current folder, on DATABASE_URL,
+and prints the seconds of processor that it took, with its worker.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from neontest.migrate.project import Project, find
 from neontest.migrate.session import Session
 from neontest.record import Direction
 from neontest.stop import Deadline, Stop
+from tests.benchmarks.measure import descent
 
 THREE: Final[tuple[tuple[Direction, str], ...]] = (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head"))
 
@@ -45,6 +47,7 @@ def main() -> None:
             visit = session.visit(direction, to, deadline=Deadline(600, what=f"{direction} to {to}"))
             if visit.error is not None or not visit.moved:
                 raise SystemExit(f"{direction} to {to}: {visit.error.message if visit.error else 'nothing moved'}")
+        print(descent())
 
 
 if __name__ == "__main__":

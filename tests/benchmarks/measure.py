@@ -20,7 +20,10 @@ TICK_SECONDS = 1 / TICK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Seconds by the clock, and of processor: of this process, of its children that have ended, of the servers."""
+    """Seconds by the clock, and of processor: of this process, of its children that have ended, of the servers.
+
+    What no parent waits for is in no process's figure: so neontest's workers, and the servers of its own engine.
+    """
 
     wall: float
     cpu: float
@@ -92,6 +95,28 @@ class Meter:
                 elif parent in self._postmasters:
                     seconds += sum(map(int, fields[11:13])) / TICK
         return seconds
+
+
+def alive(call: Callable[[], object]) -> Cost:
+    """Its cost in this process and in all that descends from it and is alive before and after, but for servers."""
+    before, began = descent(), time.perf_counter()
+    call()
+    wall = time.perf_counter() - began
+    return Cost(wall=wall, cpu=descent() - before)
+
+
+def descent() -> float:
+    """Seconds of processor that this process and all that descends from it have used, but for servers."""
+    parents, stats = {os.getpid()}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, _, rest = stat.read_text().rpartition(")")
+            fields = rest.split()
+            if "postgres" not in name:
+                stats[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:13])))
+    while found := {pid for pid, (parent, _) in stats.items() if parent in parents} - parents:
+        parents |= found
+    return sum(stats[pid][1] for pid in parents if pid in stats) / TICK
 
 
 Variant = Callable[[], Callable[[], object]]
