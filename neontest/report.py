@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -155,6 +156,9 @@ def read(file: Path, *, largest: int = LARGEST) -> Report:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the report, made from the types above."""
     schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(Report)))
+    for each in schema["$defs"].values():
+        if "description" in each:  # msgspec before 0.23 gives docstrings with their indentation
+            each["description"] = cleandoc(each["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "neontest report", **schema}
 
 

@@ -19,6 +19,8 @@ import pytest
 
 from tests.conftest import Run, environment
 
+LOADED = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}
+"""The suite is one of a project that has the plugin."""
 HEAVY = ("alembic", "click", "httpx", "msgspec", "psycopg2", "sqlalchemy", "werkzeug")
 ENV_PY = """
 import os
@@ -124,7 +126,7 @@ class Suite:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-l", "-ra", *args],
             cwd=self.root,
-            env={**environment(self.state, {"NEONTEST_LEDGER": str(self.ledger)}), **(env or {})},
+            env={**environment(self.state, {"NEONTEST_LEDGER": str(self.ledger)}), **LOADED, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -228,7 +230,7 @@ def test_the_suite_of_a_run_is_on_the_branch_of_that_run(neontest: Run, suite: S
         "    assert os.environ['PGPORT'] in neontest_branch.url\n"
         "    pathlib.Path('name').write_text(neontest_branch.name)\n"
     )
-    ran = neontest("run", "--mode", "whole", "--rows", "0", cwd=suite.root)
+    ran = neontest("run", "--mode", "whole", "--rows", "0", cwd=suite.root, env=LOADED)
     assert ran.code == 0, ran.out + ran.err
     assert [(suite.root / "name").read_text()] == [each.name for each in ran.report.branches]
     assert (ran.report.tests and ran.report.tests.passed) == 1
