@@ -25,6 +25,7 @@ from neontest.migrate.session import Session
 from neontest.record import Direction, Visit
 from neontest.stop import Deadline, Stop
 from tests.conftest import away
+from tests.migrate import pairs
 
 PASSWORD = "p%t@x/ü-" + secrets.token_hex(8)
 """Needs escaping in URLs and in ini files."""
@@ -220,6 +221,14 @@ class Files:
 
     def project(self, **options: object) -> Project:
         return find_project(self.root, environ={}, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the environments of `pairs`, which pytest-xdist's workers share."""
+    base = tmp_path_factory.getbasetemp()
+    with pairs.shared(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as folder:
+        yield folder
 
 
 @pytest.fixture

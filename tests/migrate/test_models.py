@@ -574,14 +574,12 @@ def test_an_asynchronous_env_py(files, opened):
 
 
 @pytest.fixture(scope="module", params=[PAIRS[0], PAIRS[2], PAIRS[3], PAIRS[6], PAIRS[7]], ids=str)
-def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    base = tmp_path_factory.getbasetemp()
+def environment(request: pytest.FixtureRequest, environments: Path):
     pair: Pair = request.param
-    with pairs.shared(base) as folder:
-        try:
-            yield pair, pairs.build(pair, folder)
-        except NotBuilt as reason:
-            pytest.skip(f"{pair}: {reason}")
+    try:
+        return pair, pairs.build(pair, environments)
+    except NotBuilt as reason:
+        pytest.skip(f"{pair}: {reason}")
 
 
 def test_old_and_new_releases_find_the_same(environment, files, opened, database):

@@ -93,9 +93,11 @@ class Work:
 
 
 @pytest.fixture(scope="session")
-def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, local_state: Path) -> Iterator[Work]:
+def work(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, local_state: Path, environments: Path
+) -> Iterator[Work]:
     """The work on each pair of this session, done beside the tests; by pytest-xdist's workers when they want it."""
-    base, alone = tmp_path_factory.getbasetemp(), "PYTEST_XDIST_WORKER" not in os.environ
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)},
         "NEONTEST_STATE": str(local_state),
@@ -104,8 +106,10 @@ def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     }
     params = [getattr(item, "callspec", None) for item in request.session.items] if alone else []
     wanted = dict.fromkeys(each.params["environment"] for each in params if each and "environment" in each.params)
-    with pairs.shared(base if alone else base.parent) as envs, ThreadPoolExecutor(max_workers=2) as pool:
-        work = Work(envs, tmp_path_factory.mktemp("versions"), environ, {pair: (Future(), Future()) for pair in wanted})
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        work = Work(
+            environments, tmp_path_factory.mktemp("versions"), environ, {pair: (Future(), Future()) for pair in wanted}
+        )
         for pair in wanted:
             pool.submit(work.ahead, pair)
         try:
