@@ -100,8 +100,8 @@ class Rows:
 
     def grow(self, schema: Snapshot) -> None:
         """Give rows to what an upgrade made, on a branch that has invented ones."""
-        if self._filler is not None:
-            self._fill(self._filler.fill_new())
+        if self._filler is not None and (filled := self._filler.fill_new()) is not None:
+            self._fill(filled)
             self._looked = schema
 
     def saw(self, visit: Visit) -> None:

@@ -103,7 +103,7 @@ Run = Callable[..., Ran]
 
 
 BARE_PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""For suites that neontest runs: to import the plugins of ours takes longer than such a suite."""
+"""For a pytest that needs no plugins: to import those that are here takes longer than most of our small suites."""
 
 
 def environment(state: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:

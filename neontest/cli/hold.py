@@ -36,7 +36,7 @@ def command(ctx: click.Context, /, **_: Any) -> None:
         try:
             with migrated(settings, os.environ, stop=stop, talk=talk) as lent:
                 owner.settled.set()  # before it is told: an owner that is quick may have gone by the next line
-                print(written(lent), flush=True)  # noqa: T201
+                click.echo(written(lent))
                 owner.gone.wait()
         finally:
             owner.settled.set()

@@ -99,7 +99,7 @@ class GitHub:
         """The items of a list over all its pages, as `Link` leads from one to the next."""
         answer = self.send("GET", path, query={**query, "per_page": 100})
         for _ in range(MOST_PAGES):
-            yield from answer.read(list[kind])  # type: ignore[valid-type]
+            yield from answer.read(list[kind])  # type: ignore[valid-type]  # mypy takes no variable for a type
             url = following(answer.headers)
             if url is None:
                 return

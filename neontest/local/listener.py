@@ -56,7 +56,7 @@ class Listener:
     def address(self) -> str:
         """host:port, as it stands in a URL for clients on this machine."""
         host, port = self.bound
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- told apart, not listened on
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property

@@ -33,8 +33,6 @@ class Filler:
         self._session = Session(conn, rows=rows, seed=seed, deadline=deadline)
         self._seen: frozenset[tuple[int, int]] = frozenset()
         self._widths: frozenset[tuple[int, ...]] = frozenset()
-        self._stale = False
-        """The tables may have changed since, though nothing was added to them."""
         self._roots: set[int] = set()
         """The tables that rows were invented for."""
         self._own: set[int] = set()
@@ -50,19 +48,20 @@ class Filler:
     def fill_empty(self, *, look: bool = True) -> tuple[Filled, ...]:
         """Give every empty table rows, in the order of their foreign keys; those with rows are left alone.
 
-        Without `look`, nobody has changed the schema since rows were last given.
+        Without `look`, the tables are those of the last look: nobody has changed the schema since.
 
         Raises:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
-        if look or self._stale:
+        if look:
             self._tables = self._look()
         with self._drawing() as tried:
             tried += self._insert(self._tables)
         return tuple(tried)
 
-    def fill_new(self) -> tuple[Filled, ...]:
-        """Give rows to empty tables, and values to columns, that were not there at the last look.
+    def fill_new(self) -> tuple[Filled, ...] | None:
+        """Give rows to empty tables, and values to columns, that were not there at the last look; None where nothing is
+        new, and nobody looked.
 
         Of the rows that are there only as many as are invented for a table get values, and only in new columns that
         are null; where a trigger or rule might change more, none.
@@ -71,12 +70,13 @@ class Filler:
             DatabaseError: the catalogs could not be read, or the connection is lost.
         """
         widths = fill_catalog.widths(self._session.conn)
+        if widths <= self._widths:
+            with self._drawing():
+                return None
         seen, known = self._seen, {oid for oid, _ in self._seen}
-        self._stale = widths <= self._widths
-        if not self._stale:
-            self._tables = self._look(widths)
+        self._tables = self._look(widths)
         with self._drawing() as tried:
-            tried += self._insert_new(self._tables, known, seen) if not self._stale else ()
+            tried += self._insert_new(self._tables, known, seen)
         return tuple(tried)
 
     def _insert_new(
@@ -121,7 +121,6 @@ class Filler:
     def _look(self, widths: frozenset[tuple[int, ...]] | None = None) -> tuple[Table, ...]:
         """The tables as they are now, which is remembered; `widths` of a moment ago."""
         self._widths = fill_catalog.widths(self._session.conn) if widths is None else widths
-        self._stale = False
         tables = fill_catalog.tables(self._session.conn)
         # 0 stands for the table itself: it may have no columns.
         self._seen = frozenset(

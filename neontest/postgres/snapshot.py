@@ -54,8 +54,7 @@ _SETTINGS: Final = {
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; EXECUTE neontest_rows"
-_FEW: Final = "EXECUTE neontest_some_rows(%s::oid[])"
-_BY_INDEX: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
+_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; EXECUTE neontest_some_rows(%s::oid[])"
 """For a few of many the indexes are better, which a plan for any number would not use."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
@@ -78,8 +77,6 @@ class Reader:
         self._state: dict[int, str] = {}
         """By relation, enum or domain a number that changes with it; at 0 one of all else."""
         self._last: Snapshot | None = None
-        self._by_index = False
-        """The server is told to plan so."""
         self._keys: dict[int, list[Key]] = {}
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
@@ -123,7 +120,6 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew."""
-        self._by_index = False
         cursor.execute(_ALL)
         self._keys = {}
         with no_collection:
@@ -136,8 +132,7 @@ class Reader:
         changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
-        cursor.execute(_FEW if self._by_index else _BY_INDEX + _FEW, (changed,))
-        self._by_index = True
+        cursor.execute(_FEW, (changed,))
         rows: list[Row] = cursor.fetchall()
         read = {row[1] for row in rows if row[0] == READ}
         if 0 in read:

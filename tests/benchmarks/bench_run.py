@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from tests.benchmarks import peers
 from tests.benchmarks.measure import Row, Variant, compared, in_turns
-from tests.benchmarks.place import BARE, ROOT, Place, tool
+from tests.benchmarks.place import ROOT, Place, tool
+from tests.conftest import BARE_PYTEST
 
 OURS, BOTH = "neontest run", "neontest run, both walks, rows compared"
 BY_HAND = "flask db upgrade, downgrade, upgrade; pytest"
@@ -32,12 +33,12 @@ def rows(place: Place) -> Iterator[Row]:
 
 def guide(place: Place) -> Variant:
     words = ("run", "--local", "--from-revision", "base")
-    return lambda: lambda: place.run(tool("neontest"), *words, cwd=ROOT, env=BARE)
+    return lambda: lambda: place.run(tool("neontest"), *words, cwd=ROOT, env=BARE_PYTEST)
 
 
 def by_hand(place: Place) -> Variant:
     def ready() -> Callable[[], object]:
-        env = {"DATABASE_URL": place.database(), "FLASK_APP": "app", **BARE}
+        env = {"DATABASE_URL": place.database(), "FLASK_APP": "app", **BARE_PYTEST}
 
         def work() -> None:
             for words in (("upgrade",), ("downgrade", "base"), ("upgrade",)):

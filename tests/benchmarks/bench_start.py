@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from tests.benchmarks.measure import Cost, Row, Variant, compared, in_turns
-from tests.benchmarks.place import BARE, ROOT, Place, tool, unique
+from tests.benchmarks.place import ROOT, Place, tool, unique
 from tests.benchmarks.projects import ENV_PY, models
+from tests.conftest import BARE_PYTEST
 from tests.migrate.conftest import Files
 
 HELP = "neontest --help"
@@ -45,8 +46,8 @@ def rows(place: Place) -> Iterator[Row]:
     yield Row(bench="start", size="process", ours=f"{HELP}, over bare Python", seconds=net, bound=0.1)
     costs = in_turns(
         {
-            PLUGIN: command(tool("pytest"), "--version", "-p", "neontest.pytest_plugin", env=BARE),
-            WITHOUT: command(tool("pytest"), "--version", env=BARE),
+            PLUGIN: command(tool("pytest"), "--version", "-p", "neontest.pytest_plugin", env=BARE_PYTEST),
+            WITHOUT: command(tool("pytest"), "--version", env=BARE_PYTEST),
         },
         place.meter(),
         rounds=place.rounds(11),

@@ -86,15 +86,36 @@ class Meter:
 
     def _servers(self) -> float:
         seconds = 0.0
-        for stat in Path("/proc").glob("[0-9]*/stat") if self._postmasters else ():
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                own, parent = int(stat.parent.name), int(fields[1])
-                if own in self._postmasters:  # it knows of the server processes that have ended
-                    seconds += sum(map(int, fields[11:15])) / TICK
-                elif parent in self._postmasters:
-                    seconds += sum(map(int, fields[11:13])) / TICK
+        for each in processes() if self._postmasters else ():
+            if each.pid in self._postmasters:  # it knows of the server processes that have ended
+                seconds += each.own + each.ended
+            elif each.parent in self._postmasters:
+                seconds += each.own
         return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One of the system's, and the seconds of processor that it and its ended children have used."""
+
+    pid: int
+    parent: int
+    name: str
+    own: float
+    ended: float
+
+
+def processes() -> Iterator[Process]:
+    """All that there are."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            before, _, rest = stat.read_text().rpartition(")")
+            fields = rest.split()
+            user, system, ended_user, ended_system = (int(each) / TICK for each in fields[11:15])
+            yield Process(
+                pid=int(stat.parent.name), parent=int(fields[1]), name=before.partition("(")[2], own=user + system,
+                ended=ended_user + ended_system,
+            )  # fmt: skip
 
 
 def alive(call: Callable[[], object]) -> Cost:
@@ -107,16 +128,11 @@ def alive(call: Callable[[], object]) -> Cost:
 
 def descent() -> float:
     """Seconds of processor that this process and all that descends from it have used, but for servers."""
-    parents, stats = {os.getpid()}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            name, _, rest = stat.read_text().rpartition(")")
-            fields = rest.split()
-            if "postgres" not in name:
-                stats[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:13])))
-    while found := {pid for pid, (parent, _) in stats.items() if parent in parents} - parents:
-        parents |= found
-    return sum(stats[pid][1] for pid in parents if pid in stats) / TICK
+    others = [each for each in processes() if each.name != "postgres"]
+    family = {os.getpid()}
+    while more := {each.pid for each in others if each.parent in family} - family:
+        family |= more
+    return sum(each.own for each in others if each.pid in family)
 
 
 Variant = Callable[[], Callable[[], object]]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.benchmarks.measure import Cost, Variant
-from tests.benchmarks.place import BARE, Place, tool, unique
+from tests.benchmarks.place import Place, tool, unique
+from tests.conftest import BARE_PYTEST
 from tests.migrate.conftest import Files
 
 TIMING: Final = """
@@ -157,7 +158,7 @@ def prepared(
 
     def ready() -> Callable[..., None]:
         url = place.database().replace("postgresql://", "postgresql+psycopg2://")
-        env = {"BENCH_URL": url, "DATABASE_URL": url, **BARE}
+        env = {"BENCH_URL": url, "DATABASE_URL": url, **BARE_PYTEST}
 
         def run(**more: str) -> None:
             place.run(tool("pytest"), "--rootdir", str(files.root), *words, cwd=files.root, env={**env, **more})

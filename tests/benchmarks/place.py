@@ -23,8 +23,6 @@ from tests.migrate.conftest import Files
 ROOT = Path(__file__).parents[2]
 PASSWORD = secrets.token_hex(8)
 """Without a `%`, which some of the others do not take."""
-BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""For pytest: the plugins that are here to be measured burden nobody else."""
 
 
 @dataclass

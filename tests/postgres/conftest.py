@@ -201,9 +201,14 @@ class Filling:
             f"GRANT CREATE ON SCHEMA public TO neondb_owner; SET ROLE neondb_owner; {sql}; RESET ROLE"
         )
 
-    def filler(self, *, rows: int = ROWS, seed: int = 0, seconds: float = 60, user: str = "neondb_owner") -> Filler:
+    def reader(self, user: str = "neondb_owner") -> Reader:
+        """On `conn`."""
         reader = Reader(self._database.connect(user))
         self.conn = reader._conn
+        return reader
+
+    def filler(self, *, rows: int = ROWS, seed: int = 0, seconds: float = 60, user: str = "neondb_owner") -> Filler:
+        self.reader(user)
         return Filler(self.conn, rows=rows, seed=seed, deadline=Deadline(seconds, what="the test"))
 
     def fill(self, sql: str = "", *, rows: int = ROWS, seed: int = 0, user: str = "neondb_owner") -> dict[str, Filled]:
