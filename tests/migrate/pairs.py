@@ -119,15 +119,19 @@ def find(version: str | None) -> Path:
         return Path(sys.executable)
     name = f"python{version}"
     home = Path.home()
-    kept = [
-        *Path(os.environ.get("PYENV_ROOT", home / ".pyenv")).glob(f"versions/{version}.*/bin/{name}"),
-        *(home / ".local" / "share" / "uv" / "python").glob(f"cpython-{version}.*/bin/{name}"),
-    ]
+    kept: list[Path] = []
+    for folder, pattern in (
+        (Path(os.environ.get("PYENV_ROOT", home / ".pyenv")), f"versions/{version}.*/bin/{name}"),
+        (home / ".local" / "share" / "uv" / "python", f"cpython-{version}.*/bin/{name}"),
+    ):
+        with contextlib.suppress(PermissionError):  # another user's
+            kept += folder.glob(pattern)
     on_path = shutil.which(name)
     for python in [*([Path(on_path)] if on_path else []), *kept]:
         # pyenv's own name on PATH may lead to none.
-        if subprocess.run([python, "-c", ""], capture_output=True, stdin=subprocess.DEVNULL).returncode == 0:
-            return python
+        with contextlib.suppress(PermissionError):
+            if subprocess.run([python, "-c", ""], capture_output=True, stdin=subprocess.DEVNULL).returncode == 0:
+                return python
     raise NotBuilt(f"no Python {version} on this machine")
 
 

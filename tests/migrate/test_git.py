@@ -476,9 +476,9 @@ def test_no_configuration_of_the_user_hides_or_renames_what_was_changed(reposito
     }  # fmt: skip
 
 
-def in_action(root: Path, url: str) -> Repository:
+def in_action(root: Path, url: str, environ: dict[str, str]) -> Repository:
     """A repository in the action, where `url` is what the base branch would be fetched from."""
-    repository = Repository(root, environ=dict(os.environ))
+    repository = Repository(root, environ=environ)
     repository.start()
     repository.git("remote", "add", "origin", url)
     repository.environ |= {"NEONTEST_ACTION": "1"}
@@ -486,12 +486,12 @@ def in_action(root: Path, url: str) -> Repository:
 
 
 def test_a_fetch_that_takes_too_long_ends_with_all_that_it_began(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(git, "TIMEOUT", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         where = f"127.0.0.1:{server.getsockname()[1]}"
-        repository = in_action(tmp_path / "r", f"http://x-token:s3same@{where}/o/r")
+        repository = in_action(tmp_path / "r", f"http://x-token:s3same@{where}/o/r", environ)
         with pytest.raises(UsageError) as caught:
             git.changed(repository.root, "elsewhere", environ=repository.environ)
         assert "fetching failed: git fetch took longer than 2 s" in caught.value.message
@@ -500,15 +500,17 @@ def test_a_fetch_that_takes_too_long_ends_with_all_that_it_began(
 
 
 @pytest.mark.parametrize("password", ["s3same", "op@n:s3same", "op/n:s3same"])
-def test_why_fetching_failed_does_not_tell_the_password(tmp_path: Path, password: str) -> None:
-    repository = in_action(tmp_path / "r", f"http://x-token:{password}@127.0.0.1:1/o/r")
+def test_why_fetching_failed_does_not_tell_the_password(tmp_path: Path, environ: dict[str, str], password: str) -> None:
+    repository = in_action(tmp_path / "r", f"http://x-token:{password}@127.0.0.1:1/o/r", environ)
     with pytest.raises(UsageError) as caught:
         git.changed(repository.root, "elsewhere", environ=repository.environ)
     assert "fetching failed: unable to access 'http://127.0.0.1:1/o/r/'" in caught.value.message
 
 
-def test_why_fetching_failed_does_not_tell_what_is_asked_for_in_the_url(tmp_path: Path) -> None:
-    repository = in_action(tmp_path / "r", "http://127.0.0.1:1/o/r?token=s3same")
+def test_why_fetching_failed_does_not_tell_what_is_asked_for_in_the_url(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    repository = in_action(tmp_path / "r", "http://127.0.0.1:1/o/r?token=s3same", environ)
     with pytest.raises(UsageError) as caught:
         git.changed(repository.root, "elsewhere", environ=repository.environ)
     assert "fetching failed: unable to access 'http://127.0.0.1:1/o/r'" in caught.value.message
