@@ -478,10 +478,9 @@ def test_no_configuration_of_the_user_hides_or_renames_what_was_changed(reposito
 
 def in_action(root: Path, url: str, environ: dict[str, str]) -> Repository:
     """A repository in the action, where `url` is what the base branch would be fetched from."""
-    repository = Repository(root, environ=environ)
+    repository = Repository(root, environ={**environ, "NEONTEST_ACTION": "1"})
     repository.start()
     repository.git("remote", "add", "origin", url)
-    repository.environ |= {"NEONTEST_ACTION": "1"}
     return repository
 
 
