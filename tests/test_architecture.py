@@ -114,6 +114,7 @@ WORKER = tuple(
         "guard",
         "loading",
         "pause",
+        "shortcuts",
         "models",
         "operations",
         "unseen",

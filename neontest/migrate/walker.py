@@ -43,6 +43,8 @@ class Walker:
         self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
         self.script: Any = None
+        self._untried = False
+        """Nothing of the scripts has run since they were read."""
         self.calls: List[Facts] = []
         """One for each time that the running env.py asked for migrations: heads before, heads after."""
         self.step: Optional[Facts] = None
@@ -67,6 +69,7 @@ class Walker:
         from alembic.script import ScriptDirectory
 
         self.script = ScriptDirectory.from_config(self.config)
+        self._untried = True
 
     # -- one run of env.py
 
@@ -257,7 +260,9 @@ class Walker:
 
     def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
         # Read anew, as another `alembic` would: what an upgrade left in its module's variables, its rollback has not.
-        self._read_scripts()
+        if not self._untried:
+            self._read_scripts()
+        self._untried = False
         self.step = None
         began = time.perf_counter()
         unfinished = []
@@ -300,6 +305,7 @@ class Walker:
         from alembic.runtime.migration import MigrationStep
 
         left = list(steps)
+        self._untried = False
 
         def fn(heads: Tuple[str, ...], context: Any) -> Iterator[Any]:
             single = self.called(heads, context)["external"] or self.several or isolate

@@ -48,7 +48,7 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from neontest.migrate import forks, guard, models, trace, walker, watch
+    from neontest.migrate import forks, guard, models, shortcuts, trace, walker, watch
 else:
     forks = beside("forks")
     beside("driver")
@@ -57,6 +57,7 @@ else:
     guard = beside("guard")
     beside("loading")
     beside("pause")
+    shortcuts = beside("shortcuts")
     walker = beside("walker")
     beside("operations")
     beside("unseen")
@@ -161,6 +162,7 @@ def serve(wire: Wire) -> None:
                 hello(wire, project["kind"])
                 walk.guard.listen()
                 watching.listen()
+                shortcuts.Shortcuts().listen()
             elif command["do"] == "open":
                 watching.trace.wanted = command["trace"]
                 walk.open(command)

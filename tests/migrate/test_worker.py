@@ -28,6 +28,7 @@ FILES = (
     "guard.py",
     "loading.py",
     "pause.py",
+    "shortcuts.py",
     "models.py",
     "operations.py",
     "unseen.py",

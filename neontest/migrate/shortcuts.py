@@ -1,0 +1,94 @@
+"""Alembic's bookkeeping without what it works out anew at each revision: the same statements, and the same heads.
+
+A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
+
+A fifth of a long walk went into two things. `UPDATE alembic_version` has the revisions in its text, so SQLAlchemy
+compiles it each time; and since 1.12 each step down reads all that is below it, which grows with the square.
+"""
+
+# ruff: noqa: UP006, UP035, UP045
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, List, Optional, Set, Tuple
+
+PLAIN = re.compile(r"[\w.-]+", re.ASCII)
+"""Revisions that are the same in any SQL."""
+FROM, TO = "\0from", "\0to"
+"""Stand for them in a statement, which has no such character."""
+KNOWN = "neontest_update"
+"""Where a HeadMaintainer keeps its statement."""
+
+
+class Shortcuts:
+    """Takes the place of two methods of Alembic's, and lets them do whatever is not as usual."""
+
+    def __init__(self) -> None:
+        self._heard: Optional[List[Tuple[str, bool]]] = None
+
+    def listen(self) -> None:
+        from alembic.runtime.migration import HeadMaintainer, RevisionStep
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        event.listen(Engine, "before_cursor_execute", self._hear)
+        HeadMaintainer._update_version = self.updating(HeadMaintainer._update_version)  # type: ignore[method-assign]
+        RevisionStep._unmerge_to_revisions = unmerging(RevisionStep._unmerge_to_revisions)  # type: ignore[method-assign]
+
+    def _hear(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if self._heard is not None:
+            self._heard.append((statement, bool(parameters)))
+
+    def updating(self, plain: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
+        """Of a run of env.py Alembic sends the first update; the others are that one with other revisions."""
+
+        def update(maintainer: Any, from_: str, to_: str) -> None:
+            usual = PLAIN.fullmatch(from_) and PLAIN.fullmatch(to_) and direct(maintainer.context)
+            known = getattr(maintainer, KNOWN, None)
+            if not usual or known == "":
+                plain(maintainer, from_, to_)
+            elif known is None:
+                setattr(maintainer, KNOWN, self._learnt(plain, maintainer, from_, to_))
+            else:
+                statement = known.replace(FROM, quoted(from_)).replace(TO, quoted(to_))
+                before = set(maintainer.heads)
+                maintainer.heads = (before - {from_}) | {to_}
+                if maintainer.context.connection.exec_driver_sql(statement).rowcount != 1:
+                    maintainer.heads = before
+                    plain(maintainer, from_, to_)  # it says what is wrong
+
+        return update
+
+    def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> str:
+        """The statement that Alembic sent, without its revisions; "" where it is more than that."""
+        self._heard = heard = []
+        try:
+            plain(maintainer, from_, to_)
+        finally:
+            self._heard = None
+        statement, with_parameters = heard[0] if len(heard) == 1 else ("", True)
+        if with_parameters or any(statement.count(quoted(name)) != 1 for name in (from_, to_)):
+            return ""
+        return statement.replace(quoted(from_), FROM).replace(quoted(to_), TO)
+
+
+def quoted(revision: str) -> str:
+    return "'" + revision + "'"
+
+
+def direct(context: Any) -> bool:
+    """The statement reaches Postgres as text all the same: nobody is shown SQLAlchemy's form of it before."""
+    connection = context.connection
+    if context.as_sql or context.dialect.name != "postgresql" or not hasattr(connection, "exec_driver_sql"):
+        return False
+    return not (connection.dispatch.before_execute or connection.dispatch.after_execute)
+
+
+def unmerging(plain: Callable[[Any, Set[str]], Tuple[str, ...]]) -> Callable[[Any, Set[str]], Tuple[str, ...]]:
+    """What is left of a step down: its one parent, where nothing else is there that could have that one below."""
+
+    def unmerge(step: Any, heads: Set[str]) -> Tuple[str, ...]:
+        parents = tuple(step.to_revisions)
+        return parents if len(parents) == 1 and set(heads) == {step.revision.revision} else plain(step, heads)
+
+    return unmerge
