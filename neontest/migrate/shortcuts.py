@@ -27,13 +27,15 @@ class Shortcuts:
         self._heard: Optional[List[Tuple[str, bool]]] = None
 
     def listen(self) -> None:
-        from alembic.runtime.migration import HeadMaintainer, RevisionStep
+        from alembic.runtime import migration
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
         event.listen(Engine, "before_cursor_execute", self._hear)
-        HeadMaintainer._update_version = self.updating(HeadMaintainer._update_version)  # type: ignore[method-assign]
-        RevisionStep._unmerge_to_revisions = unmerging(RevisionStep._unmerge_to_revisions)  # type: ignore[method-assign]
+        maintainer: Any = migration.HeadMaintainer
+        maintainer._update_version = self.updating(maintainer._update_version)
+        step: Any = migration.RevisionStep
+        step._unmerge_to_revisions = unmerging(step._unmerge_to_revisions)
 
     def _hear(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if self._heard is not None:
@@ -61,7 +63,8 @@ class Shortcuts:
 
     def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> str:
         """The statement that Alembic sent, without its revisions; "" where it is more than that."""
-        self._heard = heard = []
+        heard: List[Tuple[str, bool]] = []
+        self._heard = heard
         try:
             plain(maintainer, from_, to_)
         finally:
