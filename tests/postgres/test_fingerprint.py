@@ -13,7 +13,7 @@ from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import ColumnChange, DataChange, Read, SequenceChange, TableChange
 from neontest.postgres.fingerprint import compare, read, tables
 from neontest.postgres.fingerprint_model import COARSE_MASK, EXACT_MASK, State
-from neontest.postgres.fingerprint_sql import SAMPLED, print_sql, reading
+from neontest.postgres.fingerprint_sql import SAMPLED, SETTINGS, print_sql, reading
 from neontest.postgres.snapshot import Reader
 from neontest.stop import FOREVER, Deadline
 
@@ -401,6 +401,30 @@ def test_a_child_by_inheritance_is_a_table_of_its_own(db: Any) -> None:
 
 
 # Sequences and large objects
+
+
+@pytest.mark.parametrize("key", ["", "ALTER TABLE large ADD PRIMARY KEY (id);"])
+def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str) -> None:
+    db.run(f"""CREATE TABLE large AS SELECT n AS id, repeat(md5(n::text), 15) AS t, n * 1.5 AS v
+        FROM generate_series(1, 40000) n; {key} ANALYZE large""")
+    db.run("SET max_parallel_workers = 0")
+    alone = state(db)
+    db.run("RESET max_parallel_workers")
+    (table,) = tables(db.admin)
+    columns = {column.name: reading(column) for column in table.columns}
+    by = [columns["id"]] if key else list(columns.values())
+    rest = [each for name, each in columns.items() if not (key and name == "id")]
+    with db.admin.cursor() as cursor:
+        local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SETTINGS.items())
+        query = print_sql(table, rest, by=by, keyed=bool(key), mask=COARSE_MASK)
+        cursor.execute(f"SELECT {local}; EXPLAIN {query}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Workers Planned" in plan
+    together = state(db)
+    assert together.prints.keys() == alone.prints.keys()
+    assert not compare(alone, together)
+    assert not compare(together, alone)
+    assert changed(db, "UPDATE large SET v = v + 1 WHERE id = 20000", alone)
 
 
 def test_sequences_that_stand_elsewhere_are_told(db: Any) -> None:
