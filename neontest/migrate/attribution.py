@@ -89,8 +89,9 @@ class Draft:
 
     def mentions(self, names: Iterable[str]) -> int:
         """How sure it is that the statement speaks of one of these relations: 2 where only a relation can stand."""
-        words = [_word(_bare(name)) for name in names]
-        found = [match for word in words for match in word.finditer(self.statement.sql)]
+        sql, bare = self.statement.sql, [_bare(name) for name in names]
+        lower = sql.lower()  # most do not speak of it, and to search costs much more
+        found = [match for name in bare if name.lower() in lower for match in _word(name).finditer(sql)]
         return max((2 if match[1] else 1 for match in found), default=0)
 
 

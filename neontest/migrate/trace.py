@@ -105,7 +105,10 @@ class State:
         self.hasty = False
         self.prepared = ""
         self.counts: Dict[int, Tuple[int, ...]] = {}
-        self.lines: Dict[int, str] = {}
+        self.told: Set[str] = set()
+        """The last look's lines."""
+        self.locked: Set[int] = set()
+        """Oids of what it saw, but for Alembic's."""
         self.stale: List[str] = []
         """Statements whose counters may not have gone to the shared statistics yet."""
         self.ending = False
@@ -113,7 +116,8 @@ class State:
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
         self.number, self.failed, self.ending = 0, False, False
-        self.lines.clear()
+        self.told = set()
+        self.locked.clear()
         self.unlooked.clear()
 
 
@@ -200,7 +204,7 @@ class Trace:
             state.stale = [*state.stale[-KEPT:], sql]
         else:
             state.unlooked.append(sql)
-        often = len(state.lines) <= MANY or len(state.unlooked) * (MANY // 4) >= len(state.lines)
+        often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 8) >= len(state.locked)
         if changes and index <= MOST and often:
             self._look(connection, state, driver, index)
 
@@ -284,12 +288,14 @@ class Trace:
             return
         now = time.perf_counter()
         head = next(line for line in lines if line.startswith("=")).split(" ")
-        told = {int(line.split(" ", 1)[0]): line for line in lines if not line.startswith("=")}
-        fresh = [line for oid, line in told.items() if state.lines.get(oid) != line]
-        relations = self._news(state, [found for found in map(self._parsed, fresh) if found is not None])
-        gone = [oid for oid in state.lines if oid not in told]
-        for oid in gone:
-            del state.lines[oid]
+        body = [line for line in lines if not line.startswith("=")]
+        # Of hundreds of relations few are new: only those are taken apart.
+        fresh = {oid_of(line): line for line in body if line not in state.told}
+        told = set(body)
+        gone = [oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh]
+        relations = self._news(state, [found for found in map(self._parsed, fresh.values()) if found is not None])
+        state.told = told
+        state.locked.difference_update(gone)
         facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
         self._send("looked", held=True, transaction=state.number, statement=index, at=now, seconds=now - began, **facts)
         state.unlooked.clear()
@@ -309,7 +315,7 @@ class Trace:
         return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
 
     def _parsed(self, line: str) -> Optional[Tuple[Any, ...]]:
-        """Oid, the line, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
+        """Oid, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
         part = line.split(" ")
         kind, node, schema, name = "", 0, "", ""
         if len(part) >= 10:
@@ -318,21 +324,26 @@ class Trace:
             if (schema, name) in self.own or (None, name) in self.own:
                 return None
         counts = tuple(map(int, part[2:6]))
-        return int(part[0]), line, part[1].split(","), counts, kind, node, schema, name, part[10:]
+        return int(part[0]), part[1].split(","), counts, kind, node, schema, name, part[10:]
 
     def _news(self, state: State, seen: List[Tuple[Any, ...]]) -> List[Facts]:
         """What is not as the last look saw it, counters since then."""
         news = []
-        for oid, line, modes, counts, kind, node, schema, name, size in seen:
+        for oid, modes, counts, kind, node, schema, name, size in seen:
             before = state.counts.get(oid, (0, 0, 0, 0))
             # Counters that a statement of another transaction may have left behind tell nothing.
-            if oid not in state.lines and name and any(name in sql for sql in state.stale):
+            if oid not in state.locked and name and any(name in sql for sql in state.stale):
                 before = counts
             since = [now - was if now >= was else now for now, was in zip(counts, before)]  # noqa: B905
-            state.lines[oid], state.counts[oid] = line, counts
+            state.counts[oid] = counts
+            state.locked.add(oid)
             fact = {"oid": oid, "schema": schema, "name": name, "kind": kind, "node": node, "modes": modes}
             news.append(dict(fact, scans=since[0], changed=any(since[1:]), size=sized(oid, kind, name, size)))
         return news
+
+
+def oid_of(line: str) -> int:
+    return int(line.split(" ", 1)[0])
 
 
 def sized(oid: int, kind: str, name: str, part: List[str]) -> Optional[Facts]:
