@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from neontest.postgres.connect import connect
 from neontest.postgres.locks import Observer
 from neontest.postgres.snapshot import Reader
 from neontest.record import Direction, Visit
-from tests.benchmarks import peers, replay
+from tests.benchmarks import eugene, peers, replay
 from tests.benchmarks.engine import opened
 from tests.benchmarks.measure import Cost, Row, Variant, alive, compared, growth, in_turns
 from tests.benchmarks.place import Place
@@ -19,16 +20,16 @@ from tests.migrate.conftest import Files
 WAYS: tuple[Direction, ...] = ("upgrade", "downgrade", "upgrade")
 PLAIN, TRACED = "stairway", "stairway, traced"
 SCHEMA, WHOLE = "stairway, schema at each step", "stairway, traced, schema at each step"
-SQL = "its SQL alone"
+SQL, ASKING = "its SQL alone", "eugene's questions"
 BOUNDS: dict[str, dict[str, float | None]] = {
     PLAIN: {"pytest-alembic": 0.5, SQL: 3.3, "alembic.command": 0.08},
-    TRACED: {PLAIN: 1.35},
+    TRACED: {PLAIN: 1.35, ASKING: 0.35},
     SCHEMA: {"pytest-alembic": 1.0},
     WHOLE: {"pytest-alembic": None, "pytest-mrt": 0.06, "alembic-gauntlet": 0.35},
 }
 """What each is compared with, and what was set as a goal for a hundred revisions and more: pytest-alembic looks at
 neither the schema nor the locks."""
-SLOW = {"pytest-mrt": (20, 50), "alembic-gauntlet": (20, 100), "alembic.command": (20, 100)}
+SLOW = {"pytest-mrt": (20, 100), "alembic-gauntlet": (20, 100), "alembic.command": (20, 100), ASKING: (20, 100)}
 """At how many revisions these are waited for: the time that they take grows with the square."""
 
 
@@ -49,10 +50,12 @@ def rows(place: Place) -> Iterator[Row]:
         large = {size: seconds for size, seconds in points[one].items() if size >= 100}
         yield from growth("stairway", one, large, of="revisions", bound=bound)
     for one, bounds in BOUNDS.items():
-        for name in [each for each in peers.installed() if each in bounds and each in SLOW]:
+        for name in [each for each in (*peers.installed(), ASKING) if each in bounds and each in SLOW]:
             for size in place.sizes(*SLOW[name]):
                 files = place.project(size)
-                variants = {one: mine(place, files)[one], name: peers.variant(place, name, files)}
+                asking = ours(place, files, trace=False, schema=False, more=eugene.put(files))
+                theirs = asking if name == ASKING else peers.variant(place, name, files)
+                variants = {one: mine(place, files)[one], name: theirs}
                 yield from beside(one, size, in_turns(variants, place.meter(), rounds=place.rounds(3), warm=0))
 
 
@@ -72,19 +75,22 @@ def beside(one: str, size: int, costs: Mapping[str, Sequence[Cost]]) -> list[Row
     return compared("stairway", f"{size} revisions", shown, ours=one, bounds=bounds)
 
 
-def ours(place: Place, files: Files, *, trace: bool, schema: bool) -> Variant:
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def ours(place: Place, files: Files, *, trace: bool, schema: bool, more: Mapping[str, str] = NOTHING) -> Variant:
     def ready() -> Callable[[], Cost]:
         url = place.database()
-        return lambda: walked(place, files, url, trace=trace, schema=schema)
+        return lambda: walked(files, url, trace=trace, schema=schema, more=more)
 
     return ready
 
 
-def walked(place: Place, files: Files, url: str, *, trace: bool, schema: bool) -> Cost:
+def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[str, str]) -> Cost:
     """The walk alone: the project is loaded before. The processor's time is the worker's and ours."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(contextlib.closing(connect(url)))
-        session = stack.enter_context(opened(files.project(), url, trace=trace))
+        session = stack.enter_context(opened(files.project(), url, trace=trace, more=more))
         if trace:
             observer = Observer(connection, url)
             stack.callback(observer.close)

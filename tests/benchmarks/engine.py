@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from neontest.migrate.environment import render_environment, stripped
@@ -25,9 +26,11 @@ THREE: Final[tuple[tuple[Direction, str], ...]] = (("upgrade", "head"), ("downgr
 
 
 @contextlib.contextmanager
-def opened(project: Project, url: str, *, trace: bool) -> Iterator[Session]:
-    """A session with the project, loaded."""
-    environ = stripped(dict(os.environ))
+def opened(
+    project: Project, url: str, *, trace: bool, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Session]:
+    """A session with the project, loaded; `more` is added to its environment."""
+    environ = stripped({**os.environ, **more})
     with contextlib.ExitStack() as stack:
         server = ForkServer(
             Path(sys.executable), kind=project.kind, cwd=project.cwd, environ=environ, stop=Stop(), log=lambda _: None

@@ -53,6 +53,8 @@ from alembic import context
 from models import metadata
 from sqlalchemy import create_engine, pool
 
+if "BENCH_ASK" in os.environ:
+    import asking
 given = context.config.attributes.get("connection")
 if given is None:
     given = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
