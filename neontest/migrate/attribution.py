@@ -91,7 +91,8 @@ class Draft:
         """How sure it is that the statement speaks of one of these relations: 2 where only a relation can stand."""
         sql, bare = self.statement.sql, [_bare(name) for name in names]
         lower = sql.lower()  # most do not speak of it, and to search costs much more
-        found = [match for name in bare if name.lower() in lower for match in _word(name).finditer(sql)]
+        there = [name for name in bare if not name.isascii() or name.lower() in lower]
+        found = [match for name in there for match in _word(name).finditer(sql)]
         return max((2 if match[1] else 1 for match in found), default=0)
 
 

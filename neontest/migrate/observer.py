@@ -77,8 +77,8 @@ class Observer(Protocol):
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None:
         """The visit is over: read these relations again, and all that are `newer` than those known; or everything."""
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], changed: Collection[int], wal: int) -> None:
-        """The visit is over, and has seen for itself what it left, and in which relations rows have `changed`."""
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
+        """The visit is over, and has seen for itself what it left."""
 
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
         """What a statement must lock by its kind: as `Sampled.locks`, oid 0 where it is not known."""
@@ -101,7 +101,7 @@ class Nothing:
 
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None: ...
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], changed: Collection[int], wal: int) -> None: ...
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None: ...
 
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
         return ()

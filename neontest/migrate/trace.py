@@ -292,7 +292,7 @@ class Trace:
         # Of hundreds of relations few are new: only those are taken apart.
         fresh = {oid_of(line): line for line in body if line not in state.told}
         told = set(body)
-        gone = [oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh]
+        gone = sorted(oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh)
         relations = self._news(state, [found for found in map(self._parsed, fresh.values()) if found is not None])
         state.told = told
         state.locked.difference_update(gone)

@@ -100,8 +100,6 @@ class Trail:
         """What committed transactions left of relations; None: dropped."""
         self._leaving: dict[int, dict[int, reports.Locked | None]] = {}
         """The same of open ones."""
-        self._changed: set[int] = set()
-        """Relations whose rows were."""
         self._whole = True
         """That is all there is to know of what the visit left."""
 
@@ -170,7 +168,6 @@ class Trail:
             self._relation(look, each, held)
             if each.modes != ("AccessShareLock",):
                 self._leaving.setdefault(report.transaction, {})[each.oid] = each if each.name else None
-                self._changed |= {each.oid} if each.changed else set()
                 # The commit itself drops or empties temporary tables.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
                 self._whole &= stays or not each.name
@@ -278,7 +275,7 @@ class Trail:
         dropped = self._left.keys() - {row[0] for row in rows}
         tables = {row[5] for row in rows} | {known[oid].table for oid in dropped if oid in known}
         if self._whole and self._wal is not None and not newer and not everything and tables <= self._left.keys():
-            observer.learn(rows, dropped=dropped, changed=self._changed, wal=self._wal)
+            observer.learn(rows, dropped=dropped, wal=self._wal)
             return
         oids = {taken.oid for draft in self.drafts for taken in draft.locks} | set(self._last)
         observer.renew(oids - {0}, newer=newer, everything=everything)

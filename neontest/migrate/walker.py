@@ -182,11 +182,13 @@ class Walker:
         step.migration_fn = migration
         return step
 
-    def heads(self) -> List[List[str]]:
-        """The current heads as another run of env.py finds them, a list each time that it asks."""
+    def heads(self, inside: Optional[Callable[[], object]] = None) -> List[List[str]]:
+        """The current heads as another run of env.py finds them, a list each time that it asks; `inside` is called."""
 
         def look(heads: Tuple[str, ...], context: Any) -> List[Any]:
             self.called(heads, context)
+            if inside is not None:
+                inside()
             return []
 
         self.step = None
@@ -199,7 +201,8 @@ class Walker:
         try:
             self.guard.begin(command["guard"], command["others"])
             self.load(command["environ"], command["urls"])
-            current = self.heads()
+            # Alembic reads the scripts while env.py runs, and they may ask what it has set.
+            current = self.heads(lambda: list(self.script.walk_revisions()))
             self.several = len(current) > 1
             revisions = loading.revisions(self.script, self._watch.name)
             self._watch.scripts([script.path for script in self.script.walk_revisions()])

@@ -36,6 +36,7 @@ from neontest.postgres.fingerprint_sql import (
     SAMPLED,
     SETTINGS,
     TOO_WIDE,
+    WORKERS,
     Reading,
     as_text,
     count_sql,
@@ -264,7 +265,17 @@ class _Scan:
         )
 
     def _rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        """The result of one query in a transaction of its own, with the settings that it needs and the time left."""
+        """The result of one query; by one process alone where several cannot, as with some functions of the project."""
+        try:
+            return self._asked(sql, WORKERS)
+        except psycopg2.Error as error:
+            code = error.pgcode or ""
+            if self._conn.closed or not code or code in _WHY or code.startswith(_UNCASTABLE):
+                raise
+        return self._asked(sql, 0)
+
+    def _asked(self, sql: str, workers: int) -> Sequence[tuple[Any, ...]]:
+        """In a transaction of its own, with the settings that it needs and the time left."""
         left = self._deadline.left()
         if left < _LEAST:
             raise TimeoutError
@@ -272,6 +283,7 @@ class _Scan:
         settings = SETTINGS | {
             "statement_timeout": str(milliseconds),
             "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
+            "max_parallel_workers_per_gather": str(workers),
         }
         local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
         with self._conn.cursor() as cursor:

@@ -101,14 +101,17 @@ SETTINGS: Final = {
     # Groups are few, rows may be many: never sort them.
     "enable_sort": "off",
     "enable_hashagg": "on",
-    # Of tables of a few MB and more; it takes no more of the processors, and half the time.
-    "max_parallel_workers_per_gather": "2",
 }
 """For the one transaction that reads."""
 
+WORKERS: Final = 2
+"""Processes beside its own that the server may read a table of some size with: it takes no more of the processors, and
+half the time."""
+_SHARED: Final = 8 << 20
+"""Bytes from which on the server would."""
 _APART: Final = "clock_timestamp() AS apart"
 """A column that keeps the server from writing the inner expressions of a query wherever their results are used: it may
-be another value each time. OFFSET 0 does that as well, but leaves everything to one process."""
+be another value each time. OFFSET 0 does that as well, for less, but leaves everything to one process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,14 +183,15 @@ def print_sql(
         chosen = f"CASE WHEN k & {_SAMPLE_BITS} = 0 THEN "
         digests = {name: f"{chosen}{sql} END" for name, sql in digests.items()}
         group, whole = f"{chosen}{group} END", f"{chosen}{whole} END"
+    apart, alone = ([_APART], "") if table.bytes >= _SHARED else ([], " OFFSET 0")
     if keyed:
-        source = f"SELECT {', '.join([f'{_key(by)} AS k', *values, _APART])} FROM {_source(table)}"
-        source = f"SELECT {', '.join(['k', *_named(digests), _APART])} FROM ({source}) a"
+        source = f"SELECT {', '.join([f'{_key(by)} AS k', *values, *apart])} FROM {_source(table)}{alone}"
+        source = f"SELECT {', '.join(['k', *_named(digests), *apart])} FROM ({source}) a{alone}"
     else:
-        source = f"SELECT {', '.join([*values, _APART])} FROM {_source(table)}"
-        source = f"SELECT {', '.join([*_named(digests), _APART])} FROM ({source}) a"
+        source = f"SELECT {', '.join([*values, *apart])} FROM {_source(table)}{alone}"
+        source = f"SELECT {', '.join([*_named(digests), *apart])} FROM ({source}) a{alone}"
         row = _mixed("0::int8", [f"h{each.column.number}" for each in by])
-        source = f"SELECT {', '.join([f'{row} AS k', *hashes, _APART])} FROM ({source}) b"
+        source = f"SELECT {', '.join([f'{row} AS k', *hashes, *apart])} FROM ({source}) b{alone}"
     results = [group, "count(*)", "sum(k)"] + ([f"sum({whole})"] if keyed else [])
     results += [result for name in hashes for result in (f"sum({name})", f"count({name})")]
     limit = f" LIMIT {FEW + 1}" if mask == EXACT_MASK else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -142,13 +142,12 @@ class Observer:
         else:
             self._read("", (list(touched),))
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], changed: Collection[int], wal: int) -> None:
-        """Know what others have read, without asking: but for how many rows are where they have `changed`."""
-        before = self.known
-        self.known, self.wal = dict(before), wal
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
+        """Know what others have read, without asking."""
+        self.known, self.wal = dict(self.known), wal
         for oid in dropped:
             self.known.pop(oid, None)
-        self._take(rows, {oid: each for oid, each in before.items() if oid not in changed})
+        self._take(rows)
 
     def _read(self, which: str, parameters: tuple[object, ...]) -> None:
         """Add what is there to what is known; without a condition by a prepared query, which takes oids."""
@@ -168,15 +167,11 @@ class Observer:
         self.wal = found[0][-1]
         self._take(row[:-1] for row in found if row[0] is not None)
 
-    def _take(self, rows: Iterable[Row], before: Mapping[int, Relation] | None = None) -> None:
-        """`before` is of those whose rows are as they were."""
+    def _take(self, rows: Iterable[Row]) -> None:
         uncounted: dict[int, tuple[str, int]] = {}
         for oid, schema, name, kind, node, table, tuples, pages, size, total, readable, parent in rows:
             title = f"{quoted(schema)}.{quoted(name)}"
             count = _estimated(tuples, pages, size) if size is not None else round(tuples) if tuples > 0 else None
-            was = before.get(oid) if before else None
-            if count is None and was is not None and (was.node, was.bytes) == (node, total):
-                count = was.rows
             if count is None and size and readable:
                 uncounted[oid] = (f"{_strict(schema)}.{_strict(name)}", size)
             self.known[oid] = Relation(

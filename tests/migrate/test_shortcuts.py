@@ -15,17 +15,19 @@ from tests.migrate.conftest import Database, Files, Walked
 
 ENV = """
 import json, os
+import psycopg2.extensions
 from alembic import context
 from sqlalchemy import create_engine, event, pool
 
-engine = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
+class Cursor(psycopg2.extensions.cursor):
+    def execute(self, statement, parameters=None):
+        if "version" in statement:
+            with open("sent", "a") as file:
+                file.write(json.dumps([str(statement), str(dict(parameters or {}))]) + chr(10))
+        return super().execute(statement, parameters)
 
-@event.listens_for(engine, "before_cursor_execute")
-def sent(connection, cursor, statement, parameters, context, executemany):
-    if "version" in statement:
-        with open("sent", "a") as file:
-            file.write(json.dumps([statement, str(parameters or None)]) + chr(10))
-
+URL = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://")
+engine = create_engine(URL, poolclass=pool.NullPool, connect_args={"cursor_factory": Cursor})
 LISTENER
 with engine.connect() as connection:
     context.configure(connection=connection, OPTIONS)
@@ -34,8 +36,26 @@ with engine.connect() as connection:
 """
 BEFORE = """
 @event.listens_for(engine, "before_execute")
-def compiled(connection, clause, *rest):
+def given(connection, clause, *rest):
     assert not isinstance(clause, str), "SQLAlchemy's form of it is what the project expects"
+"""
+COMPILED = """
+@event.listens_for(engine, "before_cursor_execute")
+def compiled(connection, cursor, statement, parameters, context, many):
+    if "UPDATE" in statement:
+        parameters["a"] = context.compiled.string
+"""
+IMPL = """
+from alembic.ddl.postgresql import PostgresqlImpl
+
+class Told(PostgresqlImpl):
+    __dialect__ = "postgresql"
+
+    def _exec(self, construct, *rest, **more):
+        if "UPDATE" in str(construct):
+            with open("sent", "a") as file:
+                file.write(json.dumps(["mine", ""]) + chr(10))
+        return super()._exec(construct, *rest, **more)
 """
 
 
@@ -91,6 +111,43 @@ def test_a_version_that_somebody_else_changed_is_told_in_alembic_s_words(
     assert failed is not None
     assert "expected to match one row when updating 'c3' to 'd4'" in failed.message
     assert walk.session.current() == ("c3",)
+
+
+@pytest.mark.parametrize(("listener", "own"), [(BEFORE, 0), (COMPILED, 0), (IMPL, 3)])
+def test_who_looks_at_the_statement_sees_what_alembic_made(
+    files: Files, opened: Callable[..., Walked], listener: str, own: int
+) -> None:
+    project(files, listener=listener)
+    for each in ("a1", "b2", "c3", "d4"):
+        files.revision(each)
+    walk = opened()
+    assert walk.visit("upgrade", "head").error is None
+    assert len(sent(files, between=("mine",))) == own
+
+
+def test_a_schema_that_is_another_from_some_revision_on_is_another_for_the_version_table_too(
+    files: Files, opened: Callable[..., Walked], database: Database
+) -> None:
+    project(files)
+    files.revision("a1").revision("b2")
+    files.revision("c3", "op.get_bind().execution_options(schema_translate_map={None: 'tenant'})").revision("d4")
+    failed = opened().visit("upgrade", "head").error
+    assert failed is not None
+    assert 'relation "tenant.alembic_version" does not exist' in failed.message
+    assert not database.has("alembic_version") or database.rows("SELECT * FROM alembic_version") == []
+
+
+def test_a_statement_that_changes_too_much_or_nothing_is_sent_once(
+    files: Files, opened: Callable[..., Walked], database: Database
+) -> None:
+    project(files, options="version_table_pk=False")
+    files.revision("a1").revision("b2").revision("c3", "op.execute(\"INSERT INTO alembic_version VALUES ('b2')\")")
+    failed = opened().visit("upgrade", "head").error
+    assert failed is not None
+    assert "when updating 'b2' to 'c3' in 'alembic_version'; 2 found" in failed.message
+    assert [each[0] for each in sent(files, between=("UPDATE",))][1:] == [
+        "UPDATE alembic_version SET version_num='c3' WHERE alembic_version.version_num = 'b2'"
+    ]
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -415,7 +415,8 @@ def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str)
     by = [columns["id"]] if key else list(columns.values())
     rest = [each for name, each in columns.items() if not (key and name == "id")]
     with db.admin.cursor() as cursor:
-        local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SETTINGS.items())
+        settings = SETTINGS | {"max_parallel_workers_per_gather": "2"}
+        local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
         query = print_sql(table, rest, by=by, keyed=bool(key), mask=COARSE_MASK)
         cursor.execute(f"SELECT {local}; EXPLAIN {query}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
@@ -425,6 +426,23 @@ def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str)
     assert not compare(alone, together)
     assert not compare(together, alone)
     assert changed(db, "UPDATE large SET v = v + 1 WHERE id = 20000", alone)
+
+
+def test_what_several_processes_may_not_do_one_does_alone(db: Any) -> None:
+    """A function of the project's that says of itself what is not so."""
+    db.run("""CREATE TYPE pair AS (a int, b int); CREATE TABLE made (n int);
+        CREATE FUNCTION told(p pair) RETURNS text LANGUAGE plpgsql PARALLEL SAFE IMMUTABLE AS
+          $$ BEGIN PERFORM set_config('told.last', p.a::text, true); RETURN p.a || ',' || p.b; END $$;
+        CREATE CAST (pair AS text) WITH FUNCTION told(pair);
+        CREATE TABLE large AS SELECT n AS id, ROW(n, n)::pair AS p, repeat('x', 300) AS t
+          FROM generate_series(1, 40000) n;
+        ALTER TABLE large ADD PRIMARY KEY (id); ANALYZE large""")
+    try:
+        before = state(db)
+        assert [(each.how, each.rows) for each in before.reads if each.table == "public.large"] == [("full", 40000)]
+        assert one(changed(db, "UPDATE large SET p.b = 0 WHERE id = 7", before)).table == "public.large"
+    finally:
+        db.run("DROP TABLE large; DROP TYPE pair CASCADE")
 
 
 def test_sequences_that_stand_elsewhere_are_told(db: Any) -> None:
