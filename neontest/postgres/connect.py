@@ -33,6 +33,8 @@ another language than English a refusal is merely found at the deadline."""
 _BUSY: Final = re.compile(r"\bconcurrently active endpoints\b|\bactive endpoints limit\b")
 """Source: https://neon.com/docs/connect/connection-errors (2026-11)."""
 
+_HEARD: Final = 1.0
+"""Seconds after which a signal is heard at the latest: one that comes just before a wait does not end it."""
 _connecting = threading.local()
 _mask: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 
@@ -43,10 +45,12 @@ def _wait(conn: Connection) -> None:
     while (state := conn.poll()) != psycopg2.extensions.POLL_OK:
         poller = select.poll()
         poller.register(conn.fileno(), select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT)
-        if until is None:
-            poller.poll()
-        elif until <= (now := time.monotonic()) or not poller.poll((until - now) * 1000):
-            raise TimeoutError
+        ready = False
+        while not ready:
+            left = _HEARD if until is None else min(_HEARD, until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError
+            ready = bool(poller.poll(left * 1000))
 
 
 psycopg2.extensions.set_wait_callback(_wait)
