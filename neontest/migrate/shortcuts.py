@@ -26,22 +26,27 @@ class Shortcuts:
     """Takes the place of two methods of Alembic's, and lets them do whatever is not as usual."""
 
     def __init__(self) -> None:
-        self._heard: Optional[List[Tuple[str, bool]]] = None
+        self._heard: Optional[Tuple[Any, List[Tuple[str, bool]]]] = None
+        self._exec: Any = None
+        """Alembic's own, before any code of the project could change it."""
 
     def listen(self) -> None:
+        from alembic.ddl.impl import DefaultImpl
         from alembic.runtime import migration
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
         event.listen(Engine, "before_cursor_execute", self._hear)
+        self._exec = DefaultImpl._exec
         maintainer: Any = migration.HeadMaintainer
         maintainer._update_version = self.updating(maintainer._update_version)
         step: Any = migration.RevisionStep
         step._unmerge_to_revisions = unmerging(step._unmerge_to_revisions)
 
     def _hear(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if self._heard is not None:
-            self._heard.append((statement, bool(parameters)))
+        heard = self._heard
+        if heard is not None and heard[0] is connection:
+            heard[1].append((statement, bool(parameters)))
 
     def updating(self, plain: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
         """Of a run of env.py Alembic sends the first update; the others are that one with other revisions."""
@@ -50,13 +55,13 @@ class Shortcuts:
             context, heads = maintainer.context, maintainer.heads
             usual = PLAIN.fullmatch(from_) and PLAIN.fullmatch(to_) and from_ in heads and to_ not in heads
             known = getattr(maintainer, KNOWN, None)
-            if not usual or known == "" or not direct(context):
+            if not usual or known == "" or not self._direct(context):
                 plain(maintainer, from_, to_)
             elif known is None:
                 setattr(maintainer, KNOWN, self._learnt(plain, maintainer, from_, to_))
             else:
                 statement = known.replace(FROM, quoted(from_)).replace(TO, quoted(to_))
-                done = context.connection.exec_driver_sql(statement)
+                done = context.impl.connection.exec_driver_sql(statement)
                 if done.rowcount == 1:
                     maintainer.heads = (heads - {from_}) | {to_}
                     return
@@ -71,7 +76,7 @@ class Shortcuts:
     def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> str:
         """The statement that Alembic sent, without its revisions; "" where it is more than that."""
         heard: List[Tuple[str, bool]] = []
-        self._heard = heard
+        self._heard = (maintainer.context.impl.connection, heard)
         try:
             plain(maintainer, from_, to_)
         finally:
@@ -81,25 +86,29 @@ class Shortcuts:
             return ""
         return statement.replace(quoted(from_), FROM).replace(quoted(to_), TO)
 
+    def _direct(self, context: Any) -> bool:
+        """Nobody is to see, or to change, what SQLAlchemy makes of the statement: it is Alembic's text that is sent."""
+        from sqlalchemy.sql.dml import Update
+
+        connection = context.impl.connection
+        if context.as_sql or context.dialect.name != "postgresql" or not hasattr(connection, "exec_driver_sql"):
+            return False
+        if (
+            type(context.impl)._exec is not self._exec
+            or "_exec" in vars(context.impl)
+            or hasattr(Update, "_compiler_dispatcher")
+        ):
+            return False
+        listeners = connection.dispatch
+        theirs = listeners.before_execute or listeners.after_execute
+        theirs = (
+            theirs or len(listeners.before_cursor_execute) > OURS[0] or len(listeners.after_cursor_execute) > OURS[1]
+        )
+        return not (theirs or connection.get_execution_options().get("schema_translate_map"))
+
 
 def quoted(revision: str) -> str:
     return "'" + revision + "'"
-
-
-def direct(context: Any) -> bool:
-    """Nobody is to see, or to change, what SQLAlchemy makes of the statement: it is Alembic's text that is sent."""
-    from alembic.ddl.impl import DefaultImpl
-    from sqlalchemy.sql.dml import Update
-
-    connection = context.connection
-    if context.as_sql or context.dialect.name != "postgresql" or not hasattr(connection, "exec_driver_sql"):
-        return False
-    if type(context.impl)._exec is not DefaultImpl._exec or hasattr(Update, "_compiler_dispatcher"):
-        return False
-    listeners = connection.dispatch
-    theirs = listeners.before_execute or listeners.after_execute
-    theirs = theirs or len(listeners.before_cursor_execute) > OURS[0] or len(listeners.after_cursor_execute) > OURS[1]
-    return not (theirs or connection.get_execution_options().get("schema_translate_map"))
 
 
 def unmerging(plain: Callable[[Any, Set[str]], Tuple[str, ...]]) -> Callable[[Any, Set[str]], Tuple[str, ...]]:

@@ -43,8 +43,6 @@ class Walker:
         self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
         self.script: Any = None
-        self._untried = False
-        """Nothing of the scripts has run since they were read."""
         self.calls: List[Facts] = []
         """One for each time that the running env.py asked for migrations: heads before, heads after."""
         self.step: Optional[Facts] = None
@@ -69,7 +67,6 @@ class Walker:
         from alembic.script import ScriptDirectory
 
         self.script = ScriptDirectory.from_config(self.config)
-        self._untried = True
 
     # -- one run of env.py
 
@@ -182,13 +179,11 @@ class Walker:
         step.migration_fn = migration
         return step
 
-    def heads(self, inside: Optional[Callable[[], object]] = None) -> List[List[str]]:
-        """The current heads as another run of env.py finds them, a list each time that it asks; `inside` is called."""
+    def heads(self) -> List[List[str]]:
+        """The current heads as another run of env.py finds them, a list each time that it asks."""
 
         def look(heads: Tuple[str, ...], context: Any) -> List[Any]:
             self.called(heads, context)
-            if inside is not None:
-                inside()
             return []
 
         self.step = None
@@ -201,8 +196,7 @@ class Walker:
         try:
             self.guard.begin(command["guard"], command["others"])
             self.load(command["environ"], command["urls"])
-            # Alembic reads the scripts while env.py runs, and they may ask what it has set.
-            current = self.heads(lambda: list(self.script.walk_revisions()))
+            current = self.heads()
             self.several = len(current) > 1
             revisions = loading.revisions(self.script, self._watch.name)
             self._watch.scripts([script.path for script in self.script.walk_revisions()])
@@ -263,9 +257,7 @@ class Walker:
 
     def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
         # Read anew, as another `alembic` would: what an upgrade left in its module's variables, its rollback has not.
-        if not self._untried:
-            self._read_scripts()
-        self._untried = False
+        self._read_scripts()
         self.step = None
         began = time.perf_counter()
         unfinished = []
@@ -308,7 +300,6 @@ class Walker:
         from alembic.runtime.migration import MigrationStep
 
         left = list(steps)
-        self._untried = False
 
         def fn(heads: Tuple[str, ...], context: Any) -> Iterator[Any]:
             single = self.called(heads, context)["external"] or self.several or isolate
