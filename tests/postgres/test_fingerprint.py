@@ -400,9 +400,6 @@ def test_a_child_by_inheritance_is_a_table_of_its_own(db: Any) -> None:
     assert [each.table for each in changed(db, "DELETE FROM child", before).tables] == ["public.child"]
 
 
-# Sequences and large objects
-
-
 @pytest.mark.parametrize("key", ["", "ALTER TABLE large ADD PRIMARY KEY (id);"])
 def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str) -> None:
     db.run(f"""CREATE TABLE large AS SELECT n AS id, repeat(md5(n::text), 15) AS t, n * 1.5 AS v
@@ -430,7 +427,7 @@ def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str)
 
 def test_what_several_processes_may_not_do_one_does_alone(db: Any) -> None:
     """A function of the project's that says of itself what is not so."""
-    db.run("""CREATE TYPE pair AS (a int, b int); CREATE TABLE made (n int);
+    db.run("""CREATE TYPE pair AS (a int, b int);
         CREATE FUNCTION told(p pair) RETURNS text LANGUAGE plpgsql PARALLEL SAFE IMMUTABLE AS
           $$ BEGIN PERFORM set_config('told.last', p.a::text, true); RETURN p.a || ',' || p.b; END $$;
         CREATE CAST (pair AS text) WITH FUNCTION told(pair);
@@ -443,6 +440,9 @@ def test_what_several_processes_may_not_do_one_does_alone(db: Any) -> None:
         assert one(changed(db, "UPDATE large SET p.b = 0 WHERE id = 7", before)).table == "public.large"
     finally:
         db.run("DROP TABLE large; DROP TYPE pair CASCADE")
+
+
+# Sequences and large objects
 
 
 def test_sequences_that_stand_elsewhere_are_told(db: Any) -> None:
