@@ -16,6 +16,7 @@ from neontest.postgres.catalog_database import DATABASE
 from neontest.postgres.catalog_relations import RELATIONS
 from neontest.postgres.catalog_routines import OPERATORS, ROUTINES
 from neontest.postgres.catalog_types import TYPES
+from neontest.postgres.definitions import LISTED
 from neontest.postgres.dependents import AFFECTED
 from neontest.postgres.kind import USER_OID, Kind, prelude
 
@@ -36,7 +37,7 @@ def rows_sql(version: int) -> str:
         WHERE classoid = 'pg_database'::regclass
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
-    return _query(prelude(), [*comments, *_branches(KINDS, version)])
+    return _query(f"{prelude()}, {LISTED}", [*comments, *_branches(KINDS, version)])
 
 
 def some_rows_sql(version: int) -> str:
@@ -47,7 +48,7 @@ def some_rows_sql(version: int) -> str:
     some = prelude("{} IN (SELECT oid FROM affected)")
     read = f"SELECT DISTINCT {READ}, coalesce(oid, 0), 0, ''::text, ''::text, ''::text, 0::oid FROM affected"
     kinds = [kind for kind in KINDS if kind.of != "0"]
-    return _query(f"{AFFECTED}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
+    return _query(f"{AFFECTED}, {some}, {LISTED}", [read, _COMMENTS, *_branches(kinds, version)])
 
 
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid

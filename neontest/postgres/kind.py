@@ -82,7 +82,7 @@ def without_secrets(array: str) -> str:
 
 
 def sorted_list(array: str) -> str:
-    return f"(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o)"
+    return f"CASE WHEN {array} IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({array}) o) END"
 
 
 def own(oid: str, catalog: str) -> str:
