@@ -70,8 +70,8 @@ UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_st
       CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
         pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
           pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
-          coalesce((SELECT i.indrelid FROM pg_catalog.pg_index i
-            WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid), c.oid),
+          coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
+            (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid) END, c.oid),
           coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
             WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
           CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm' THEN
