@@ -10,14 +10,15 @@ Source: https://www.postgresql.org/docs/18/catalogs.html (2026-11-22).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from neontest.postgres.catalog_database import DATABASE
 from neontest.postgres.catalog_relations import RELATIONS
 from neontest.postgres.catalog_routines import OPERATORS, ROUTINES
 from neontest.postgres.catalog_types import TYPES
-from neontest.postgres.definitions import LISTED
-from neontest.postgres.dependents import AFFECTED
+from neontest.postgres.definitions import LISTED, composed
+from neontest.postgres.dependents import AFFECTED, GIVEN, HELD
 from neontest.postgres.kind import USER_OID, Kind, prelude
 
 KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPERATORS)
@@ -37,20 +38,31 @@ def rows_sql(version: int) -> str:
         WHERE classoid = 'pg_database'::regclass
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
-    return _query(f"{prelude()}, {LISTED}", [*comments, *_branches(KINDS, version)])
+    return _query(f"{prelude()}, {LISTED}", [*comments, *_branches(KINDS, version, listed=True)])
 
 
-def some_rows_sql(version: int) -> str:
-    """The same of what can read differently once these relations and types have changed: `$1`, their oids.
+@cache
+def some_rows_sql(version: int, *, rare: bool) -> str:
+    """The same of these relations and types: `$1`, their oids. Without `rare` there must be nothing of the kinds that
+    `probe.RARE` is about.
 
-    A row READ names each of them that is read, 0 for something else: then only everything will do.
+    A row READ names each of them, and says in the place of the sub-object 1 where a column more or less of it can show
+    elsewhere.
     """
-    some = prelude("{} IN (SELECT oid FROM affected)")
-    read = f"SELECT DISTINCT {READ}, coalesce(oid, 0), 0, ''::text, ''::text, ''::text, 0::oid FROM affected"
-    kinds = [kind for kind in KINDS if kind.of != "0"]
-    return _query(f"{AFFECTED}, {some}, {LISTED}", [read, _COMMENTS, *_branches(kinds, version)])
+    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, ''::text, ''::text, 0::oid FROM given g"
+    kinds = [kind for kind in KINDS if kind.of != "0" and (rare or kind.name in _COMMON)]
+    some = prelude("{} IN (SELECT oid FROM given)")
+    return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
 
 
+@cache
+def others_sql() -> str:
+    """The oids of other relations and types that can read differently once those of `$1` have changed: 0 for something
+    else, then only everything will do."""
+    return f"WITH RECURSIVE {GIVEN}, {AFFECTED} SELECT DISTINCT coalesce(oid, 0) FROM affected"
+
+
+_COMMON: Final = ("enum", "table", "sequence", "column", "constraint", "index")
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
   FROM pg_description WHERE objoid >= {USER_OID}"""
 """Comments come first, so that each object is built once, with its own."""
@@ -60,8 +72,12 @@ def _query(prelude: str, branches: Sequence[str]) -> str:
     return f"WITH RECURSIVE {prelude} " + "\nUNION ALL\n".join(branches)
 
 
-def _branches(kinds: Sequence[Kind], version: int) -> list[str]:
-    return [_branch(KINDS.index(kind), kind, version) for kind in kinds if kind.since <= version]
+def _branches(kinds: Sequence[Kind], version: int, *, listed: bool = False) -> list[str]:
+    return [
+        _branch(KINDS.index(kind), composed(kind, version) if listed else kind, version)
+        for kind in kinds
+        if kind.since <= version
+    ]
 
 
 def _branch(index: int, kind: Kind, version: int) -> str:

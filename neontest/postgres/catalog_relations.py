@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from neontest.postgres import definitions
 from neontest.postgres.kind import (
     DISABLED,
     FIRES,
@@ -114,19 +113,15 @@ _COLUMN_SOURCE: Final = """rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a
   WHERE r.relkind"""
 
 
+FIRST_COLUMN: Final = "(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = x.conrelid AND a.attnum = x.conkey[1])"
+"""SQL for the name of a constraint's first column."""
+
+
 def _on_relation(
-    name: str,
-    catalog: str,
-    source: str,
-    title: str,
-    facts: Mapping[str, str],
-    oid: str = "x.oid",
-    sub: str = "0",
-    older: Mapping[int, Mapping[str, str]] | None = None,
+    name: str, catalog: str, source: str, title: str, facts: Mapping[str, str], oid: str = "x.oid", sub: str = "0"
 ) -> Kind:
     return Kind(
-        name=name, catalog=catalog, source=source, oid=oid, sub=sub, on="r.name", title=title, facts=facts,
-        older=older or {},
+        name=name, catalog=catalog, source=source, oid=oid, sub=sub, on="r.name", title=title, facts=facts
     )  # fmt: skip
 
 
@@ -167,30 +162,26 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         "constraint",
         "pg_constraint",
         # 't' is the shadow of a constraint trigger, which is read as a trigger.
-        "rel r JOIN pg_constraint x ON x.conrelid = r.oid LEFT JOIN listed l ON l.oid = r.oid"
-        " LEFT JOIN listed f ON f.oid = x.confrelid WHERE x.contype <> 't'"
+        "rel r JOIN pg_constraint x ON x.conrelid = r.oid WHERE x.contype <> 't'"
         # A foreign key to a partitioned table is kept once more for each partition.
         " AND NOT (x.contype = 'f' AND x.conparentid <> 0"
         " AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = x.conparentid AND p.conrelid = x.conrelid))",
         # PostgreSQL 18 names a NOT NULL for its column; after a rename, an equal schema would have another name.
-        "CASE WHEN x.contype = 'n' AND x.conname ~ '_not_null[0-9]*$' THEN 'not null '"
-        " || (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = x.conrelid AND a.attnum = x.conkey[1])"
-        " ELSE x.conname END",
+        "CASE WHEN x.contype = 'n' AND x.conname ~ '_not_null[0-9]*$'"
+        f" THEN 'not null ' || {FIRST_COLUMN} ELSE x.conname END",
         {
-            "definition": definitions.constraint(180000),
+            "definition": "pg_get_constraintdef(x.oid)",
             "inherited": flag("x.coninhcount > 0"),
             "also its own": flag("x.coninhcount > 0 AND x.conislocal"),
         },
-        older={180000: {"definition": definitions.constraint(170000)}},
     ),
     _on_relation(
         "index",
         "pg_class",
-        "rel r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class x ON x.oid = i.indexrelid"
-        " LEFT JOIN listed l ON l.oid = r.oid",
+        "rel r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class x ON x.oid = i.indexrelid",
         "x.relname",
         {
-            "definition": definitions.index(150000),
+            "definition": "pg_get_indexdef(x.oid)",
             "invalid": flag("NOT i.indisvalid"),
             "not ready": flag("NOT i.indisready"),
             "clustered": flag("i.indisclustered"),
@@ -203,7 +194,6 @@ RELATIONS: Final[tuple[Kind, ...]] = (
               (SELECT string_agg(a.attnum || ': ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a
                WHERE a.attrelid = x.oid AND a.attnum > 0 AND a.attstattarget >= 0) END""",
         },
-        older={150000: {"definition": definitions.index(140000)}},
     ),
     _on_relation(
         "trigger",

@@ -24,10 +24,22 @@ _HANGS_ON: Final = {
 }
 """By the catalog that an object is in, SQL for the relation or the type that it hangs on, or is."""
 
-AFFECTED: Final = f"""
+GIVEN: Final = """
 given(oid) AS MATERIALIZED (
   SELECT coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = g.oid), g.oid) FROM unnest($1) g(oid)
-  UNION SELECT g.oid FROM unnest($1) g(oid)),
+  UNION SELECT g.oid FROM unnest($1) g(oid))"""
+"""`given`: what `$1` names by oid, relations, of their indexes, too, and types."""
+
+HELD: Final = """EXISTS (SELECT FROM pg_depend d
+  WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = g.oid
+    AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass) OFFSET 0)
+  OR EXISTS (SELECT FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
+    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+    WHERE c.oid = g.oid AND d.deptype <> 'i' OFFSET 0)"""
+"""SQL: a column more or less of relation `g` can show elsewhere: in a query, whose JOIN … USING then needs aliases, or
+in a constant of the row type. With OFFSET the server does not read all of pg_depend into a table of its own."""
+
+AFFECTED: Final = f"""
 holding(oid, typarray) AS (
   SELECT t.oid, t.typarray FROM given g JOIN pg_type t ON t.oid = g.oid AND t.typtype IN ('e', 'd')
   UNION SELECT t.oid, t.typarray FROM given g JOIN pg_class c ON c.oid = g.oid JOIN pg_type t ON t.oid = c.reltype
@@ -54,5 +66,5 @@ affected(oid) AS MATERIALIZED (
   UNION SELECT t.oid FROM holding h JOIN pg_type t ON t.oid = h.oid AND t.typtype = 'd'
   UNION SELECT i.inhrelid FROM naming n JOIN pg_inherits i ON i.inhparent = n.objid
     WHERE n.classid = 'pg_class'::regclass)"""
-"""`affected`: what `$1` names by oid, relations (their indexes, too) and types, and those that name them; NULL where
-something else does, such as a function. `holding`: the types whose values hold those of the types among them."""
+"""`affected`: what is `given`, and those that name it; NULL where something else does, such as a function. `holding`:
+the types whose values hold those of the types among them."""

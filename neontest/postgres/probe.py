@@ -128,27 +128,38 @@ READABLE: Final = {
 
 SINCE: Final = {"pg_publication_namespace": 150000}
 
+RARE: Final = {
+    "pg_class": "relkind = 'c'",
+    "pg_type": "typtype = 'd'",
+    "pg_trigger": "true",
+    "pg_rewrite": "true",
+    "pg_policy": "true",
+    "pg_statistic_ext": "true",
+    "pg_foreign_table": "true",
+}
+"""Rows of those that are alone without which there are only tables with columns, indexes and constraints, sequences and
+enums: views have a rule."""
+
 _XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
 """xmin as a number, three less: that of a user's row, which no special transaction has written."""
 
 
 def probe_sql(version: int) -> str:
-    """A row of each relation, index, enum and domain: its oid and a number; and one of oid 0, of all else. Equal ones
-    mean that nothing changed."""
-    parts = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
-    parts += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
-    # Both hashes mix well, so the sum does not care for order and still misses nothing.
-    rest = [
-        f"(SELECT sum(hashtextextended(xmin::text, {row})) FROM {catalog} WHERE {where})"
-        for catalog, row, where in parts
+    """A row of each relation, index, enum and domain: its oid, a number, and whether a part of it is `RARE`; and one of
+    oid 0, of all else. Equal numbers mean that nothing changed."""
+    rest = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
+    rest += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
+    # All hashes mix well, so the sum does not care for order and still misses nothing.
+    told = [
+        f"SELECT 0::oid AS id, hashtextextended(xmin::text, {row}) AS digest, false AS rare"
+        f" FROM {catalog} WHERE {where}"
+        for catalog, row, where in rest
         if SINCE.get(catalog, 0) <= version
     ]
-    rest += [f"(SELECT sum(hashtextextended({row}::text, 0)) FROM {catalog})" for catalog, row in READABLE.items()]
-    alone = [
-        f"SELECT {oid} AS id, hashint8extended(({row})::int8, {_XMIN}) AS digest FROM {catalog} WHERE {where}"
+    told += [f"SELECT 0, hashtextextended({row}::text, 0), false FROM {catalog}" for catalog, row in READABLE.items()]
+    told += [
+        f"SELECT {oid}, hashint8extended(({row})::int8, {_XMIN}), {RARE.get(catalog, 'false')}"
+        f" FROM {catalog} WHERE {where}"
         for catalog, (oid, row, where) in ALONE.items()
     ]
-    return (
-        f"SELECT 0::oid, ARRAY[{', '.join(rest)}]::text UNION ALL"
-        f" SELECT id, sum(digest)::text FROM ({' UNION ALL '.join(alone)}) d GROUP BY 1"
-    )
+    return f"SELECT id, sum(digest)::text, bool_or(rare) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"

@@ -6,15 +6,15 @@ The connection is given over: settings that show in deparsed text (search_path f
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 
 from neontest.errors import DatabaseError
-from neontest.postgres.catalog import COMMENT, KINDS, READ, rows_sql, some_rows_sql
+from neontest.postgres.catalog import COMMENT, KINDS, READ, others_sql, rows_sql, some_rows_sql
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
@@ -27,7 +27,9 @@ Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
 """Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
 of a text[], relation or type that it hangs on."""
-Part = tuple[int, Key, Facts]
+Identity = tuple[int, int, int]
+"""Of an object, whatever its name: index into KINDS, oid, sub-object."""
+Part = tuple[int, Identity, Key, Facts]
 """An object, after the relation or type that it hangs on."""
 
 _SETTINGS: Final = {
@@ -54,8 +56,11 @@ _SETTINGS: Final = {
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; EXECUTE neontest_rows"
-_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; EXECUTE neontest_some_rows(%s::oid[])"
+_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
 """For a few of many the indexes are better, which a plan for any number would not use."""
+_NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
+"""Kinds whose facts others can show."""
+_COLUMNS: Final = ("column", "attribute")
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -77,10 +82,11 @@ class Reader:
         self._state: dict[int, str] = {}
         """By relation, enum or domain a number that changes with it; at 0 one of all else."""
         self._last: Snapshot | None = None
-        self._keys: dict[int, list[Key]] = {}
+        self._keys: dict[int, dict[Identity, Key]] = {}
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
+        self._prepared: set[str] = set()
         version = conn.server_version
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
@@ -88,8 +94,7 @@ class Reader:
             cursor.execute(
                 "DEALLOCATE ALL; SELECT " + settings + ";"
                 f"PREPARE neontest_probe AS {probe_sql(version)};"
-                f"PREPARE neontest_rows AS {rows_sql(version)};"
-                f"PREPARE neontest_some_rows(oid[]) AS {some_rows_sql(version)}"
+                f"PREPARE neontest_rows AS {rows_sql(version)}"
             )
 
     def snapshot(self) -> Snapshot:
@@ -102,10 +107,13 @@ class Reader:
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor:
                     cursor.execute("EXECUTE neontest_probe")
-                    state = dict(cursor.fetchall())
+                    found = cursor.fetchall()
+                    state = {oid: digest for oid, digest, _ in found}
                     if self._last is None or state != self._state:
                         # The state from before the rows: what changes between the two is read again next time.
-                        self._last = self._renewed(cursor, state) or self._whole(cursor)
+                        self._last = self._renewed(cursor, state, any(rare for _, _, rare in found)) or self._whole(
+                            cursor
+                        )
                         self._state = state
                     return self._last
             except DatabaseError as error:
@@ -125,35 +133,73 @@ class Reader:
         with no_collection:
             return self._with({}, self._parts(cursor.fetchall(), cursor))
 
-    def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
+    def _renewed(self, cursor: Cursor, state: dict[int, str], rare: bool) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
         if self._last is None or state[0] != self._state[0]:
             return None
         changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
-        cursor.execute(_FEW, (changed,))
-        rows: list[Row] = cursor.fetchall()
-        read = {row[1] for row in rows if row[0] == READ}
-        if 0 in read:
-            return None
-        parts = self._parts((row for row in rows if row[0] != READ), cursor)
+        there = [oid for oid in changed if oid in state]
+        read, parts = self._some(cursor, there, rare) if there else ({}, [])
+        if self._names(self._last.objects, read, parts):
+            others = [oid for (oid,) in self._asked(cursor, "neontest_others", others_sql(), there) if oid not in read]
+            if 0 in others:
+                return None
+            more = self._some(cursor, others, rare) if others else ({}, [])
+            read, parts = read | more[0], parts + more[1]
         objects = dict(self._last.objects)
-        for oid in read:
-            for key in self._keys.pop(oid, ()):
+        for oid in {*changed, *read}:
+            for key in self._keys.pop(oid, {}).values():
                 objects.pop(key, None)
         return self._with(objects, parts)
 
+    def _some(self, cursor: Cursor, oids: list[int], rare: bool) -> tuple[dict[int, bool], list[Part]]:
+        """Which relations and types were read, and whether a change of their columns can show elsewhere; and what."""
+        name = "neontest_some_of_any" if rare else "neontest_some"
+        rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
+        read = {row[1]: bool(row[2]) for row in rows if row[0] == READ}
+        return read, list(self._parts((row for row in rows if row[0] != READ), cursor))
+
+    def _asked(self, cursor: Cursor, name: str, query: str, oids: list[int]) -> list[Any]:
+        """What a query of oids, which is prepared when it is asked first, answers."""
+        if name not in self._prepared:
+            cursor.execute(f"PREPARE {name}(oid[]) AS {query}")
+            self._prepared.add(name)
+        cursor.execute(f"{_FEW}EXECUTE {name}(%s::oid[])", (oids,))
+        return cursor.fetchall()
+
+    def _names(self, known: Mapping[Key, Facts], read: Mapping[int, bool], parts: Iterable[Part]) -> bool:
+        """Whether something has another name than it had, or else what others show who name it: these have to be read
+        again, too. What has come or gone is named by nobody who has not changed himself."""
+        now: dict[int, dict[Identity, tuple[Key, Facts]]] = {}
+        for of, identity, key, facts in parts:
+            now.setdefault(of, {})[identity] = key, facts
+        for oid, held in read.items():
+            before, after = self._keys.get(oid, {}), now.get(oid, {})
+            if oid not in self._state:
+                continue
+            if bool(before) != bool(after):  # moved to a schema that is not read, or from one
+                return True
+            if held and any(KINDS[index].name in _COLUMNS for index, _, _ in before.keys() ^ after.keys()):
+                return True
+            for identity in before.keys() & after.keys():
+                key, facts = after[identity]
+                if key != before[identity] or _shown(key.kind, facts) != _shown(key.kind, known[key]):
+                    return True
+        return False
+
     def _with(self, objects: dict[Key, Facts], parts: Iterable[Part]) -> Snapshot:
-        for of, key, facts in parts:
+        for of, identity, key, facts in parts:
             objects[key] = facts
-            self._keys.setdefault(of, []).append(key)
+            self._keys.setdefault(of, {})[identity] = key
         return Snapshot(objects=objects, server_version=self._conn.server_version)
 
     def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
         comments: dict[str, dict[tuple[int, int], str]] = {}
         current, kind = -2, KINDS[0]
-        for index, oid, sub, on, name, text, of in rows:
+        for row in rows:
+            index, oid, sub, on, name, text, of = row
             if index == COMMENT:
                 comments.setdefault(on, {})[oid, sub] = text
                 continue
@@ -166,7 +212,7 @@ class Reader:
                 facts = known[text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
-            yield of, Key(title, on, quoted(name) if bare else name), facts
+            yield of, row[:3], Key(title, on, quoted(name) if bare else name), facts
 
 
 def snapshot(conn: Connection) -> Snapshot:
@@ -222,6 +268,13 @@ def tables(conn: Connection) -> frozenset[int]:
             """
         )
         return frozenset(int(oid) for (oid,) in cursor.fetchall())
+
+
+def _shown(kind: str, facts: Facts) -> Facts:
+    """What others show of an object, besides its name."""
+    if kind in _COLUMNS:
+        return tuple(fact for fact in facts if fact[0] in ("type", "collation"))
+    return facts if kind in _NAMED else ()
 
 
 def _facts(kind: Kind, values: list[str | None]) -> Facts:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from neontest.postgres.catalog import LISTED
-from neontest.postgres.definitions import constraint, index
+from neontest.postgres.catalog import KINDS, LISTED
+from neontest.postgres.definitions import composed, constraint, index
 from neontest.postgres.kind import prelude
 
 TABLES = """
@@ -27,8 +27,8 @@ CREATE MATERIALIZED VIEW seen AS SELECT id, b FROM plain;
 CREATE TABLE empty ();
 """
 INDEXES = [
-    "(a)", "(b)", "(v)", "(c)", "(m)", "(s)", "(w)", "(t)", "(n)", "(j)", "(u)", "(arr)", "(r)", "(x)", "(net)", "(cid)",
-    "(flag)", "(bits)", "(name)", "(oid)", "(days)", "(vec)", "(one)", "(a, b)", "(b, a, id)", '("order")',
+    "(a)", "(b)", "(v)", "(c)", "(m)", "(s)", "(w)", "(t)", "(n)", "(j)", "(u)", "(arr)", "(r)", "(x)", "(net)",
+    "(cid)", "(flag)", "(bits)", "(name)", "(oid)", "(days)", "(vec)", "(one)", "(a, b)", "(b, a, id)", '("order")',
     '("Two words", "quo""te")', "(a DESC)", "(a NULLS FIRST)", "(a, b DESC NULLS LAST)", '(b COLLATE "C")',
     '(x COLLATE "default")', "(x COLLATE byte)", "(b text_pattern_ops)", "(v varchar_pattern_ops)", "(v varchar_ops)",
     "(v text_ops)", "(c bpchar_ops)", "(cid inet_ops)", "(a) INCLUDE (b)", "(a) WITH (fillfactor = 70)",
@@ -40,7 +40,9 @@ CREATE UNIQUE INDEX one_only ON plain (a, b); CREATE INDEX "Index of" ON "Odd on
 CREATE INDEX ON parts (at); CREATE INDEX ON ONLY parts (id); CREATE INDEX ON seen (b); CREATE UNIQUE INDEX ON seen (id);
 CREATE INDEX ON child (more, a);
 """
-NOT_DISTINCT = "CREATE UNIQUE INDEX ON plain (a, u) NULLS NOT DISTINCT; ALTER TABLE pair ADD UNIQUE NULLS NOT DISTINCT (x)"
+NOT_DISTINCT = (
+    "CREATE UNIQUE INDEX ON plain (a, u) NULLS NOT DISTINCT; ALTER TABLE pair ADD UNIQUE NULLS NOT DISTINCT (x)"
+)
 CONSTRAINTS = [
     "CHECK (a > 0)", "CHECK (a > 1) NOT VALID", "CHECK (a > 2) NO INHERIT", "UNIQUE (a)", "UNIQUE (a, b) DEFERRABLE",
     "UNIQUE (u) INCLUDE (a)", "UNIQUE (n) WITH (fillfactor = 70)", "EXCLUDE USING gist (r WITH &&)",
@@ -56,8 +58,9 @@ CONSTRAINTS = [
 ]  # fmt: skip
 LATER = {
     15: ["FOREIGN KEY (a, b) REFERENCES pair (x, y) ON DELETE SET NULL (a)"],
-    18: ["FOREIGN KEY (a) REFERENCES plain NOT ENFORCED", "CHECK (a > 3) NOT ENFORCED", "NOT NULL b", "NOT NULL v NOT VALID",
-         "NOT NULL c NO INHERIT", "FOREIGN KEY (a, PERIOD r) REFERENCES spans (id, PERIOD during)"],
+    18: ["FOREIGN KEY (a) REFERENCES plain NOT ENFORCED", "CHECK (a > 3) NOT ENFORCED", "NOT NULL b",
+         "NOT NULL v NOT VALID", "NOT NULL c NO INHERIT",
+         "FOREIGN KEY (a, PERIOD r) REFERENCES spans (id, PERIOD during)"],
 }  # fmt: skip
 """Since which major version."""
 SPANS = """CREATE EXTENSION IF NOT EXISTS btree_gist;
@@ -71,8 +74,9 @@ def zoo(database: Any) -> Any:
     if major >= 18 and database.has_extension("btree_gist"):
         database.run(SPANS)
     # Of an extension's tables nothing is listed.
-    database.run("CREATE EXTENSION hstore; CREATE TABLE other (o oid PRIMARY KEY); ALTER EXTENSION hstore ADD TABLE other"
-                 if database.has_extension("hstore") else "CREATE TABLE other (o oid PRIMARY KEY)")  # fmt: skip
+    database.run("CREATE TABLE other (o oid PRIMARY KEY)")
+    if database.has_extension("hstore"):
+        database.run("CREATE EXTENSION hstore; ALTER EXTENSION hstore ADD TABLE other")
     for text in INDEXES:
         database.run(f"CREATE INDEX ON plain {text}")
     database.run(OTHERS + (NOT_DISTINCT if major >= 15 else ""))
@@ -84,23 +88,20 @@ def zoo(database: Any) -> Any:
 
 def told(database: Any, version: int) -> tuple[list[Any], list[Any]]:
     """(definition, the server's, put together without it or NULL) of every index and of every constraint."""
-    ours, theirs = index(version), constraint(version)
+    found = []
     with database.admin.cursor() as cursor:
         cursor.execute("SET search_path = ''")
-        cursor.execute(
-            f"WITH RECURSIVE {prelude()}, {LISTED} SELECT {ours}, pg_get_indexdef(x.oid), "
-            f"{ours.replace('pg_get_indexdef(x.oid)', 'NULL')} FROM rel r JOIN pg_index i ON i.indrelid = r.oid"
-            " JOIN pg_class x ON x.oid = i.indexrelid LEFT JOIN listed l ON l.oid = r.oid"
-        )
-        indexes = cursor.fetchall()
-        cursor.execute(
-            f"WITH RECURSIVE {prelude()}, {LISTED} SELECT {theirs}, pg_get_constraintdef(x.oid), "
-            f"{theirs.replace('pg_get_constraintdef(x.oid)', 'NULL')} FROM rel r"
-            " JOIN pg_constraint x ON x.conrelid = r.oid LEFT JOIN listed l ON l.oid = r.oid"
-            " LEFT JOIN listed f ON f.oid = x.confrelid"
-        )
-        constraints = cursor.fetchall()
+        for name, ours in (("index", index(version)), ("constraint", constraint(version))):
+            (kind,) = (kind for kind in KINDS if kind.name == name)
+            server = kind.facts["definition"]
+            assert server in ours
+            cursor.execute(
+                f"WITH RECURSIVE {prelude()}, {LISTED} SELECT {ours}, {server}, {ours.replace(server, 'NULL')}"
+                f" FROM {composed(kind, version).source}"
+            )
+            found.append(cursor.fetchall())
         cursor.execute("RESET search_path")
+    indexes, constraints = found
     return indexes, constraints
 
 
@@ -124,6 +125,7 @@ def test_the_common_ones_are_put_together(zoo: Any) -> None:
         "CREATE INDEX parts_at_idx ON ONLY public.parts USING btree (at)",
         "PRIMARY KEY (y, x)",
         "FOREIGN KEY (a) REFERENCES public.plain(id) ON UPDATE CASCADE ON DELETE RESTRICT",
+        "CHECK ((a > 2)) NO INHERIT",
         'FOREIGN KEY ("order", b) REFERENCES public.pair(x, y)',
     }
     if zoo.server.major >= 18:
@@ -131,7 +133,7 @@ def test_the_common_ones_are_put_together(zoo: Any) -> None:
     assert expected - composed == set()
     assert {row[0] for row in indexes + constraints if row[2] is None} >= {
         "CREATE INDEX plain_lower_idx ON public.plain USING btree (lower(b))",
-        "CHECK ((a > 0))",
+        "UNIQUE (a)",
     }
 
 

@@ -150,6 +150,52 @@ def test_a_table_is_read_without_the_others(database: Any) -> None:
     assert lines(second, database.reader.snapshot()) == ["domain d: added"]
 
 
+NAMES = """
+CREATE TABLE a (id integer PRIMARY KEY, x integer, y integer, z integer CONSTRAINT known UNIQUE);
+CREATE TABLE b (id integer REFERENCES a, w text); CREATE TABLE c (w text, v integer); CREATE TABLE lone (x integer);
+CREATE VIEW joined AS SELECT a.x, b.w, c.v FROM a JOIN b USING (id) JOIN c USING (w);
+CREATE TABLE rows (a a DEFAULT '(1,2,3,4)', many a[]); CREATE TABLE rules (i integer);
+CREATE RULE r AS ON INSERT TO rules DO ALSO INSERT INTO a (z) VALUES (1) ON CONFLICT ON CONSTRAINT known DO NOTHING;
+CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a JOIN b USING (id); END;
+CREATE SCHEMA hidden; CREATE TABLE hidden.d (id integer PRIMARY KEY); CREATE TABLE e (d integer REFERENCES hidden.d)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "all_of_it"),
+    [
+        ("ALTER TABLE a RENAME id TO old; ALTER TABLE a ADD id integer", True),
+        ("ALTER TABLE a RENAME x TO t; ALTER TABLE a RENAME y TO x; ALTER TABLE a RENAME t TO y", True),
+        ("ALTER TABLE a RENAME CONSTRAINT known TO former; ALTER TABLE a ADD CONSTRAINT known UNIQUE (z)", True),
+        ("ALTER TABLE a RENAME TO t; ALTER TABLE lone RENAME TO a; ALTER TABLE t RENAME TO lone", True),
+        ("ALTER TABLE a ADD w text", True),
+        ("ALTER TABLE a ADD more text", True),
+        ("ALTER TABLE b ADD v integer", True),
+        ("ALTER TABLE lone RENAME x TO y", True),
+        ("ALTER TABLE b SET SCHEMA hidden", True),
+        ("ALTER TABLE hidden.d SET SCHEMA public", True),
+        ("ALTER TABLE lone ALTER x TYPE bigint", True),
+        ("ALTER TABLE lone ADD more text", False),
+        ("ALTER TABLE lone DROP x; ALTER TABLE lone ADD x text", False),
+        ("ALTER TABLE lone ADD UNIQUE (x); ALTER TABLE lone ALTER x SET DEFAULT 1", False),
+        ("ALTER TABLE a ALTER x SET NOT NULL, ADD CHECK (x > 0); CREATE INDEX ON a (x, y)", False),
+        ("CREATE TABLE fresh (id serial PRIMARY KEY, a integer REFERENCES a)", False),
+        ("DROP TABLE lone", False),
+        ("DROP VIEW joined", False),
+    ],
+)
+def test_others_are_read_again_where_their_words_can_have_changed(database: Any, change: str, all_of_it: bool) -> None:
+    database.run(NAMES.replace("hidden", "neon"))
+    database.reader.snapshot()
+    database.run(change.replace("hidden", "neon"))
+    found, anew = database.reader.snapshot(), database.anew()
+    assert found == anew, lines(anew, found)
+    assert ("neontest_others" in database.reader._prepared) is all_of_it
+    database.run("ALTER TABLE c ADD last integer; ALTER TABLE c RENAME w TO w2")
+    found, anew = database.reader.snapshot(), database.anew()
+    assert found == anew, lines(anew, found)
+
+
 def test_a_rolled_back_change_is_none(database: Any) -> None:
     first = database.reader.snapshot()
     database.run("BEGIN; CREATE TABLE t (id integer); ROLLBACK")
