@@ -190,9 +190,13 @@ class Reader:
         return False
 
     def _with(self, objects: dict[Key, Facts], parts: Iterable[Part]) -> Snapshot:
+        keys = self._keys
         for of, identity, key, facts in parts:
             objects[key] = facts
-            self._keys.setdefault(of, {})[identity] = key
+            if of in keys:
+                keys[of][identity] = key
+            else:
+                keys[of] = {identity: key}
         return Snapshot(objects=objects, server_version=self._conn.server_version)
 
     def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
@@ -207,9 +211,10 @@ class Reader:
                 # Rows come kind by kind.
                 current, kind = index, KINDS[index]
                 title, bare, known, noted = kind.name, kind.bare, self._facts[index], comments.get(kind.catalog)
+                names = tuple(kind.facts)
             facts = known.get(text)
             if facts is None:
-                facts = known[text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
+                facts = known[text] = _facts(kind, names, psycopg2.extensions.STRINGARRAY(text, cursor))
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
             yield of, row[:3], Key(title, on, quoted(name) if bare else name), facts
@@ -277,11 +282,10 @@ def _shown(kind: str, facts: Facts) -> Facts:
     return facts if kind in _NAMED else ()
 
 
-def _facts(kind: Kind, values: list[str | None]) -> Facts:
+def _facts(kind: Kind, names: tuple[str, ...], values: list[str | None]) -> Facts:
     """(name, value) of every fact that applies, in the catalog's order, then the grants."""
-    given = dict(zip(kind.facts, values, strict=True))
+    if "acl" not in names:
+        return tuple([(name, value) for name, value in zip(names, values, strict=True) if value is not None])
+    given = dict(zip(names, values, strict=True))
     plain = [(name, value) for name, value in given.items() if value is not None and not name.startswith("acl")]
-    if "acl" not in given:
-        return tuple(plain)
-    owner = given.get("owner")
-    return (*plain, *grants(given["acl"], given.get("acl default"), owner, kind.public))
+    return (*plain, *grants(given["acl"], given.get("acl default"), given.get("owner"), kind.public))
