@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import select
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -50,14 +51,15 @@ class Channel:
     def __init__(self, worker: Callable[[int, int], Start], *, stop: Stop, log: Callable[[str], None]) -> None:
         self._stop = stop
         commands, self._commands = high_pipe()
-        self._reports, reports = high_pipe()
+        self._reports, told = high_pipe()
         os.set_blocking(self._reports, False)
         self._held = bytearray()
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes] = deque()
+        self._told: deque[reports.Report] = deque()
         self._cancelled = False
         self.alive = True
         try:
-            self._child = Child(worker(commands, reports), stop=stop, log=log)
+            self._child = Child(worker(commands, told), stop=stop, log=log)
         except OSError as error:
             self._close()
             raise WorkerError(f"no worker can be started: {error.strerror}") from error
@@ -66,7 +68,7 @@ class Channel:
             raise
         finally:
             os.close(commands)
-            os.close(reports)
+            os.close(told)
 
     def send(self, what: str, **facts: Any) -> None:
         """Give a command. One that nobody reads any more is found out at the next `receive`."""
@@ -85,14 +87,15 @@ class Channel:
             Stopped: a signal asked to stop.
             WorkerError: something else than the worker has written there; it is ended.
         """
-        while True:
+        while not self._told:
             while not self._lines:
                 self._wait(deadline)
             try:
-                return reports.read(self._lines.pop(0))
+                self._told.extend(reports.read(self._lines.popleft()))
             except ValueError as error:
                 if not self._cancelled:  # an interrupt cuts a line short
                     raise self._foreign(str(error)) from None
+        return self._told.popleft()
 
     def _wait(self, deadline: Deadline) -> None:
         """Take what is there, or wait a little for it; what is there counts even when the deadline has passed."""

@@ -182,11 +182,11 @@ Report = (
 )
 ON_THE_WAY: Final = (Running, Began, Ran, Looked, Ended, Step, Note)
 """Those that answer nothing."""
-_decoder: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
+_decoder: Final[msgspec.json.Decoder[list[Report]]] = msgspec.json.Decoder(list[Report])
 
 
-def read(line: bytes) -> Report:
-    """One line of the worker's.
+def read(line: bytes) -> list[Report]:
+    """The reports in one line of the worker's.
 
     Raises:
         ValueError: it is none, whatever it is.

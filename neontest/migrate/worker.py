@@ -1,10 +1,10 @@
-"""The project's side of a session: walks its migrations inside its own interpreter, and reports as JSON lines.
+"""The project's side of a session: walks its migrations inside its own interpreter, and reports in JSON lines.
 
 Runs under Python 3.8 and later with the standard library, Alembic 1.8 to 1.20 and SQLAlchemy 1.3.24 to 2.1, and what
 the project itself has; never imports neontest. Started as `python -u worker.py SOCKET KIND`, where it forks a process
 for each session that is asked for on the socket, or as `worker.py alone COMMANDS REPORTS`, which is one. A session has
-two descriptors. Commands come a JSON object a line, and so do reports; each command ends with a report `done`. When
-the commands end, the process and its children do.
+two descriptors. Commands come a JSON object a line, reports a JSON array of some a line; each command ends with a
+report `done`. When the commands end, the process and its children do.
 
 Commands:  start, open, visit (its pause is answered with go or stop), stairway (step by step with go or stop),
            current, models, cancel, close
@@ -30,12 +30,14 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 SOON = 0.05
 """Seconds that a report is held at most."""
+TOGETHER = 256
+"""Reports that are held at most: neontest reads no endless line."""
 DRIVERS = ("psycopg2", "psycopg", "asyncpg", "pg8000")
 
 
@@ -75,7 +77,7 @@ class Wire:
         self._commands, self._reports = commands, reports
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._held = b""
+        self._held: List[Facts] = []
         self._ours = True
         os.register_at_fork(after_in_child=self._forked)
         self.commands: "queue.SimpleQueue[Facts]" = queue.SimpleQueue()
@@ -97,14 +99,15 @@ class Wire:
         if os.getpid() != self._pid:
             return
         held = facts.pop("held", False)
-        line = (ENCODE(dict(facts, **{"is": what})) + "\n").encode("utf-8", "replace")
+        facts["is"] = what
         with self._lock:
-            self._held += line
-            if not held:
+            self._held.append(facts)
+            if not held or len(self._held) >= TOGETHER:
                 self._write()
 
     def _write(self) -> None:
-        line, self._held = self._held, b""
+        held, self._held = self._held, []
+        line = (ENCODE(held) + "\n").encode("utf-8", "replace") if held else b""
         while line:
             line = line[os.write(self._reports, line) :]
 

@@ -101,7 +101,7 @@ CASES = (
     case("env.py that empties the environment", "import os\nos.environ.clear()", r"KeyError", slow=True),
     case(
         "env.py that writes on our channel",
-        'import os\nfor n in range(3, 64):\n    try: os.write(n, b\'{"is": "done"}\\n\')\n    except OSError: pass',
+        'import os\nfor n in range(3, 64):\n    try: os.write(n, b\'[{"is": "done"}]\\n\')\n    except OSError: pass',
         r"said that it was done, and had not begun",
         slow=True,
     ),

@@ -19,15 +19,16 @@ WIRE = "import gc\ngc.unfreeze()\nwire = next(o for o in gc.get_objects() if typ
 FORGED = {
     "not JSON": "b'hello'",
     "no object": "b'[1]'",
-    "unknown kind": """b'{"is": "surprise"}'""",
-    "a key missing": """b'{"is": "visited"}'""",
-    "a wrong type": """b'{"is": "step", "direction": "upgrade", "revision": ["a1"]}'""",
-    "not a number": """b'{"is": "statement", "statement": {"sql": "x", "seconds": NaN}}'""",
-    "too large a number": """b'{"is": "statement", "statement": {"sql": "x", "seconds": 1e999}}'""",
-    "no direction": """b'{"is": "step", "direction": "sideways", "revision": "a1"}'""",
-    "nested": """b'{"is": "step", "x": ' + b'[' * 200_000 + b']' * 200_000 + b'}'""",
+    "no list": """b'{"is": "done"}'""",
+    "unknown kind": """b'[{"is": "surprise"}]'""",
+    "a key missing": """b'[{"is": "visited"}]'""",
+    "a wrong type": """b'[{"is": "step", "direction": "upgrade", "revision": ["a1"]}]'""",
+    "not a number": """b'[{"is": "statement", "statement": {"sql": "x", "seconds": NaN}}]'""",
+    "too large a number": """b'[{"is": "statement", "statement": {"sql": "x", "seconds": 1e999}}]'""",
+    "no direction": """b'[{"is": "step", "direction": "sideways", "revision": "a1"}]'""",
+    "nested": """b'[{"is": "step", "x": ' + b'[' * 200_000 + b']' * 200_000 + b'}]'""",
     "no text": "b'\\xff\\xfe'",
-    "a path that is none": """b'{"is": "loaded", "current": [], "revisions": [], "locations": ["a\\\\u0000b"]}'""",
+    "a path that is none": """b'[{"is": "loaded", "current": [], "revisions": [], "locations": ["a\\\\u0000b"]}]'""",
 }
 
 
@@ -61,7 +62,7 @@ def test_a_line_without_end_is_not_held_without_end():
 
 def test_a_long_line_in_small_pieces_is_one_report():
     many = channel(
-        'line = b\'{"is": "note", "text": "\' + b\'x\' * 9_000_000 + b\'"}\\n{"is": "done"}\\n\'\n'
+        'line = b\'[{"is": "note", "text": "\' + b\'x\' * 9_000_000 + b\'"}]\\n[{"is": "done"}]\\n\'\n'
         "for at in range(0, len(line), 1000):\n    os.write(out, line[at : at + 1000])\n"
     )
     note = many.receive(Deadline(60, what="it"))

@@ -87,7 +87,7 @@ def talk(*commands: dict) -> tuple[list[dict], int]:
         with os.fdopen(reports_read) as reports:
             said = []
             for line in reports:
-                said.append(json.loads(line))
+                said.extend(json.loads(line))
                 if sum(each["is"] == "done" for each in said) == len([c for c in commands if c["do"] != "close"]):
                     break
             os.close(commands_write)
