@@ -199,7 +199,7 @@ class Watch:
             facts = {"sql": text(sql), "seconds": time.perf_counter() - began, "file": file, "line": line}
             facts.update(revision=self.revision, transaction=transaction)
             facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
-            self._send("statement", held=True, statement=facts, began=began)
+            self._send("statement", held=True, instead="began", statement=facts, began=began)
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context

@@ -95,12 +95,17 @@ class Wire:
         return bool(self.commands.get()["do"] == "go")
 
     def send(self, what: str, **facts: Any) -> None:
-        """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement."""
+        """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement.
+
+        The last one that is still held, if it is `instead` of which this one says all, is not told any more.
+        """
         if os.getpid() != self._pid:
             return
-        held = facts.pop("held", False)
+        held, instead = facts.pop("held", False), facts.pop("instead", "")
         facts["is"] = what
         with self._lock:
+            if instead and self._held and self._held[-1]["is"] == instead:
+                self._held.pop()
             self._held.append(facts)
             if not held or len(self._held) >= TOGETHER:
                 self._write()
