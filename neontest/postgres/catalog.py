@@ -27,7 +27,7 @@ KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPE
 COMMENT: Final = -1
 """Stands for a kind's index where a row is a comment."""
 READ: Final = -2
-"""The same where a row is a relation or a type that was read, by its oid."""
+"""The same where a row is a relation or a type that was read, by its oid; of oid 0 for everything."""
 
 
 def rows_sql(version: int) -> str:
@@ -38,7 +38,8 @@ def rows_sql(version: int) -> str:
         WHERE classoid = 'pg_database'::regclass
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
-    return _query(f"{prelude()}, {LISTED}", [*comments, *_branches(KINDS, version, listed=True)])
+    read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
+    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(KINDS, version, listed=True)])
 
 
 @cache
@@ -47,9 +48,9 @@ def some_rows_sql(version: int, *, rare: bool) -> str:
     `probe.RARE` is about.
 
     A row READ names each of them, and says in the place of the sub-object 1 where a column more or less of it can show
-    elsewhere.
+    elsewhere, and in that of the facts which transactions are seen.
     """
-    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, ''::text, ''::text, 0::oid FROM given g"
+    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, ''::text, pg_current_snapshot()::text, 0::oid FROM given g"
     kinds = [kind for kind in KINDS if kind.of != "0" and (rare or kind.name in _COMMON)]
     some = prelude("{} IN (SELECT oid FROM given)")
     return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])

@@ -1,6 +1,6 @@
 # ruff: noqa: S608 - the SQL is put together from constants only
 """SQL for what `pg_get_indexdef` and `pg_get_constraintdef` say, letter for letter, without calling them where nothing
-is out of the common: of a large schema they would take a quarter of the time.
+is out of the common: of a large schema they would take a sixth of the time.
 
 They look each name, type and operator class up again for each index and each constraint; here a relation's columns
 are listed once. Whatever is left out below makes NULL of the text, and the server is asked.

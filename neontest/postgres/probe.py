@@ -144,9 +144,13 @@ _XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
 """xmin as a number, three less: that of a user's row, which no special transaction has written."""
 
 
+MOMENT: Final = 1
+"""Stands for an oid where a row says which transactions are seen; nothing that is read has it."""
+
+
 def probe_sql(version: int) -> str:
-    """A row of each relation, index, enum and domain: its oid, a number, and whether a part of it is `RARE`; and one of
-    oid 0, of all else. Equal numbers mean that nothing changed."""
+    """A row of each relation, index, enum and domain: its oid, a number, and whether a part of it is `RARE`; one of oid
+    0, of all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
     rest = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
     rest += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
     # All hashes mix well, so the sum does not care for order and still misses nothing.
@@ -162,4 +166,7 @@ def probe_sql(version: int) -> str:
         f" FROM {catalog} WHERE {where}"
         for catalog, (oid, row, where) in ALONE.items()
     ]
-    return f"SELECT id, sum(digest)::text, bool_or(rare) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"
+    return (
+        f"SELECT id, sum(digest)::text, bool_or(rare) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"
+        f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, false"
+    )

@@ -21,7 +21,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import probe_sql
+from neontest.postgres.probe import MOMENT, probe_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -87,6 +87,10 @@ class Reader:
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
         self._prepared: set[str] = set()
+        self._moment = ""
+        """Which transactions the last probe saw."""
+        self._sure = True
+        """Whatever was read since then saw the same: a name that was read is the one that all others were read by."""
         version = conn.server_version
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
@@ -109,6 +113,7 @@ class Reader:
                     cursor.execute("EXECUTE neontest_probe")
                     found = cursor.fetchall()
                     state = {oid: digest for oid, digest, _ in found}
+                    self._moment = state.pop(MOMENT)
                     if self._last is None or state != self._state:
                         # The state from before the rows: what changes between the two is read again next time.
                         self._last = self._renewed(cursor, state, any(rare for _, _, rare in found)) or self._whole(
@@ -117,6 +122,7 @@ class Reader:
                         self._state = state
                     return self._last
             except DatabaseError as error:
+                self._last = None  # half of it may have been renewed
                 if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
                     raise
             time.sleep(0.02 * (attempt + 1))
@@ -129,7 +135,7 @@ class Reader:
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew."""
         cursor.execute(_ALL)
-        self._keys = {}
+        self._keys, self._sure = {}, True
         with no_collection:
             return self._with({}, self._parts(cursor.fetchall(), cursor))
 
@@ -141,8 +147,9 @@ class Reader:
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
         there = [oid for oid in changed if oid in state]
+        sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there, rare) if there else ({}, [])
-        if self._names(self._last.objects, read, parts):
+        if not sure or self._names(self._last.objects, read, parts):
             others = [oid for (oid,) in self._asked(cursor, "neontest_others", others_sql(), there) if oid not in read]
             if 0 in others:
                 return None
@@ -159,7 +166,7 @@ class Reader:
         name = "neontest_some_of_any" if rare else "neontest_some"
         rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
         read = {row[1]: bool(row[2]) for row in rows if row[0] == READ}
-        return read, list(self._parts((row for row in rows if row[0] != READ), cursor))
+        return read, list(self._parts(rows, cursor))
 
     def _asked(self, cursor: Cursor, name: str, query: str, oids: list[int]) -> list[Any]:
         """What a query of oids, which is prepared when it is asked first, answers."""
@@ -201,9 +208,12 @@ class Reader:
 
     def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
         comments: dict[str, dict[tuple[int, int], str]] = {}
-        current, kind = -2, KINDS[0]
+        current, kind = READ, KINDS[0]
         for row in rows:
             index, oid, sub, on, name, text, of = row
+            if index == READ:
+                self._sure &= text == self._moment
+                continue
             if index == COMMENT:
                 comments.setdefault(on, {})[oid, sub] = text
                 continue

@@ -196,6 +196,49 @@ def test_others_are_read_again_where_their_words_can_have_changed(database: Any,
     assert found == anew, lines(anew, found)
 
 
+@pytest.mark.parametrize("during", ["neontest_some", "neontest_others"])
+def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
+    database: Any, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    """What is read last then has its new name already when the next probe finds it changed."""
+    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
+    database.run("CREATE TABLE c (x integer REFERENCES b)")
+    database.reader.snapshot()
+    asked, renamed = database.reader._asked, []
+
+    def asking(cursor: Any, name: str, query: str, oids: list[int]) -> Any:
+        if name != during:
+            return asked(cursor, name, query, oids)
+        found = asked(cursor, name, query, oids) if during == "neontest_others" else None
+        if not renamed:
+            renamed.append(name)
+            database.run("ALTER TABLE b RENAME TO b2")
+        return found if found is not None else asked(cursor, name, query, oids)
+
+    database.run("ALTER TABLE a RENAME TO a2; ALTER TABLE b ADD y integer")
+    monkeypatch.setattr(database.reader, "_asked", asking)
+    database.reader.snapshot()
+    assert renamed == [during]
+    monkeypatch.undo()
+    found, anew = database.reader.snapshot(), database.anew()
+    assert found == anew, lines(anew, found)
+
+
+def test_after_a_failed_reading_everything_is_read(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.run("CREATE TABLE a (x integer); CREATE TABLE b (x integer)")
+    database.reader.snapshot()
+    database.run("ALTER TABLE a ADD y integer; ALTER TABLE b RENAME TO b2; DROP SCHEMA IF EXISTS nothing")
+
+    def refused(*_: object) -> None:
+        raise DatabaseError("cannot read the schema")
+
+    monkeypatch.setattr(database.reader, "_renewed", refused)
+    with pytest.raises(DatabaseError):
+        database.reader.snapshot()
+    monkeypatch.undo()
+    assert database.reader.snapshot() == database.anew()
+
+
 def test_a_rolled_back_change_is_none(database: Any) -> None:
     first = database.reader.snapshot()
     database.run("BEGIN; CREATE TABLE t (id integer); ROLLBACK")
