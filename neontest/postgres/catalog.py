@@ -48,9 +48,10 @@ def some_rows_sql(version: int, *, rare: bool) -> str:
     `probe.RARE` is about.
 
     A row READ names each of them, and says in the place of the sub-object 1 where a column more or less of it can show
-    elsewhere, and in that of the facts which transactions are seen.
+    elsewhere, in that of the name whether it is an index, and in that of the facts which transactions are seen.
     """
-    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, ''::text, pg_current_snapshot()::text, 0::oid FROM given g"
+    index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
+    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
     kinds = [kind for kind in KINDS if kind.of != "0" and (rare or kind.name in _COMMON)]
     some = prelude("{} IN (SELECT oid FROM given)")
     return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from neontest.postgres.catalog_relations import FIRST_COLUMN
-from neontest.postgres.kind import Kind
+from neontest.postgres.kind import USER_OID, Kind
 
 BTREE: Final = 403
 """The oid of the access method (pg_am.dat)."""
@@ -22,17 +22,21 @@ LISTED: Final = f"""
 listed AS MATERIALIZED (
   SELECT r.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, a.columns, a.types, a.collations
   FROM rel r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
-    SELECT array_agg(attname::text ORDER BY attnum) AS columns, array_agg(attcollation ORDER BY attnum) AS collations,
-      array_agg(CASE atttypid WHEN 'varchar'::regtype THEN 'text'::regtype ELSE atttypid END ORDER BY attnum) AS types
+    SELECT array_agg(attname::text ORDER BY attnum) AS columns, array_agg(atttypid ORDER BY attnum) AS types,
+      array_agg(attcollation ORDER BY attnum) AS collations
     FROM pg_attribute WHERE attrelid = r.oid AND attnum > 0) a
   WHERE r.relkind IN ('r', 'p', 'm', 'f')),
 class AS MATERIALIZED (
-  SELECT oid, opcintype FROM pg_opclass WHERE opcmethod = {BTREE} AND opcdefault
-    AND NOT (opcintype = 'text'::regtype AND EXISTS (
-      SELECT FROM pg_opclass o WHERE o.opcmethod = {BTREE} AND o.opcdefault AND o.opcintype = 'varchar'::regtype)))
+  SELECT o.oid, t.oid AS type FROM pg_opclass o JOIN pg_type t ON t.oid = o.opcintype
+      OR (t.oid = 'varchar'::regtype AND o.opcintype = 'text'::regtype AND NOT EXISTS (
+        SELECT FROM pg_opclass u WHERE u.opcmethod = {BTREE} AND u.opcdefault AND u.oid >= {USER_OID}
+          AND (u.opcintype = 'varchar'::regtype OR EXISTS (SELECT FROM pg_cast c
+            WHERE c.castsource = 'varchar'::regtype AND c.casttarget = u.opcintype AND c.castmethod = 'b'))))
+    WHERE o.opcmethod = {BTREE} AND o.opcdefault AND o.oid < {USER_OID})
 """
 """Two more CTEs, over `rel`: each relation's name and, by number, its columns, dropped ones too; and the operator
-class that an index on a column of a type has unless it says another: a varchar has that of text."""
+class that an index on a column of a type has unless it says another: those of the server's own types, where a varchar
+has that of text as long as nobody has made another one that could be its."""
 
 
 def composed(kind: Kind, version: int) -> Kind:
@@ -69,7 +73,7 @@ def index(version: int) -> str:
         || (SELECT string_agg(quote_ident(l.columns[k.number]), ', ')
             FROM unnest(i.indkey, i.indclass, i.indcollation) k(number, of, sorts)
             HAVING bool_and(l.collations[k.number] = k.sorts
-              AND (k.of, l.types[k.number]) IN (SELECT oid, opcintype FROM class)))
+              AND (k.of, l.types[k.number]) IN (SELECT oid, type FROM class)))
         || ')' END, pg_get_indexdef(x.oid))"""
 
 

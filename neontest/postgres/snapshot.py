@@ -32,6 +32,9 @@ Identity = tuple[int, int, int]
 Part = tuple[int, Identity, Key, Facts]
 """An object, after the relation or type that it hangs on."""
 
+Read = dict[int, bool | None]
+"""Oids that were read: whether a change of the columns can show elsewhere; None for an index, which is a part."""
+
 _SETTINGS: Final = {
     "search_path": "",
     "quote_all_identifiers": "off",
@@ -161,11 +164,11 @@ class Reader:
                 objects.pop(key, None)
         return self._with(objects, parts)
 
-    def _some(self, cursor: Cursor, oids: list[int], rare: bool) -> tuple[dict[int, bool], list[Part]]:
-        """Which relations and types were read, and whether a change of their columns can show elsewhere; and what."""
+    def _some(self, cursor: Cursor, oids: list[int], rare: bool) -> tuple[Read, list[Part]]:
+        """Which relations and types were asked for; and what was read."""
         name = "neontest_some_of_any" if rare else "neontest_some"
         rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
-        read = {row[1]: bool(row[2]) for row in rows if row[0] == READ}
+        read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
     def _asked(self, cursor: Cursor, name: str, query: str, oids: list[int]) -> list[Any]:
@@ -176,7 +179,7 @@ class Reader:
         cursor.execute(f"{_FEW}EXECUTE {name}(%s::oid[])", (oids,))
         return cursor.fetchall()
 
-    def _names(self, known: Mapping[Key, Facts], read: Mapping[int, bool], parts: Iterable[Part]) -> bool:
+    def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:
         """Whether something has another name than it had, or else what others show who name it: these have to be read
         again, too. What has come or gone is named by nobody who has not changed himself."""
         now: dict[int, dict[Identity, tuple[Key, Facts]]] = {}
@@ -184,9 +187,9 @@ class Reader:
             now.setdefault(of, {})[identity] = key, facts
         for oid, held in read.items():
             before, after = self._keys.get(oid, {}), now.get(oid, {})
-            if oid not in self._state:
+            if oid not in self._state or held is None:
                 continue
-            if bool(before) != bool(after):  # moved to a schema that is not read, or from one
+            if not before or not after:  # what is not read, as in a schema of Neon's, may have another name
                 return True
             if held and any(KINDS[index].name in _COLUMNS for index, _, _ in before.keys() ^ after.keys()):
                 return True

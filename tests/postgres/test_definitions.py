@@ -137,16 +137,38 @@ def test_the_common_ones_are_put_together(zoo: Any) -> None:
     }
 
 
-def test_a_class_of_ones_own_for_varchar_is_asked_about(database: Any) -> None:
-    """It would be the default, so that text's is no longer."""
-    database.run("CREATE TABLE t (v varchar); CREATE INDEX i ON t (v)")
+OWN = (
+    "CREATE OPERATOR CLASS own DEFAULT FOR TYPE {type} USING btree AS OPERATOR 1 <({base}, {base}), OPERATOR 2"
+    " <=({base}, {base}), OPERATOR 3 =({base}, {base}), OPERATOR 4 >=({base}, {base}), OPERATOR 5 >({base}, {base}),"
+    " FUNCTION 1 ({type}, {type}) {function}({base}, {base})"
+)
+PREFERRED = """
+CREATE TYPE my; CREATE FUNCTION my_in(cstring) RETURNS my LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION my_out(my) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE my (INPUT = my_in, OUTPUT = my_out, LIKE = text, CATEGORY = 'S', PREFERRED = true, COLLATABLE = true);
+CREATE CAST (varchar AS my) WITHOUT FUNCTION AS IMPLICIT; CREATE CAST (my AS text) WITHOUT FUNCTION AS IMPLICIT;
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "type", "base", "function"),
+    [
+        ("", "varchar", "text", "bttextcmp"),
+        (PREFERRED, "my", "text", "bttextcmp"),
+        ("CREATE DOMAIN whole AS integer;", "whole", "integer", "btint4cmp"),
+        ("CREATE TYPE mood AS ENUM ('sad');", "mood", "anyenum", "enum_cmp"),
+    ],
+    ids=["varchar", "preferred", "domain", "enum"],
+)
+def test_an_operator_class_of_ones_own_is_asked_about(
+    database: Any, setup: str, type: str, base: str, function: str
+) -> None:
+    """It is the default, or no longer is the server's: varchar's, too, where there is something else to take it for."""
+    database.run(f"{setup} CREATE TABLE t (v varchar, o {type}); CREATE INDEX i ON t (v); CREATE INDEX j ON t (o)")
     before, _ = told(database, database.admin.server_version)
-    assert before[0][2] == before[0][1]
-    database.run(
-        "CREATE OPERATOR CLASS own DEFAULT FOR TYPE varchar USING btree AS OPERATOR 1 <(text, text), OPERATOR 2"
-        " <=(text, text), OPERATOR 3 =(text, text), OPERATOR 4 >=(text, text), OPERATOR 5 >(text, text),"
-        " FUNCTION 1 bttextcmp(text, text)"
-    )
+    assert next(row[2] for row in before if "(v)" in row[1]) is not None
+    database.run(OWN.format(type=type, base=base, function=function))
+    if type != "varchar":
+        database.run("CREATE INDEX k ON t (o own)")
     after, _ = told(database, database.admin.server_version)
     assert [row[0] for row in after] == [row[1] for row in after]
-    assert any("text_ops" in row[0] for row in after)

@@ -196,6 +196,34 @@ def test_others_are_read_again_where_their_words_can_have_changed(database: Any,
     assert found == anew, lines(anew, found)
 
 
+HIDDEN = """
+CREATE SCHEMA neon; CREATE TABLE neon.d (id integer PRIMARY KEY); CREATE TYPE neon.mood AS ENUM ('sad');
+CREATE TABLE versions (version_num integer PRIMARY KEY); CREATE SEQUENCE neon.numbers;
+CREATE TABLE t (d integer DEFAULT nextval('neon.numbers') REFERENCES neon.d, v integer REFERENCES versions,
+  m neon.mood DEFAULT 'sad');
+CREATE VIEW v AS SELECT version_num FROM versions JOIN neon.d ON d.id = version_num
+"""
+
+
+def test_what_is_not_read_itself_is_named_by_what_is(database: Any) -> None:
+    database.run(HIDDEN)
+    database.reader.snapshot()
+    for change in (
+        "ALTER TABLE neon.d RENAME TO d2",
+        "ALTER TABLE versions RENAME TO versions2",
+        "ALTER SEQUENCE neon.numbers RENAME TO numbers2",
+        "ALTER TYPE neon.mood RENAME TO mood2",
+        "ALTER TYPE neon.mood2 RENAME VALUE 'sad' TO 'blue'",
+        "ALTER TABLE neon.d2 SET SCHEMA public",
+        "ALTER TABLE versions2 ADD more integer",
+        "ALTER TABLE versions2 RENAME TO versions3; ALTER TABLE versions3 DROP more",
+        "ALTER TABLE versions3 RENAME version_num TO number",
+    ):
+        database.run(change)
+        found, anew = database.reader.snapshot(), database.anew()
+        assert found == anew, (change, lines(anew, found))
+
+
 @pytest.mark.parametrize("during", ["neontest_some", "neontest_others"])
 def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
     database: Any, monkeypatch: pytest.MonkeyPatch, during: str
