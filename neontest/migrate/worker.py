@@ -111,8 +111,8 @@ class Wire:
                 self._write()
 
     def _write(self) -> None:
-        held, self._held = self._held, []
-        line = (ENCODE(held) + "\n").encode("utf-8", "replace") if held else b""
+        line = (ENCODE(self._held) + "\n").encode("utf-8", "replace") if self._held else b""
+        self._held = []  # not before: an interrupt while it is encoded loses nothing
         while line:
             line = line[os.write(self._reports, line) :]
 

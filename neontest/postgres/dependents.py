@@ -4,7 +4,8 @@ theirs.
 
 The server keeps that in pg_depend: a view that reads a table, a foreign key to it, a default that calls its sequence.
 Deparsed text names what an object depends on, and nothing else that can change its name; but for two: a constant of a
-domain or a row type shows values of the types in it, and the bound of a partition what its parent is divided by.
+domain or a row type shows values of the types in it, and the bound of a partition what its parent is divided by. Of
+the names in a constant that is an array of regclass, and the like, it knows nothing, and so do we.
 """
 
 from __future__ import annotations
