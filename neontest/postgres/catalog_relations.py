@@ -99,7 +99,7 @@ _COLUMN_FACTS: Final = {
     + " END",
     "compression": choice("a.attcompression", p="pglz", l="lz4"),
     "statistics target": "nullif(a.attstattarget, -1)",
-    "options": "CASE WHEN a.attoptions IS NOT NULL THEN " + sorted_list("a.attoptions") + " END",
+    "options": sorted_list("a.attoptions"),
     "foreign options": "CASE WHEN a.attfdwoptions IS NOT NULL THEN " + without_secrets("a.attfdwoptions") + " END",
     "inherited": flag("a.attinhcount > 0"),
     "also its own": flag("a.attinhcount > 0 AND a.attislocal"),

@@ -125,7 +125,7 @@ class Reader:
                         self._state = state
                     return self._last
             except DatabaseError as error:
-                self._last = None  # half of it may have been renewed
+                self._last = None  # half of it may have been renewed, and by names that are not sure
                 if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
                     raise
             time.sleep(0.02 * (attempt + 1))
@@ -224,10 +224,9 @@ class Reader:
                 # Rows come kind by kind.
                 current, kind = index, KINDS[index]
                 title, bare, known, noted = kind.name, kind.bare, self._facts[index], comments.get(kind.catalog)
-                names = tuple(kind.facts)
             facts = known.get(text)
             if facts is None:
-                facts = known[text] = _facts(kind, names, psycopg2.extensions.STRINGARRAY(text, cursor))
+                facts = known[text] = _facts(kind, psycopg2.extensions.STRINGARRAY(text, cursor))
             if noted and (comment := noted.get((oid, sub))) is not None:
                 facts = (*facts, ("comment", comment))
             yield of, row[:3], Key(title, on, quoted(name) if bare else name), facts
@@ -295,10 +294,10 @@ def _shown(kind: str, facts: Facts) -> Facts:
     return facts if kind in _NAMED else ()
 
 
-def _facts(kind: Kind, names: tuple[str, ...], values: list[str | None]) -> Facts:
+def _facts(kind: Kind, values: list[str | None]) -> Facts:
     """(name, value) of every fact that applies, in the catalog's order, then the grants."""
-    if "acl" not in names:
-        return tuple([(name, value) for name, value in zip(names, values, strict=True) if value is not None])
-    given = dict(zip(names, values, strict=True))
+    if "acl" not in kind.facts:
+        return tuple([(name, value) for name, value in zip(kind.facts, values, strict=True) if value is not None])
+    given = dict(zip(kind.facts, values, strict=True))
     plain = [(name, value) for name, value in given.items() if value is not None and not name.startswith("acl")]
     return (*plain, *grants(given["acl"], given.get("acl default"), given.get("owner"), kind.public))

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import psycopg2.errors
 import pytest
 
 from neontest.errors import DatabaseError
@@ -22,6 +23,13 @@ from neontest.postgres.snapshot import Reader, snapshot, version_tables
 
 def lines(before: Any, after: Any) -> list[str]:
     return [difference.line() for difference in diff(before, after)]
+
+
+def same_as_anew(database: Any, change: str = "") -> None:
+    """After the change, the reader that has seen what was there before tells what one tells that has not."""
+    database.run(change)
+    found, anew = database.reader.snapshot(), database.anew()
+    assert found == anew, (change, lines(anew, found))
 
 
 @pytest.mark.parametrize("version", [140000, 150000, 160000, 170000, 180000])
@@ -104,9 +112,7 @@ def test_what_names_something_else_is_read_again_when_that_changes(database: Any
     database.run(OTHERS + more)
     database.reader.snapshot()
     for change in CHANGES:
-        database.run(change)
-        found, anew = database.reader.snapshot(), database.anew()
-        assert found == anew, (change, lines(anew, found))
+        same_as_anew(database, change)
 
 
 HOLDING = """
@@ -131,9 +137,7 @@ def test_a_constant_is_read_again_when_a_type_deep_in_its_own_changes(database: 
         "ALTER DOMAIN feeling RENAME TO feeling2",
         "ALTER TYPE felt RENAME TO felt2",
     ):
-        database.run(change)
-        found, anew = database.reader.snapshot(), database.anew()
-        assert found == anew, (change, lines(anew, found))
+        same_as_anew(database, change)
 
 
 def test_a_table_is_read_without_the_others(database: Any) -> None:
@@ -187,13 +191,9 @@ CREATE SCHEMA hidden; CREATE TABLE hidden.d (id integer PRIMARY KEY); CREATE TAB
 def test_others_are_read_again_where_their_words_can_have_changed(database: Any, change: str, all_of_it: bool) -> None:
     database.run(NAMES.replace("hidden", "neon"))
     database.reader.snapshot()
-    database.run(change.replace("hidden", "neon"))
-    found, anew = database.reader.snapshot(), database.anew()
-    assert found == anew, lines(anew, found)
+    same_as_anew(database, change.replace("hidden", "neon"))
     assert ("neontest_others" in database.reader._prepared) is all_of_it
-    database.run("ALTER TABLE c ADD last integer; ALTER TABLE c RENAME w TO w2")
-    found, anew = database.reader.snapshot(), database.anew()
-    assert found == anew, lines(anew, found)
+    same_as_anew(database, "ALTER TABLE c ADD last integer; ALTER TABLE c RENAME w TO w2")
 
 
 HIDDEN = """
@@ -219,9 +219,27 @@ def test_what_is_not_read_itself_is_named_by_what_is(database: Any) -> None:
         "ALTER TABLE versions2 RENAME TO versions3; ALTER TABLE versions3 DROP more",
         "ALTER TABLE versions3 RENAME version_num TO number",
     ):
-        database.run(change)
-        found, anew = database.reader.snapshot(), database.anew()
-        assert found == anew, (change, lines(anew, found))
+        same_as_anew(database, change)
+
+
+def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
+    """Take a snapshot after a change, while another session renames `b`, and `c` names it."""
+    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
+    database.run("CREATE TABLE c (x integer REFERENCES b)")
+    database.reader.snapshot()
+    asked, renamed = database.reader._asked, []
+
+    def asking(cursor: Any, name: str, query: str, oids: list[int]) -> Any:
+        if name == during and not renamed:
+            renamed.append(name)
+            database.run("ALTER TABLE b RENAME TO b2")
+        return asked(cursor, name, query, oids)
+
+    database.run("ALTER TABLE a RENAME TO a2")
+    monkeypatch.setattr(database.reader, "_asked", asking)
+    database.reader.snapshot()
+    assert renamed == [during]
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("during", ["neontest_some", "neontest_others"])
@@ -229,42 +247,23 @@ def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
     database: Any, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
     """What is read last then has its new name already when the next probe finds it changed."""
-    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
-    database.run("CREATE TABLE c (x integer REFERENCES b)")
-    database.reader.snapshot()
-    asked, renamed = database.reader._asked, []
-
-    def asking(cursor: Any, name: str, query: str, oids: list[int]) -> Any:
-        if name != during:
-            return asked(cursor, name, query, oids)
-        found = asked(cursor, name, query, oids) if during == "neontest_others" else None
-        if not renamed:
-            renamed.append(name)
-            database.run("ALTER TABLE b RENAME TO b2")
-        return found if found is not None else asked(cursor, name, query, oids)
-
-    database.run("ALTER TABLE a RENAME TO a2; ALTER TABLE b ADD y integer")
-    monkeypatch.setattr(database.reader, "_asked", asking)
-    database.reader.snapshot()
-    assert renamed == [during]
-    monkeypatch.undo()
-    found, anew = database.reader.snapshot(), database.anew()
-    assert found == anew, lines(anew, found)
+    disturbed(database, monkeypatch, during)
+    same_as_anew(database)
 
 
-def test_after_a_failed_reading_everything_is_read(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    database.run("CREATE TABLE a (x integer); CREATE TABLE b (x integer)")
-    database.reader.snapshot()
-    database.run("ALTER TABLE a ADD y integer; ALTER TABLE b RENAME TO b2; DROP SCHEMA IF EXISTS nothing")
+def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed(database, monkeypatch, "neontest_others")
+    asked, failed = database.reader._asked, []
 
-    def refused(*_: object) -> None:
-        raise DatabaseError("cannot read the schema")
+    def failing(cursor: Any, name: str, query: str, oids: list[int]) -> Any:
+        if not failed:
+            failed.append(name)
+            raise psycopg2.errors.UndefinedTable("gone meanwhile")
+        return asked(cursor, name, query, oids)
 
-    monkeypatch.setattr(database.reader, "_renewed", refused)
-    with pytest.raises(DatabaseError):
-        database.reader.snapshot()
-    monkeypatch.undo()
-    assert database.reader.snapshot() == database.anew()
+    monkeypatch.setattr(database.reader, "_asked", failing)
+    same_as_anew(database)
+    assert failed
 
 
 def test_a_rolled_back_change_is_none(database: Any) -> None:
