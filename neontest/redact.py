@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -87,16 +88,17 @@ class Redactor:
 
     def struct(self, value: T) -> T:
         """The same struct with every text in it redacted."""
-        plain = self._value(msgspec.to_builtins(value, builtin_types=()))
-        return msgspec.convert(plain, type(value))
+        text = lru_cache(maxsize=None)(self.text)  # most of them are in it many times
 
-    def _value(self, value: Any) -> Any:
-        match value:
-            case str():
-                return self.text(value)
-            case dict():
-                return {key: self._value(each) for key, each in value.items()}
-            case list() | tuple():
-                return [self._value(each) for each in value]
-            case _:
-                return value
+        def redacted(value: Any) -> Any:
+            match value:
+                case str():
+                    return text(value)
+                case dict():
+                    return {key: redacted(each) for key, each in value.items()}
+                case list() | tuple():
+                    return [redacted(each) for each in value]
+                case _:
+                    return value
+
+        return msgspec.convert(redacted(msgspec.to_builtins(value, builtin_types=())), type(value))

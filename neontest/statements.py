@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from neontest.postgres.tokens import Unreadable, Words
@@ -55,6 +56,7 @@ _PARENTHESES: Final = re.compile(r"\(.*\)")
 _WORD: Final = re.compile(r"[\w$]+")
 
 
+@lru_cache(maxsize=8192)  # each check asks anew for what a walk has sent three times
 def bare(sql: str) -> str:
     """The SQL on one line, without comments; texts in quotes are empty."""
     return " ".join(_NOISE.sub(lambda found: found["name"] or ("''" if "'" in found[0][:2] else " "), sql).split())
@@ -66,6 +68,7 @@ def brief(sql: str, limit: int = 70) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+@lru_cache(maxsize=8192)
 def unquoted(name: str) -> tuple[str, ...]:
     """The parts of a name that may be qualified, as the catalogs have them."""
     parts = re.findall(NAME, name)

@@ -19,7 +19,7 @@ from neontest.locks import Size, Stage, stages, table
 from neontest.postgres.indexes import UnindexedKey
 from neontest.record import Record, Statement
 from neontest.report import Check, Finding, Level
-from neontest.statements import bare, shown, unquoted
+from neontest.statements import Mentioned, bare, shown, unquoted
 
 ID = "fk-without-index"
 
@@ -27,16 +27,16 @@ ID = "fk-without-index"
 def run(record: Record) -> Iterator[Finding]:
     for stage in stages(record):
         if not stage.rolling_back:
+            sources = made_by(stage)
             for key in stage.visit.unindexed_keys:
-                yield finding(stage, key)
+                yield finding(stage, key, sources.get(key.table) or unknown(stage))
 
 
-def finding(stage: Stage, key: UnindexedKey) -> Finding:
+def finding(stage: Stage, key: UnindexedKey, statement: Statement) -> Finding:
     size = stage.size(key.table)
     large = size is Size.LARGE
     name = table(stage.relations[key.table]) if large else shown(key.table)
     columns = ", ".join(key.columns)
-    statement = source(stage, key)
     return stage.finding(
         ID,
         Level.WARNING if large else Level.INFO,
@@ -51,12 +51,20 @@ def finding(stage: Stage, key: UnindexedKey) -> Finding:
     )
 
 
-def source(stage: Stage, key: UnindexedKey) -> Statement:
-    """The statement that made it: the last that names the table and speaks of references."""
-    for statement in reversed(stage.visit.statements):
+def made_by(stage: Stage) -> dict[str, Statement]:
+    """Of each table with such keys the statement that made them: the last that names it and speaks of references."""
+    tables = Mentioned()
+    tables.add(key.table for key in stage.visit.unindexed_keys)
+    last: dict[str, Statement] = {}
+    for statement in stage.visit.statements if stage.visit.unindexed_keys else ():
         text = bare(statement.sql)
-        if "REFERENCES" in text.upper() and unquoted(key.table)[-1].lower() in text.lower():
-            return statement
+        if "REFERENCES" in text.upper():
+            last |= dict.fromkeys(tables.by(text), statement)
+    return last
+
+
+def unknown(stage: Stage) -> Statement:
+    """In the place of one that was not seen."""
     pending = stage.record.history.pending
     return Statement(sql="", revision=stage.walk.revision or (pending[0] if len(pending) == 1 else None))
 

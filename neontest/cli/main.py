@@ -60,7 +60,7 @@ def main(args: list[str] | None = None) -> None:
     output.forgive_encodings()
     code = run(args)
     output.settle()
-    sys.exit(code)
+    os._exit(code)  # nothing is left to end, and to take down all that was read and imported takes a tenth of a second
 
 
 def run(args: list[str] | None = None) -> int:

@@ -29,10 +29,13 @@ Seen = Literal["statement", "commit", "sampled", "inferred"]
 
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _BEFORE: Final = (
-    r"(\b(?:from|into|update|table|only|join|using|copy|on|truncate|lock|index|view|sequence|exists|references)\s+"
-    r'(?:"?[\w$]+"?\s*\.\s*)?"?)?'
+    r"\b(?:from|into|update|table|only|join|using|copy|on|truncate|lock|index|view|sequence|exists|references)\s+"
 )
-"""What a relation stands after, if that is what it is."""
+"""What a relation stands after, if that is what it is; a schema and a quote may come between."""
+_SCHEMA: Final = r'"?([\w$]+)"?\s*\.\s*'
+_THERE: Final = re.compile(rf'(?={_BEFORE}(?:{_SCHEMA})?"?([\w$]+))', re.IGNORECASE)
+"""Consumes nothing: what stands after one such word may be another."""
+_WORD: Final = re.compile(r"[\w$]+")
 _LOCK: Final = re.compile(
     r"\s*(?:lock\b|(?:do|call)\b.*\b(?:alter|create|drop|lock|truncate|reindex|cluster|refresh)\b)",
     re.IGNORECASE | re.DOTALL,
@@ -86,13 +89,19 @@ class Draft:
     changed: dict[str, None] = field(default_factory=dict)
     wal: int = 0
     timeout: float = 0.0
+    _words: dict[str, int] | None = None
+    """How sure it is of each word in it that a relation is meant; None while nobody has asked."""
 
     def mentions(self, names: Iterable[str]) -> int:
         """How sure it is that the statement speaks of one of these relations: 2 where only a relation can stand."""
-        sql, bare = self.statement.sql, [_bare(name) for name in names]
-        lower = sql.lower()  # most do not speak of it, and to search costs much more
-        there = [name for name in bare if not name.isascii() or name.lower() in lower]
-        found = [match for name in there for match in _word(name).finditer(sql)]
+        return max((self._sure(_bare(name)) for name in names), default=0)
+
+    def _sure(self, name: str) -> int:
+        if name.isascii() and _WORD.fullmatch(name):
+            if self._words is None:
+                self._words = _words(self.statement.sql)
+            return self._words.get(name.lower(), 0)
+        found = _odd(name).finditer(self.statement.sql)
         return max((2 if match[1] else 1 for match in found), default=0)
 
 
@@ -171,15 +180,25 @@ def quoted(name: str) -> str:
     return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
 
 
+@lru_cache(maxsize=4096)
 def _bare(name: str) -> str:
     """The relation's own name, out of a qualified one."""
     found = re.search(r'(?:"((?:[^"]|"")*)"|([^".]*))\Z', name)
     return (found[1] or found[2] or "").replace('""', '"') if found else name
 
 
+def _words(sql: str) -> dict[str, int]:
+    """Every word of the statement in lower case: 2 where it stands after what a relation stands after, else 1."""
+    words = dict.fromkeys(_WORD.findall(sql.lower()), 1)
+    for found in _THERE.finditer(sql):
+        words |= {word.lower(): 2 for word in found.groups() if word is not None}
+    return words
+
+
 @lru_cache(maxsize=4096)
-def _word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"{_BEFORE}(?<![\w$]){re.escape(name)}(?![\w$])", re.IGNORECASE)
+def _odd(name: str) -> re.Pattern[str]:
+    """What finds a name that is more than a word of ASCII."""
+    return re.compile(rf'({_BEFORE}(?:{_SCHEMA})?"?)?(?<![\w$]){re.escape(name)}(?![\w$])', re.IGNORECASE)
 
 
 def strength(mode: str) -> int:
