@@ -173,7 +173,7 @@ class Acting:
         loaded = candidate.loaded
         if {each.id for each in loaded.history} - {each.id for each in self._history.revisions}:
             # env.py looks in more places than its configuration says.
-            project = replace(self.context.project, version_locations=loaded.version_locations)
+            project = msgspec.structs.replace(self.context.project, version_locations=loaded.version_locations)
             graph, _ = beside_base(replace(self.context, project=project), histories.read(project))
             self._history = graph if graph.revisions else histories.from_revisions(loaded.history)
         actual = candidate.start

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from neontest.errors import CouldNotTest
 from neontest.ground import Context, Ground
@@ -17,8 +18,7 @@ from neontest.source import driver, tools, way
 from neontest.source.survey import Source, sized, surveyed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
+class Filling(msgspec.Struct, frozen=True, kw_only=True):
     """The two moments at which the parent can be filled; one of them does nothing."""
 
     empty: Callable[[], None]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.cells import Cell, CellFailure, CellName
 from neontest.errors import UsageError
@@ -30,8 +31,7 @@ NAMED: Final = 5
 """Tests that a note names."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, kw_only=True):
     """What is known of one cell."""
 
     ran: Ran | None = None
@@ -39,7 +39,7 @@ class Seen:
     flaky: frozenset[str] = frozenset()
     together: frozenset[str] = frozenset()
     """What fails only beside the other tests, whose rows, say, stand in its way."""
-    revisions: dict[str, str] = field(default_factory=dict)
+    revisions: dict[str, str] = msgspec.field(default_factory=dict)
     """By test of the old code, the revision that broke it."""
 
     def failures(self) -> dict[str, str]:

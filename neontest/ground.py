@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from neontest.errors import DatabaseError, DeadlineExceeded, UnknownRevision, UsageError
 from neontest.migrate import base_branch, git
 from neontest.migrate.history import effective_heads
@@ -31,8 +33,7 @@ SETTLE = 0.5
 """Seconds for which the local engine's answers wait for their operations: no signal ends that wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """An open Neon project, the parent branch in it, and the way in."""
 
     neon: Neon
@@ -225,8 +226,7 @@ def parent_url(ground: Ground, deadline: Deadline) -> str:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParentSeen:
+class ParentSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What was read of the parent, and nothing else than read."""
 
     start: tuple[str, ...] | None = None

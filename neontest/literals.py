@@ -11,7 +11,6 @@ found again, since somebody else wrote the report, keeps what it names and loses
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
@@ -110,7 +109,7 @@ def _failure(each: Failure) -> Failure:
 
 def _difference(each: Difference) -> Difference:
     facts = tuple((name, _fact(each, name, old), _fact(each, name, new)) for name, old, new in each.facts)
-    return dataclasses.replace(each, facts=facts)
+    return msgspec.structs.replace(each, facts=facts)
 
 
 def _fact(difference: Difference, name: str, value: str | None) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from neontest import whose_data
 from neontest.branches import lease_holder

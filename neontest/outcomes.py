@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.record import SuiteResult
 
@@ -23,12 +24,11 @@ UNKNOWN_REVISION: Final = re.compile(r"Can't locate revision identified by '([^'
 """What Alembic says where a database is at a revision that it has no file of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     """The tests of one run of the command, by `classname::name`, and WHOLE among them."""
 
     passed: frozenset[str]
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = msgspec.field(default_factory=dict)
     """With the first line of why."""
     not_located: frozenset[str] = frozenset()
     """Revisions that the tests' own Alembic found in the database, and has no file of."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from neontest.errors import CouldNotTest, UsageError, one_line
 from neontest.filling import filling

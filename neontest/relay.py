@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
 
 from neontest.lease.budget import BUDGET, STOPPED_BUDGET
 from neontest.lease.give_back import left_behind
@@ -38,8 +39,7 @@ def shared(one: Settings, other: Settings) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Baton:
+class Baton(msgspec.Struct, frozen=True):
     """A candidate between two runs."""
 
     handed: HandedOver

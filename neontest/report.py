@@ -6,7 +6,6 @@ import enum
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib.resources import files
 from inspect import cleandoc
 from pathlib import Path
@@ -57,8 +56,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The reason for which somebody accepted it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A judge of one thing: a pure function from the record to findings. Its module's docstring explains it."""
 
     id: str
@@ -70,11 +68,10 @@ class Check:
     """The run has looked at what this check judges: only then can an acceptance of it be said to match nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What the project says about findings, whoever makes them."""
 
-    levels: Mapping[str, Literal["error", "warning", "info", "off"]] = field(default_factory=dict)
+    levels: Mapping[str, Literal["error", "warning", "info", "off"]] = msgspec.field(default_factory=dict)
     """By the check's id."""
     gate: Literal["new", "all"] = "new"
     """Whose findings can fail the run: those of revisions that the base branch has not, or all."""

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,7 +193,7 @@ def test_on(job: Job, acting: Acting, where: Ground, history: History, start: tu
     if start is None:
         with job.timed("parent"):
             seen = parent_seen(acting.context, where)
-        start, its_server, where = seen.start, seen.server, replace(where, versions=seen.versions)
+        start, its_server, where = seen.start, seen.server, msgspec.structs.replace(where, versions=seen.versions)
         if start is not None and not moved_by_env(acting.context.project):
             known(history, start, f"branch {where.parent.name}")
             if nothing_pending(job, history, start):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from neontest.postgres.tokens import Unreadable, Words
 from neontest.postgres.tokens import statements as tokenized
@@ -137,8 +138,7 @@ def concurrent(sql: str) -> bool:
     return _CONCURRENTLY.search(bare(sql)) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(msgspec.Struct, frozen=True, kw_only=True):
     """An index that is built while writers wait."""
 
     table: str | None
@@ -250,8 +250,7 @@ def _execute(sql: str) -> str:
     return f"op.execute({sql!r})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of statement that can hold others up, and what to do instead."""
 
     name: str

@@ -58,8 +58,7 @@ class Code:
     """What it needs besides what a branch gives."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """The tests once through."""
 
     result: SuiteResult
@@ -69,8 +68,7 @@ class Ran:
     """Why the result proves nothing about the migration, if so, in a few words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A branch's schema before the tests."""
 
     schema: Snapshot

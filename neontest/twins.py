@@ -31,8 +31,7 @@ NAMED: Final = 5
 _CALLS: Final = re.compile(r"\w\(|\b(?:CURRENT|LOCAL)_?(?:DATE|TIME|TIMESTAMP|USER)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What is another thing for each of the two; everything else is the run's own."""
 
     environ: Mapping[str, str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import msgspec
@@ -21,8 +20,7 @@ from neontest.trial import Trial, failed, usable
 THREE: tuple[Direction, ...] = ("upgrade", "downgrade", "upgrade")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Afterwards:
+class Afterwards(msgspec.Struct, frozen=True, kw_only=True):
     """The rows after a downgrade, of the tables that the walk had touched: to be compared with an untouched branch."""
 
     names: frozenset[str]
@@ -126,8 +124,7 @@ class Pace:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """The whole walk, and how it left its branch."""
 
     walk: Walk

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+import msgspec
 
 from neontest.errors import NeontestError, Stopped
 
@@ -14,8 +15,7 @@ T = TypeVar("T")
 State = Literal["ok", "wrong", "warning", "not known", "not set", "not needed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """How one thing stands. `wrong`: a run cannot work like this."""
 
     what: str

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 REPOSITORY: Final = re.compile(r"[\w-]+/(?!\.{1,2}$)[\w.-]+", re.ASCII)
 SHA: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 API_URL: Final = "https://api.github.com"
@@ -21,8 +23,7 @@ LARGEST_EVENT: Final = 32 * 1024 * 1024
 """Bytes; GitHub's own payloads end at 25 MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
     """The run that a `workflow_run` event tells the end of."""
 
     event: str

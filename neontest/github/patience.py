@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+
+import msgspec
 
 from neontest.stop import Deadline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """A deadline for several requests together, and an order to hurry, after which none is begun."""
 
     deadline: Deadline
     request_seconds: float = 10.0
     """For one request; GitHub itself ends what takes longer than 10 s."""
-    hurry: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = msgspec.field(default_factory=threading.Event)
 
     @property
     def over(self) -> bool:

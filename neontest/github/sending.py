@@ -10,10 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from neontest.errors import GitHubDenied, GitHubError
 from neontest.github import commands, files, status, unfinished

@@ -12,7 +12,6 @@ import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,8 +40,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     context: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """The file, locked as long as its run lives."""
 
     path: Path

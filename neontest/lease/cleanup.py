@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.errors import LocalError
 from neontest.lease.give_back import Claim, GivenBack, give_back
@@ -22,8 +23,7 @@ FORGOTTEN: Final = timedelta(days=1)
 Outcome = Literal["given back", "alive", "left"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one entry of the ledger."""
 
     name: str

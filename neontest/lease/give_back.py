@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from neontest.errors import (
     BranchLeftBehind,
     DeadlineExceeded,
@@ -26,8 +28,7 @@ from neontest.stop import Deadline
 NEVER_MADE: Final = "it was never made"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenBack:
+class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one branch."""
 
     branch_id: str | None

@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from neontest.errors import (
     AlreadyExists,
     Forbidden,
@@ -101,8 +103,7 @@ class _Claim(Claim):
         self.kept = False
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOver:
+class HandedOver(msgspec.Struct, frozen=True):
     """A lease between two runs of one process: nobody's who would give it back."""
 
     lease: Lease

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 MARK: Final = "neontest"
 MARK_VERSION: Final = "1"
@@ -24,12 +25,11 @@ _PULL = re.compile(r"refs/pull/(\d+)/")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """Who takes branches: the stem of their names, and what is annotated on each."""
 
     stem: str
-    annotation: Mapping[str, str] = field(default_factory=dict)
+    annotation: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def name(self, suffix: str = "") -> str:
         """A branch's name; the suffix tells siblings apart."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
+
+import msgspec
 
 from neontest.errors import NoFreeBranch
 from neontest.stop import Deadline
@@ -30,8 +31,7 @@ def silent(text: str) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait for a free branch, and who is told of it."""
 
     seconds: float = 0.0

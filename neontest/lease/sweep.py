@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from neontest.lease.give_back import Claim, GivenBack, give_back, refusal
 from neontest.lease.ledger import Ledger
@@ -25,8 +26,7 @@ GRACE: Final = timedelta(minutes=10)
 """After a run's deadline: for clocks that differ, and for a run that is just giving its branches back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One of neontest's branches, and whether it would go."""
 
     branch: Branch
@@ -39,8 +39,7 @@ def ours(branches: Iterable[Branch]) -> tuple[Branch, ...]:
     return tuple(branch for branch in branches if branch.annotation.get(MARK) == MARK_VERSION)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owners:
+class Owners(msgspec.Struct, frozen=True, kw_only=True):
     """What this machine's ledger knows: the marks of leases that are held, and of those whose owner is gone."""
 
     alive: frozenset[str] = frozenset()

@@ -11,9 +11,10 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from neontest.errors import LocalError
 from neontest.local.binaries import Binaries
@@ -25,8 +26,7 @@ ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "L
 """All that a server sees of the environment: no key, token or PG* variable of ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     uid: int
     gid: int
     switch: bool

@@ -12,12 +12,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from mmap import PROT_READ, mmap
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.errors import NoPostgres
 
@@ -42,8 +43,7 @@ REMEDY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binaries:
+class Binaries(msgspec.Struct, frozen=True, kw_only=True):
     bindir: Path
     version: str
     """As `postgres --version` says it: "18.6"."""

@@ -10,16 +10,16 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from neontest.errors import LocalError
 from neontest.local.held import Held
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
     """What is to become of a folder whose owner is gone; stored in its lock file, and no loss if that is lost."""
 
     expires_at: str | None = None
@@ -53,7 +53,7 @@ class Claim:
 
     def decide(self, fate: Fate) -> None:
         """Write down what is to become of the folder."""
-        content = json.dumps(asdict(fate)).encode()
+        content = json.dumps(msgspec.structs.asdict(fate)).encode()
         os.pwrite(self._held.fileno(), content.ljust(len(os.pread(self._held.fileno(), 65536, 0))), 0)
 
     def release(self, *, forget: bool) -> None:

@@ -17,9 +17,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from neontest.local.account import Account
 from neontest.local.binaries import Binaries
@@ -60,12 +61,11 @@ PACKAGES: Final = {"vector": "pgvector", "postgis": "postgis-3", "pg_partman": "
 """Debian's packages of extensions: `postgresql-MAJOR-` and this, where it is not the extension's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extensions:
+class Extensions(msgspec.Struct, frozen=True, kw_only=True):
     """How to start a server so that it has them."""
 
     postgres: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def extensions(folder: Path, binaries: Binaries, account: Account) -> Extensions:

@@ -6,11 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 import psycopg2
+from msgspec.structs import replace
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class)
 
 from neontest.errors import LocalError

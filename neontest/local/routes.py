@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 from werkzeug.routing import Map, Rule
 
 from neontest.local import branching, catalog, computes, listing, masking, requests, schema, shapes
@@ -21,8 +21,7 @@ CREATED: Final = HTTPStatus.CREATED
 NO_CONTENT: Final = HTTPStatus.NO_CONTENT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request, as a route sees it."""
 
     site: Site
@@ -31,8 +30,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     json: Json | None
     status: HTTPStatus = OK
     begin: Callable[[], object] | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from neontest.local.account import Account, choose, runnable
 from neontest.local.binaries import Binaries
@@ -31,8 +33,7 @@ FOLDERS: Final = {
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     account: Account
     binaries: Binaries

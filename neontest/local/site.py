@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
+
+import msgspec
 
 from neontest.local.cluster import Cluster, Clusters
 from neontest.local.moments import now
@@ -22,14 +23,13 @@ Begin = Callable[[], object]
 """What begins the work behind an answer, once the answer is made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     work: Work
     clusters: Clusters
     tls: bool
     branches_limit: int
-    opened: dict[str, Cluster] = field(default_factory=dict)
+    opened: dict[str, Cluster] = msgspec.field(default_factory=dict)
     """The clusters in hand, by their ids."""
 
     @property

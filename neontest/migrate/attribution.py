@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
+import msgspec
+
 from neontest.migrate import reports
 from neontest.migrate.observer import Sampled
 from neontest.record import Statement
@@ -59,8 +61,7 @@ _CODE: Final = re.compile(r"\s*(?:do|call|select|with|execute)\b", re.IGNORECASE
 """Its text need not tell what it does."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Taken:
+class Taken(msgspec.Struct, kw_only=True):
     """A lock while nobody knows yet when it ends."""
 
     oid: int

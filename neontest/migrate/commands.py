@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from neontest.errors import UsageError
 from neontest.process import how_it_ended, run_child
@@ -14,8 +15,7 @@ from neontest.record import Direction, Failure
 from neontest.stop import Deadline, Stop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commands:
+class Commands(msgspec.Struct, frozen=True, kw_only=True):
     """[tool.neontest.commands]: run for a visit in place of Alembic; `{revision}` stands for where to go."""
 
     upgrade: str | tuple[str, ...]

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+import msgspec
+
 from neontest.errors import UsageError, one_line
 from neontest.migrate import history, scripts
 from neontest.migrate.project import Project
@@ -54,8 +56,7 @@ class _Repository:
         return self.ask("rev-parse", "--is-shallow-repository") == "true"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class Base(msgspec.Struct, frozen=True, kw_only=True):
     """The base branch's revision files, (name, content) in Alembic's order, at two of its commits."""
 
     left: tuple[tuple[str, bytes], ...]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from os import pathsep
 from pathlib import Path
+
+import msgspec
 
 from neontest.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(msgspec.Struct, frozen=True, kw_only=True):
     """What paths are relative to, and where packages are looked for."""
 
     cwd: Path

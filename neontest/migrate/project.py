@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from neontest.errors import UsageError
 from neontest.migrate import options, places
@@ -23,8 +24,7 @@ DEPTH = 3
 _SKIPPED = {"node_modules", "site-packages", "__pycache__", "build", "dist", "venv", "env", "virtualenv"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(msgspec.Struct, frozen=True, kw_only=True):
     """One Alembic environment, and how its own commands would be run."""
 
     kind: Literal["alembic", "flask"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -42,8 +41,7 @@ CANCEL_SECONDS: Final = 2.0
 Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current, reports.Compared)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What the project says of itself once it is loaded."""
 
     current: tuple[str, ...] | None

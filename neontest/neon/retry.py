@@ -12,9 +12,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
+
+import msgspec
 
 from neontest.errors import DeadlineExceeded, NeonError
 from neontest.stop import Deadline, Stop
@@ -51,8 +52,7 @@ class Setback(Exception):
         """Seconds that the other side asks for before the next attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """The clock, the sleep and the dice: all that makes waiting testable."""
 
     stop: Stop

@@ -9,8 +9,9 @@ Source: src/backend/utils/adt/ruleutils.c of PostgreSQL 14 to 18.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from neontest.postgres.catalog_relations import FIRST_COLUMN
 from neontest.postgres.kind import USER_OID, Kind

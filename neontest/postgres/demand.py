@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from neontest.postgres.tokens import Words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(msgspec.Struct, frozen=True, kw_only=True):
     """A column that the same statement adds: its name, type and value as SQL."""
 
     name: str
@@ -17,8 +17,7 @@ class Added:
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Something that all rows of a table have to satisfy; `table` and all expressions are SQL as it was written."""
 
     table: str
@@ -27,8 +26,7 @@ class Demand:
     added: tuple[Added, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotNull(Demand):
+class NotNull(Demand, frozen=True, kw_only=True):
     column: str
     value: str
     """Of the column, in each row."""
@@ -36,16 +34,14 @@ class NotNull(Demand):
     """Of a column without a default of its own: a domain may have one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unique(Demand):
+class Unique(Demand, frozen=True, kw_only=True):
     values: tuple[str, ...]
     columns: tuple[str, ...]
     where: str = "true"
     nulls_distinct: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignKey(Demand):
+class ForeignKey(Demand, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     target: str
     targets: tuple[str, ...] = ()
@@ -53,23 +49,20 @@ class ForeignKey(Demand):
     full: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check(Demand):
+class Check(Demand, frozen=True, kw_only=True):
     condition: str
     columns: tuple[str, ...]
     """All names in it, columns or not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exclusion(Demand):
+class Exclusion(Demand, frozen=True, kw_only=True):
     values: tuple[str, ...]
     operators: tuple[str, ...]
     columns: tuple[str, ...]
     where: str = "true"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast(Demand):
+class Cast(Demand, frozen=True, kw_only=True):
     """A value that has to be computed, and to fit a type (None: the column's own)."""
 
     value: str
@@ -80,13 +73,11 @@ class Cast(Demand):
     """It is the column, cast to that type, and nothing else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validate(Demand):
+class Validate(Demand, frozen=True, kw_only=True):
     constraint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attach(Demand):
+class Attach(Demand, frozen=True, kw_only=True):
     """Rows of `table` have to lie within a partition's bound; those of the default partition have to lie without."""
 
     parent: str
@@ -96,8 +87,7 @@ class Attach(Demand):
     """The partition is made by the statement, so that it has no rows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Domain(Demand):
+class Domain(Demand, frozen=True, kw_only=True):
     """`table` is the domain; the condition speaks of `VALUE`, "" is NOT NULL."""
 
     condition: Words | None = None
@@ -105,8 +95,7 @@ class Domain(Demand):
     """One that is there already, to be validated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write(Demand):
+class Write(Demand, frozen=True, kw_only=True):
     """Rows that are written, and break a constraint that is there already."""
 
     verb: Literal["insert", "update", "delete"]

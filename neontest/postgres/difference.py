@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from neontest.postgres import words
 from neontest.postgres.model import Key
@@ -14,8 +15,7 @@ Fact = tuple[str, str | None, str | None]
 """Its name, the old value and the new; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One object that is not as it was.
 
     `facts` are those that changed; of an added or removed object all that it has, so that it can be made again.

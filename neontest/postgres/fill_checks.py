@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from neontest.postgres.fill_model import Check
 
@@ -25,8 +26,7 @@ _SAME: Final = frozenset({"lower", "upper", "btrim", "ltrim", "rtrim", "abs"})
 _TURNED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
 
-@dataclass(slots=True, kw_only=True)
-class Hints:
+class Hints(msgspec.Struct, kw_only=True):
     """What is known of one column's values, from all its checks."""
 
     one_of: tuple[str, ...] = ()
@@ -35,10 +35,10 @@ class Hints:
     high: tuple[str, bool] | None = None
     shortest: int = 0
     longest: int | None = None
-    patterns: list[str] = field(default_factory=list)
-    likes: list[str] = field(default_factory=list)
+    patterns: list[str] = msgspec.field(default_factory=list)
+    likes: list[str] = msgspec.field(default_factory=list)
     upper: bool = False
-    literals: list[str] = field(default_factory=list)
+    literals: list[str] = msgspec.field(default_factory=list)
     """Every constant that stands in a check of the column, wherever."""
 
     def and_also(self, other: Hints) -> Hints:
@@ -60,8 +60,7 @@ class Hints:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(msgspec.Struct, frozen=True):
     kind: str
     """literal, name, word, mark, operator or cast."""
     text: str

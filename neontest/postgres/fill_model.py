@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import msgspec
+
 from neontest.postgres.names import literal
 
 
@@ -24,8 +26,7 @@ UPDATE: Final = 16
 """Bits of pg_trigger.tgtype."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A CHECK constraint, of a table or a domain, or the bound of a partition."""
 
     name: str
@@ -34,8 +35,7 @@ class Check:
     columns: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Type:
+class Type(msgspec.Struct, frozen=True, kw_only=True):
     """A type, with the types that it is made of."""
 
     oid: int
@@ -59,8 +59,7 @@ class Type:
         return (*self.checks, *(check for type in inner for check in type.every_check()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     name: str
     type: Type
@@ -82,8 +81,7 @@ class Column:
         return bool(self.identity) or (default.startswith("nextval(") and default.endswith("::regclass)"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unique:
+class Unique(msgspec.Struct, frozen=True, kw_only=True):
     """A unique or excluding index."""
 
     name: str
@@ -98,8 +96,7 @@ class Unique:
     nulls_alike: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignKey:
+class ForeignKey(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     columns: tuple[int, ...]
     target: int
@@ -112,16 +109,14 @@ class ForeignKey:
     """The role may read the target."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     events: int
     columns: tuple[int, ...]
     """UPDATE OF these; empty is any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
     """A partition without partitions of its own."""
 
     bound: Check

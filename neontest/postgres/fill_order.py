@@ -7,13 +7,13 @@ filled together, a row of each in one statement, for which Postgres checks forei
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from neontest.postgres.fill_model import ForeignKey, Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """Tables whose rows are inserted together: mostly one."""
 
     tables: tuple[Table, ...]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import psycopg2
 
 from neontest.postgres.fill_model import Table, Type
@@ -14,8 +14,7 @@ _FINAL: Final = ("25", "42", "53", "55", "57", "58", "XX")
 """Classes of errors that no other values mend: permissions, names, resources, a time that is up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     columns: tuple[int, ...]
     """Whose values to try anew."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
@@ -32,13 +32,12 @@ _TURNS: Final = 400
 _FEWEST_TARGETS: Final = 50
 
 
-@dataclass(slots=True)
-class Done:
+class Done(msgspec.Struct):
     """How far a table has come."""
 
     rows: int = 0
     why: str | None = None
-    helped: dict[int, int] = field(default_factory=dict)
+    helped: dict[int, int] = msgspec.field(default_factory=dict)
     """By column the try that satisfied a check last."""
 
 

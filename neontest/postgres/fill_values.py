@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from neontest.postgres import fill_numbers as numbers
 from neontest.postgres import fill_texts as texts
@@ -23,8 +24,7 @@ _MOMENTS: Final = {"timestamp": "", "timestamptz": "+00"}
 _DEEPEST: Final = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where one column's values come from."""
 
     plain: Series

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from neontest.postgres.data import ColumnChange, DataChange, SequenceChange, TableChange
 from neontest.postgres.fingerprint_model import (
@@ -42,8 +43,7 @@ def compare(before: State, after: State) -> DataChange:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
+class _Pair(msgspec.Struct, frozen=True, kw_only=True):
     """A column before, and what it is afterwards."""
 
     before: Hashed
@@ -51,8 +51,7 @@ class _Pair:
     comparable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Groups:
+class _Groups(msgspec.Struct, frozen=True, kw_only=True):
     """Two fingerprints' groups, side by side: (place before, place afterwards), None where there is none."""
 
     before: Print

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.postgres.data import Read
 from neontest.postgres.names import quoted
@@ -19,8 +20,7 @@ COARSE_MASK: Final = 1023
 WORD: Final = 1 << 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column as the catalogs have it. Virtual generated columns are none: they hold nothing."""
 
     name: str
@@ -39,8 +39,7 @@ class Column:
         return quoted(self.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table that can be read on its own: an ordinary one, or all of a partitioned one."""
 
     oid: int
@@ -57,8 +56,7 @@ class Table:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hashed:
+class Hashed(msgspec.Struct, frozen=True, kw_only=True):
     """A column whose values went into digests."""
 
     column: Column
@@ -82,8 +80,7 @@ class Hashed:
         return sum(self.sums) % WORD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Print:
+class Print(msgspec.Struct, frozen=True, kw_only=True):
     """The fingerprint of one table. Rows are told apart by a 64-bit hash, by which they are also put into groups."""
 
     table: Table
@@ -147,8 +144,7 @@ class Print:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceValue:
+class SequenceValue(msgspec.Struct, frozen=True, kw_only=True):
     """Where a sequence stands."""
 
     oid: int
@@ -164,13 +160,12 @@ class SequenceValue:
         return self.last if self.called else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """All that was read at one moment, and what was not."""
 
     known: tuple[tuple[int, str, int | None], ...] = ()
     """(oid, name, oid of the partitioned table that it is a part of) of every table there is, read or not."""
-    prints: Mapping[int, Print] = field(default_factory=dict)
+    prints: Mapping[int, Print] = msgspec.field(default_factory=dict)
     """By the table's oid."""
     sequences: tuple[SequenceValue, ...] | None = None
     """None where they could not be read."""

@@ -11,8 +11,9 @@ those are used here that hash every bit of a value, and all else is hashed as it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from neontest.postgres.fingerprint_model import EXACT_MASK, Column, Table
 
@@ -114,8 +115,7 @@ _APART: Final = "clock_timestamp() AS apart"
 be another value each time. OFFSET 0 does that as well, for less, but leaves everything to one process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How a column's values are hashed."""
 
     column: Column

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from neontest.postgres.implied import split
 from neontest.postgres.model import Facts, Key, Snapshot
@@ -20,8 +21,7 @@ _OF_PARTITIONS: Final = " ON ONLY "
 """Postgres writes so of every index on a partitioned table, and of no other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnindexedKey:
+class UnindexedKey(msgspec.Struct, frozen=True, kw_only=True):
     """A foreign key whose columns no index begins with. Names are as Postgres writes them."""
 
     table: str

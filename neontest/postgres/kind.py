@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 USER_OID: Final = 16384
 """The first oid that a user's object can have; what initdb makes lies below."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """How the objects of one kind are read."""
 
     name: str
@@ -33,7 +33,7 @@ class Kind:
     """Name → SQL expression. "acl" and "acl default" become a fact a grantee."""
     public: str = ""
     """What PUBLIC may do where the ACL is NULL."""
-    older: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    older: Mapping[int, Mapping[str, str]] = msgspec.field(default_factory=dict)
     """Version → expressions that a server before it needs instead."""
     since: int = 0
 

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
 import psycopg2
 import psycopg2.extensions
+from msgspec.structs import replace
 
 from neontest.errors import DatabaseError
 from neontest.postgres import implied_locks
@@ -60,8 +61,7 @@ FROM (VALUES (1)) one LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namesp
 """One row at least, for the position in the log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(msgspec.Struct, frozen=True, kw_only=True):
     """A relation and what is in it."""
 
     name: str
@@ -73,21 +73,19 @@ class Relation:
     bytes: int | None
 
 
-@dataclass(slots=True, kw_only=True)
-class Sampled:
+class Sampled(msgspec.Struct, kw_only=True):
     """What was seen of one statement."""
 
-    locks: dict[tuple[int, str, str, str], None] = field(default_factory=dict)
+    locks: dict[tuple[int, str, str, str], None] = msgspec.field(default_factory=dict)
     """Oid, name, relkind and mode."""
     waited: float = 0.0
 
 
-@dataclass(slots=True, kw_only=True)
-class _Running:
+class _Running(msgspec.Struct, kw_only=True):
     backend: int
     autocommit: bool
     began: float
-    sampled: Sampled = field(default_factory=Sampled)
+    sampled: Sampled = msgspec.field(default_factory=Sampled)
     looks: int = 0
     waiting: float = 0.0
     """Of the wait that goes on."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from neontest.postgres.bounds import within
 from neontest.postgres.demand import (
@@ -39,8 +41,7 @@ _N: Final = '"neontest n"'
 """A column's name that no table has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the relation's rows are bad? They are in `source`, where `where` holds."""
 
     kind: Kind

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import psycopg2.extensions
 
 from neontest.postgres.names import quoted
@@ -15,8 +15,7 @@ class Unknown(LookupError):
     """There is no such table, type or constraint: not any more, since what made it was rolled back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(msgspec.Struct, frozen=True, kw_only=True):
     oid: int
     schema: str
     name: str

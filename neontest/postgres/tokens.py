@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 Kind = Literal["word", "quoted", "string", "number", "operator", "symbol", "placeholder"]
 
@@ -27,8 +28,7 @@ class Unreadable(ValueError):
     """The text is no SQL that this can take apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(msgspec.Struct, frozen=True, kw_only=True):
     """One word of a text: what it is, as it is written, and where."""
 
     kind: Kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 SENTENCE: Final = 500
 """Characters that are kept for saying what was left out of a section."""
@@ -17,8 +18,7 @@ MOST: Final = 500
 """Things of one kind that are worth writing down at all: no page has room for more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a section tells."""
 
     full: str
@@ -30,8 +30,7 @@ class Item:
     """The heaviest stay where there is no room for all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(msgspec.Struct, frozen=True, kw_only=True):
     """Things of one kind, between a head and a foot."""
 
     noun: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from neontest.locks import BLOCKS, judged
 from neontest.record import Visit
@@ -31,8 +32,7 @@ LONGEST_SECONDS: Final = 86_400.0
 """What lasts a day is no picture any more, but a report that somebody has made up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     name: str
     start: float

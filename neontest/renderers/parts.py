@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from neontest.record import History
 from neontest.renderers import words
@@ -14,8 +15,7 @@ from neontest.report import Report, Verdict
 WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "error", "stopped", "passed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One project, as far as its run has come."""
 
     name: str = ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from neontest.locks import ABOUT, BLOCKS, RANK, judged
 from neontest.lost import emptied, goes_back, unstamped
@@ -26,8 +27,7 @@ MOST: Final = 3
 """Locks, and losses, that a card names; more are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollback of one pending revision, or of all, would do."""
 
     revision: str | None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A commit of a repository on GitHub, or on a server that serves it under the same addresses."""
 
     url: str

@@ -8,9 +8,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from configparser import Error as ConfigParserError
 from configparser import RawConfigParser
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from neontest.errors import ConfigError, UsageError
 from neontest.migrate import project as projects
@@ -31,8 +32,7 @@ DEVELOP: Final = re.compile(r"(?:^|[^a-z])(?:dev|develop|test|tests|testing|loca
 """In the names of files whose requirements a run of the tests needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of a project."""
 
     project: Project

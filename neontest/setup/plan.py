@@ -7,10 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from neontest.errors import ConfigError, UsageError
@@ -28,8 +28,7 @@ PYTHONS: Final = tuple((3, minor) for minor in range(14, 7, -1))
 LOCKS: Final[tuple[tuple[str, Tool], ...]] = (("uv.lock", "uv"), ("poetry.lock", "poetry"), ("Pipfile.lock", "pipenv"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One file to be written."""
 
     path: Path

@@ -11,8 +11,9 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from neontest.migrate.environment import URL_NAMES
 
@@ -34,8 +35,7 @@ _CALLED: Final = re.compile(r"env(?:iron)?|config|getenv", re.IGNORECASE)
 _READERS: Final = frozenset({"get", "getenv", "str", "url", "db", "db_url", "dj_db_url", "pop", "setdefault"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
     """One environment variable that a file reads."""
 
     name: str

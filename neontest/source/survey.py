@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from psycopg2.errors import LockNotAvailable
 
 from neontest.errors import CouldNotTest, DatabaseError, UsageError
@@ -53,8 +54,7 @@ _LOCKS: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the source."""
 
     oid: int

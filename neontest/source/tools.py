@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from neontest.errors import CouldNotTest, one_line
 from neontest.process import Child, spawned
 from neontest.source import way
@@ -34,8 +36,7 @@ _BESIDE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """A pg_dump and the pg_restore beside it."""
 
     dump: Path

@@ -6,11 +6,11 @@ the table in one group, where nothing but sums of digests is left to see it by.
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from neontest.postgres.fingerprint import compare, read, tables
@@ -120,7 +120,7 @@ def state(database: Any, schema: str, like: State | None) -> State:
 
 
 def folded(one: State, mask: int) -> State:
-    return dataclasses.replace(one, prints={oid: each.folded(mask) for oid, each in one.prints.items()})
+    return msgspec.structs.replace(one, prints={oid: each.folded(mask) for oid, each in one.prints.items()})
 
 
 def content(rows: Rows, keyed: bool) -> list[str]:

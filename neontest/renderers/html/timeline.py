@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
+
+import msgspec
 
 from neontest.locks import BLOCKS, judged
 from neontest.postgres.names import without_public
@@ -34,8 +35,7 @@ NEW: Final = 1
 BOUND: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """A statement and when it began, in seconds from the beginning of the picture."""
 
     number: int
@@ -46,8 +46,7 @@ class Placed:
     statement: Statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """A visit, from when to when."""
 
     walk: int
@@ -56,8 +55,7 @@ class Span:
     visit: Visit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in its place."""
 
     spans: tuple[Span, ...]
