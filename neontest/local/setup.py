@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from neontest.local.account import Account, choose, runnable
 from neontest.local.binaries import Binaries
+from neontest.local.copy_tree import apart
 from neontest.local.extensions import extensions
 from neontest.local.state_folder import make_real_folder, prepare_state
 from neontest.local.tls import certificate
@@ -61,6 +62,7 @@ def prepare(state: Path, binaries: Binaries, *, persistent: bool) -> Setup:
     state = prepare_state(state, account)
     for name, mode in FOLDERS.items():
         make_real_folder(state / name, mode)
+    apart(state / "new")
     account.give(state / "b")  # guards, which are not root, remove folders in it
     account.give(state / "kept")
     usable = replace(binaries, bindir=runnable(binaries, state / "bin", account))
