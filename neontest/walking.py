@@ -74,7 +74,7 @@ class Pace:
         """Note a visit that has just been made; False if the walk cannot go on after it."""
         self.visits.append(visit)
         now = self._trial.schema
-        if self._names is not None:
+        if self._names is not None and len(self.visits) < len(THREE):
             self._names = self._names.union(*touched(visit).values()) if visit.traced else None
         if failed(visit):
             return False
@@ -141,9 +141,10 @@ def whole(trial: Trial, *, target: str, start: str, grow: bool, talk: Talk) -> W
     rows that are only invented at head never went through the upgrades, and a right rollback may not know them.
     """
     pace = Pace(trial, None, before=trial.rows.whole_before(), names=(), grow=grow)
-    for direction, to in zip(THREE, (target, start, target), strict=True):
+    for number, (direction, to) in enumerate(zip(THREE, (target, start, target), strict=True), 1):
         talk.say(f"whole walk: {direction} to {to}")
-        if not pace.add(trial.visit(direction, to)):
+        # What it leaves is read while the project compares its models with that.
+        if not pace.add(trial.visit(direction, to, then_models=number == len(THREE))):
             break
     return Whole(walk=pace.walk(), fit=pace.fit, afterwards=pace.afterwards)
 

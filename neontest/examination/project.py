@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from neontest.errors import UsageError, one_line
@@ -67,11 +68,11 @@ def _interpreter(
     server = ForkServer(
         python, kind=project.kind, cwd=project.cwd, environ=stripped(environ), stop=stop, log=lambda _: None
     )
-    try:
-        with Session(project, server, stop=stop, log=lambda _: None) as session:
-            found = session.interpreter
-    finally:
-        server.close()
+    with ExitStack() as stack:
+        stack.callback(server.close)
+        session = Session(project, server, stop=stop, log=lambda _: None)
+        stack.callback(session.kill)
+        found = session.interpreter
     versions = f"Python {found.version}, Alembic {found.alembic}, SQLAlchemy {found.sqlalchemy}"
     return f"{versions}: {python} ({_how(settings, python, environ)})", found
 

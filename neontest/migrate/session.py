@@ -77,6 +77,8 @@ class Session:
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
         self._pausing: Pausing | None = None
+        self._comparing = False
+        """The models were asked for, and not yet what was found."""
         self._others = other_databases == "allow"
         self._trace = trace
         self.observer: Observer | None = None
@@ -196,12 +198,13 @@ class Session:
         `after` gets each visit when it is committed, while the worker waits; False ends the stairway, and so does a
         failed step, after which the rest may be walked by another call if the session is still `alive`.
         """
-        below = {revision.id: ", ".join(revision.down) or None for revision in self._history()}
+        history = self._loaded.history if self._loaded is not None else ()
+        below = {revision.id: ", ".join(revision.down) or None for revision in history}
         if self.commands is not None:
             for direction, name in steps:
                 to = name if direction == "upgrade" else (below.get(name) or "base" if name in below else "-1")
-                what = f"{direction} {name}"
-                if not after(self._command(direction, to, Deadline(step_seconds, what=what))) or not self.alive:
+                limit = Deadline(step_seconds, what=f"{direction} {name}")
+                if not after(self._command(direction, to, limit)) or not self.alive:
                     return
             return
         self._told("stairway", steps=[list(step) for step in steps], isolate=isolate or self._isolate)
@@ -224,6 +227,12 @@ class Session:
         found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), reports.Current)
         return found.current[0] if found.current else ()
 
+    def compare(self) -> None:
+        """Have the models compared from now on, beside whatever the caller does; `models` waits for what is found."""
+        self._comparing = self.alive and self.commands is None
+        if self._comparing:
+            self._channel.send("models")
+
     def models(self, deadline: Deadline) -> Models:
         """Compare the project's own metadata with the database, in one more run of env.py; its note says why not.
 
@@ -233,7 +242,9 @@ class Session:
         if self._loaded is None or self._loaded.current is None:
             return Models(note="the project is migrated by its own command, and does not load without it")
         try:
-            self._told("models")
+            if not self._comparing:
+                self._told("models")
+            self._comparing = False
             return reports.compared(self._answer(deadline, reports.Compared).models, self._hidden)
         except (WorkerError, DeadlineExceeded) as error:
             return Models(note=str(error))
@@ -246,16 +257,12 @@ class Session:
         """End the worker and all that it started: interrupt, terminate, kill."""
         self._channel.kill()
 
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._channel.kill()
-
     def _told(self, what: str, **facts: Any) -> None:
         """Give a command that begins something."""
         if not self.alive:
             raise WorkerError("the session with the project is over", hint="begin another one, on a fresh branch")
+        if self._comparing:
+            self.models(Deadline(START_SECONDS, what="comparing the models"))
         if self.observer is not None and self._trace and what in ("visit", "stairway"):
             self.observer.begin()
         self._channel.send(what, **facts)
@@ -278,8 +285,7 @@ class Session:
         except TimeUp:
             error = self._stopped(trail, deadline)
         if below is not None:
-            lower = below.get(to)
-            from_, to_ = (lower, to) if direction == "upgrade" else (to, lower)
+            from_, to_ = (below.get(to), to) if direction == "upgrade" else (to, below.get(to))
         else:
             from_, to_ = (_joined(visited.from_), _joined(visited.to)) if visited else (None, to)
         statements, written, sizes = trail.finish()
@@ -380,9 +386,6 @@ class Session:
     def _look(self) -> Sequence[str] | None:
         loaded = self._loaded is not None and self._loaded.current is not None and self.alive
         return self.current() if loaded else None
-
-    def _history(self) -> tuple[Revision, ...]:
-        return self._loaded.history if self._loaded is not None else ()
 
     def _hidden(self, text: str) -> str:
         for secret in self._secrets:

@@ -36,7 +36,8 @@ def opened(
             Path(sys.executable), kind=project.kind, cwd=project.cwd, environ=environ, stop=Stop(), log=lambda _: None
         )
         stack.callback(server.close)
-        session = stack.enter_context(Session(project, server, trace=trace, stop=Stop(), log=lambda _: None))
+        session = Session(project, server, trace=trace, stop=Stop(), log=lambda _: None)
+        stack.callback(session.kill)
         rendered = render_environment(
             url, session.interpreter, templates={}, files=None, base_environ=environ, asynchronous=False
         )
