@@ -136,6 +136,8 @@ class Trace:
         self.on = False
         self.closely = True
         """Look after each statement that changes the schema."""
+        self.at_once = False
+        """A look is told at once: neontest works on it while a short step goes on, and not only when that waits."""
         self.transactions = 0
         """Of the visit."""
         self.own: Set[Tuple[Optional[str], str]] = set()
@@ -303,7 +305,8 @@ class Trace:
         state.told = told
         state.locked.difference_update(gone)
         facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
-        self._send("looked", held=True, transaction=state.number, statement=index, at=now, seconds=now - began, **facts)
+        facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
+        self._send("looked", held=not self.at_once, **facts)
         state.unlooked.clear()
         state.stale.clear()
 

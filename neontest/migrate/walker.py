@@ -165,7 +165,8 @@ class Walker:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
         self._watch.revision = revision
         self._walking.add((direction, revision))
-        self._watch.trace.closely = (direction, revision) not in self._walked
+        trace = self._watch.trace
+        trace.closely, trace.at_once = (direction, revision) not in self._walked, stepwise
         self._untouched = False
         if stepwise:  # who asked for it knows which it is
             self._watch.step()
