@@ -70,19 +70,13 @@ class Trial:
     ended: bool = False
     """Nothing can be done on it any more."""
 
-    def visit(self, direction: Direction, to: str, pause: Pausing | None = None, *, then_models: bool = False) -> Visit:
-        """Run env.py anew, with a new connection, and read the schema afterwards.
-
-        With `then_models` the worker begins to compare the models where the visit has arrived: `models` will be asked.
-        """
+    def visit(self, direction: Direction, to: str, pause: Pausing | None = None) -> Visit:
+        """Run env.py anew, with a new connection, and read the schema afterwards."""
         limit = self.deadline.sooner(self.visit_seconds, what=f"the {direction} to {to}")
         if self.session.commands is not None:
             self.refuse_elsewhere()
         with guarding(self.connection):
-            visit = self.session.visit(direction, to, deadline=limit, pause=pause)
-            if then_models and arrived(visit):
-                self.session.compare()
-            return self.seen(visit)
+            return self.seen(self.session.visit(direction, to, deadline=limit, pause=pause))
 
     def refuse_elsewhere(self) -> None:
         """Raise WrongDatabase where the connection string does not lead to this branch any more.

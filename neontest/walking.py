@@ -141,10 +141,9 @@ def whole(trial: Trial, *, target: str, start: str, grow: bool, talk: Talk) -> W
     rows that are only invented at head never went through the upgrades, and a right rollback may not know them.
     """
     pace = Pace(trial, None, before=trial.rows.whole_before(), names=(), grow=grow)
-    for number, (direction, to) in enumerate(zip(THREE, (target, start, target), strict=True), 1):
+    for direction, to in zip(THREE, (target, start, target), strict=True):
         talk.say(f"whole walk: {direction} to {to}")
-        # What it leaves is read while the project compares its models with that.
-        if not pace.add(trial.visit(direction, to, then_models=number == len(THREE))):
+        if not pace.add(trial.visit(direction, to)):
             break
     return Whole(walk=pace.walk(), fit=pace.fit, afterwards=pace.afterwards)
 

@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -48,17 +48,12 @@ def apart(folder: Path) -> None:
         return
     import fcntl
 
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
+    with suppress(OSError), _opened(folder) as fd:  # a hint, and no more
         flags = bytearray(8)
         fcntl.ioctl(fd, GET_FLAGS, flags)
         value = int.from_bytes(flags[:4], sys.byteorder)
         if not value & APART:
             fcntl.ioctl(fd, SET_FLAGS, (value | APART).to_bytes(4, sys.byteorder) + bytes(4))
-    except OSError:
-        pass  # a hint, and no more
-    finally:
-        os.close(fd)
 
 
 def copy_tree(source: Path, target: Path, *, account: Account, wal: bool = True) -> None:

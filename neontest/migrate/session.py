@@ -77,8 +77,6 @@ class Session:
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
         self._pausing: Pausing | None = None
-        self._comparing = False
-        """The models were asked for, and not yet what was found."""
         self._others = other_databases == "allow"
         self._trace = trace
         self.observer: Observer | None = None
@@ -227,12 +225,6 @@ class Session:
         found = self._answer(deadline or Deadline(START_SECONDS, what="reading the current revision"), reports.Current)
         return found.current[0] if found.current else ()
 
-    def compare(self) -> None:
-        """Have the models compared from now on, beside whatever the caller does; `models` waits for what is found."""
-        self._comparing = self.alive and self.commands is None
-        if self._comparing:
-            self._channel.send("models")
-
     def models(self, deadline: Deadline) -> Models:
         """Compare the project's own metadata with the database, in one more run of env.py; its note says why not.
 
@@ -242,9 +234,7 @@ class Session:
         if self._loaded is None or self._loaded.current is None:
             return Models(note="the project is migrated by its own command, and does not load without it")
         try:
-            if not self._comparing:
-                self._told("models")
-            self._comparing = False
+            self._told("models")
             return reports.compared(self._answer(deadline, reports.Compared).models, self._hidden)
         except (WorkerError, DeadlineExceeded) as error:
             return Models(note=str(error))
@@ -261,8 +251,6 @@ class Session:
         """Give a command that begins something."""
         if not self.alive:
             raise WorkerError("the session with the project is over", hint="begin another one, on a fresh branch")
-        if self._comparing:
-            self.models(Deadline(START_SECONDS, what="comparing the models"))
         if self.observer is not None and self._trace and what in ("visit", "stairway"):
             self.observer.begin()
         self._channel.send(what, **facts)

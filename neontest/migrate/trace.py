@@ -3,9 +3,8 @@
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQLAlchemy 1.3.24 to 2.1, nothing of ours.
 
 It looks with one query on the migration's own connection: right after each statement that changes the schema, and
-before a commit if other statements came since. A revision that is upgraded once more was seen closely the first time:
-there it looks after some statements, and before the commit. A look goes through the driver, below SQLAlchemy's events;
-it reads system catalogs and nothing else. What it means is worked out on neontest's side, in `traced`.
+before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events; it reads
+system catalogs and nothing else. What it means is worked out on neontest's side, in `traced`.
 """
 
 # ruff: noqa: UP006, UP032, UP035, UP045
@@ -33,8 +32,6 @@ MOST = 5_000
 MANY = 64
 """Relations that a transaction may have locked until not every statement is looked after, but as few as keep the cost
 of all looks in proportion to the statements."""
-SELDOM = 32
-"""Statements for which one look is enough where nobody looks closely."""
 KEPT = 256
 """Statements that are kept to tell what a counter counted."""
 HASTY = 100
@@ -134,8 +131,6 @@ class Trace:
         self._names = 0
         self.wanted = True
         self.on = False
-        self.closely = True
-        """Look after each statement that changes the schema."""
         self.at_once = False
         """A look is told at once: neontest works on it while a short step goes on, and not only when that waits."""
         self.transactions = 0
@@ -212,7 +207,6 @@ class Trace:
         else:
             state.unlooked.append(sql)
         often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 8) >= len(state.locked)
-        often = often and (self.closely or not state.number or len(state.unlooked) >= SELDOM)
         if changes and index <= MOST and often:
             self._look(connection, state, driver, index)
 

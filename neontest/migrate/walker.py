@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from neontest.migrate import guard, loading, pause, watch
@@ -43,12 +43,6 @@ class Walker:
         self._cwd, self._environ = os.getcwd(), dict(os.environ)
         self.config: Any = None
         self.script: Any = None
-        self._untouched = False
-        """No migration has run since the scripts were read."""
-        self._walking: Set[Tuple[str, str]] = set()
-        """Direction and revision of each step of the visit."""
-        self._walked: Set[Tuple[str, str]] = set()
-        """The same of all visits that arrived."""
         self.calls: List[Facts] = []
         """One for each time that the running env.py asked for migrations: heads before, heads after."""
         self.step: Optional[Facts] = None
@@ -72,7 +66,7 @@ class Walker:
     def _read_scripts(self) -> None:
         from alembic.script import ScriptDirectory
 
-        self.script, self._untouched = ScriptDirectory.from_config(self.config), True
+        self.script = ScriptDirectory.from_config(self.config)
 
     # -- one run of env.py
 
@@ -163,11 +157,7 @@ class Walker:
 
     def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
-        self._watch.revision = revision
-        self._walking.add((direction, revision))
-        trace = self._watch.trace
-        trace.closely, trace.at_once = (direction, revision) not in self._walked, stepwise
-        self._untouched = False
+        self._watch.revision, self._watch.trace.at_once = revision, stepwise
         if stepwise:  # who asked for it knows which it is
             self._watch.step()
         else:
@@ -267,8 +257,7 @@ class Walker:
 
     def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
         # Read anew, as another `alembic` would: what an upgrade left in its module's variables, its rollback has not.
-        if not self._untouched:
-            self._read_scripts()
+        self._read_scripts()
         self.step = None
         began = time.perf_counter()
         unfinished = []
@@ -300,14 +289,8 @@ class Walker:
                 failure = error.args[0]
         before = calls[0]["before"] if calls else None
         facts: Facts = {"direction": direction, "from": before, "to": to, "seconds": seconds}
-        self._visited(moved, failure, facts)
-        return failure
-
-    def _visited(self, moved: bool, failure: Optional[Facts], facts: Facts) -> None:
-        if moved:
-            self._walked |= self._walking
-        self._walking = set()
         self._send("visited", moved=moved, error=failure, **facts)
+        return failure
 
     def stairway(self, steps: List[Tuple[str, str]], isolate: bool) -> None:
         """All steps in one run of env.py, a commit and a report after each; a run a step where that cannot be.
@@ -338,7 +321,7 @@ class Walker:
                 left.pop(0)
                 self.step = None
                 facts = {"direction": direction, "from": None, "to": None, "seconds": step["done"] - step["at"]}
-                self._visited(step.get("applied", False), None, facts)
+                self._send("visited", moved=step.get("applied", False), error=None, **facts)
                 if not self._go_on():
                     left.clear()
 

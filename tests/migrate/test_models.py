@@ -608,18 +608,3 @@ def test_old_and_new_releases_find_the_same(environment, files, opened, database
     files.revision("z9", lines(models))
     again = compared(upgraded(opened, python=python))
     assert differences(again) == ["remove value 'paid' from enum State"]
-
-
-def test_models_that_were_asked_for_early_are_read_later_or_never(files, opened):
-    project(files)
-    walk = upgraded(opened)
-    walk.session.compare()
-    assert compared(walk) == Models(tables=1)
-    walk.session.compare()  # another command comes first: it gets its own answer
-    assert walk.session.current() == ("a1",)
-    assert compared(walk) == Models(tables=1)
-    walk.session.compare()
-    walk.session.close()
-    assert not walk.session.alive
-    walk.session.compare()
-    assert "is over" in (compared(walk).note or "")

@@ -585,31 +585,3 @@ def test_beyond_the_limit_no_lock_is_another_transactions(files: Files, watched:
     visit = watched().visit("upgrade", "head")
     assert (len(visit.statements), visit.error) == (5_000, None)
     assert [each for each in visit.statements if each.locks] == []
-
-
-def test_what_is_upgraded_again_is_seen_to_take_the_same_locks_by_fewer_looks(files, watched, database):
-    put(database)
-    files.alembic().revision(
-        "r1",
-        statements("ALTER TABLE a ADD COLUMN c int", "CREATE INDEX b_id ON b (id)", "CREATE TABLE d (id int)"),
-        statements("DROP TABLE d", "DROP INDEX b_id", "ALTER TABLE a DROP COLUMN c"),
-    )
-    walk = watched()
-    first = upgraded(walk)
-    assert walk.visit("downgrade", "base").moved
-    again = upgraded(walk)
-    assert [modes(each) for each in again.statements] == [modes(each) for each in first.statements]
-    assert {each.seen for one in first.statements for each in one.locks} == {"statement"}
-    assert {each.seen for one in again.statements for each in one.locks} == {"commit"}
-    assert all(each.held_seconds >= one.seconds for one in again.statements for each in one.locks)
-
-
-def test_what_did_not_arrive_the_first_time_is_looked_at_closely_again(files, watched, database):
-    put(database)
-    files.alembic().revision("r1", statements("ALTER TABLE a ADD COLUMN c int", "COMMENT ON TABLE b IS 'said'"))
-    files.revision("r2", statements("SELECT 1 / (SELECT count(*) FROM c WHERE id = 51)"))
-    walk = watched()
-    assert walk.visit("upgrade", "head").error is not None
-    put(database, "INSERT INTO c VALUES (51, '51')")
-    visit = upgraded(walk)
-    assert {lock.seen for each in visit.statements[:2] for lock in each.locks} == {"statement"}
