@@ -38,6 +38,8 @@ _SCHEMA: Final = r'"?([\w$]+)"?\s*\.\s*'
 _THERE: Final = re.compile(rf'(?={_BEFORE}(?:{_SCHEMA})?"?([\w$]+))', re.IGNORECASE)
 """Consumes nothing: what stands after one such word may be another."""
 _WORD: Final = re.compile(r"[\w$]+")
+MANY: Final = 8
+"""Candidates from which on their words are put in order first."""
 _LOCK: Final = re.compile(
     r"\s*(?:lock\b|(?:do|call)\b.*\b(?:alter|create|drop|lock|truncate|reindex|cluster|refresh)\b)",
     re.IGNORECASE | re.DOTALL,
@@ -91,18 +93,25 @@ class Draft:
     wal: int = 0
     timeout: float = 0.0
     _words: dict[str, int] | None = None
-    """How sure it is of each word in it that a relation is meant; None while nobody has asked."""
+
+    @property
+    def words(self) -> dict[str, int]:
+        """Every word of the statement in lower case: 2 where it stands after what a relation stands after, else 1."""
+        if self._words is None:
+            sql = self.statement.sql
+            self._words = dict.fromkeys(_WORD.findall(sql.lower()), 1)
+            for found in _THERE.finditer(sql):
+                self._words |= {word.lower(): 2 for word in found.groups() if word is not None}
+        return self._words
 
     def mentions(self, names: Iterable[str]) -> int:
         """How sure it is that the statement speaks of one of these relations: 2 where only a relation can stand."""
-        return max((self._sure(_bare(name)) for name in names), default=0)
+        return max(map(self._sure, names), default=0)
 
     def _sure(self, name: str) -> int:
-        if name.isascii() and _WORD.fullmatch(name):
-            if self._words is None:
-                self._words = _words(self.statement.sql)
-            return self._words.get(name.lower(), 0)
-        found = _odd(name).finditer(self.statement.sql)
+        if plain(name):
+            return self.words.get(bare(name).lower(), 0)
+        found = _odd(bare(name)).finditer(self.statement.sql)
         return max((2 if match[1] else 1 for match in found), default=0)
 
 
@@ -116,6 +125,8 @@ class Look:
     report: reports.Looked
     limits: int = field(init=False)
     """How many come before the first that sets `lock_timeout`; none where no statement does."""
+    _by_word: dict[str, dict[int, int]] | None = field(default=None, init=False)
+    """Which candidates have a word, by number, and how sure it is that they mean a relation."""
 
     def __post_init__(self) -> None:
         sets = (number for number, each in enumerate(self.candidates) if _LIMITS.search(each.statement.sql))
@@ -129,7 +140,7 @@ class Look:
         """
         if len(self.candidates) == 1:
             return self.candidates[0], "statement" if self.after else "commit"
-        speaking = speaking_of(self.candidates, names)
+        speaking = self._speaking(names)
         if self.after is None:
             return (speaking or self.candidates[-1:])[0], "commit"
         explicit = [draft for draft in speaking if draft is not self.after and _LOCK.match(draft.statement.sql)]
@@ -138,6 +149,20 @@ class Look:
         if any(draft is self.after for draft in speaking) or (not speaking and mode not in WEAK):
             return self.after, "statement"
         return (speaking or self.candidates[-2:-1])[0], "commit"
+
+    def _speaking(self, names: Sequence[str]) -> list[Draft]:
+        """Those candidates that most surely speak of the relation: there may be hundreds, for as many relations."""
+        if len(self.candidates) < MANY or not all(map(plain, names)):
+            return speaking_of(self.candidates, names)
+        if self._by_word is None:
+            self._by_word = {}
+            for number, draft in enumerate(self.candidates):
+                for word, sure in draft.words.items():
+                    self._by_word.setdefault(word, {})[number] = sure
+        found = [self._by_word.get(bare(name).lower(), {}) for name in names]
+        best = max((sure for each in found for sure in each.values()), default=0)
+        numbers = {number for each in found for number, sure in each.items() if sure == best}
+        return [self.candidates[number] for number in sorted(numbers)]
 
     def timeout(self, draft: Draft) -> float:
         """The `lock_timeout` that held for a statement: the one of now, unless only a later statement has set it."""
@@ -159,7 +184,7 @@ class Look:
 
     def scans(self, names: Sequence[str], scans: int) -> bool:
         """More scans than the statements that change no schema can have made by themselves; TRUNCATE reads nothing."""
-        if self.after is None or TRUNCATES.search(self.after.statement.sql):
+        if not scans or self.after is None or TRUNCATES.search(self.after.statement.sql):
             return False
         others = [draft for draft in self.candidates if draft is not self.after]
         return scans > sum(draft.mentions(names) > 0 for draft in others)
@@ -182,18 +207,16 @@ def quoted(name: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _bare(name: str) -> str:
+def plain(name: str) -> bool:
+    """The relation's own name is a word of ASCII."""
+    return name.isascii() and _WORD.fullmatch(bare(name)) is not None
+
+
+@lru_cache(maxsize=4096)
+def bare(name: str) -> str:
     """The relation's own name, out of a qualified one."""
     found = re.search(r'(?:"((?:[^"]|"")*)"|([^".]*))\Z', name)
     return (found[1] or found[2] or "").replace('""', '"') if found else name
-
-
-def _words(sql: str) -> dict[str, int]:
-    """Every word of the statement in lower case: 2 where it stands after what a relation stands after, else 1."""
-    words = dict.fromkeys(_WORD.findall(sql.lower()), 1)
-    for found in _THERE.finditer(sql):
-        words |= {word.lower(): 2 for word in found.groups() if word is not None}
-    return words
 
 
 @lru_cache(maxsize=4096)

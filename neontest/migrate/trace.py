@@ -206,7 +206,7 @@ class Trace:
             state.stale = [*state.stale[-KEPT:], sql]
         else:
             state.unlooked.append(sql)
-        often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 8) >= len(state.locked)
+        often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 16) >= len(state.locked)
         if changes and index <= MOST and often:
             self._look(connection, state, driver, index)
 
