@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -141,11 +140,6 @@ def neontest(local_state: Path, tmp_path: Path) -> Run:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; look at what changed")
-
-
-def pytest_collection_finish() -> None:
-    """Thousands of tests stay until the end: looking again and again whether they are garbage takes its time."""
-    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
