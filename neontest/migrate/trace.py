@@ -32,6 +32,9 @@ MOST = 5_000
 MANY = 64
 """Relations that a transaction may have locked until not every statement is looked after, but as few as keep the cost
 of all looks in proportion to the statements."""
+LATE = 0.2
+"""Seconds after which the next change of the schema is looked after in any case: locks are not told to have been held
+since long before."""
 KEPT = 256
 """Statements that are kept to tell what a counter counted."""
 HASTY = 100
@@ -101,6 +104,8 @@ class State:
         """The transaction's, from 1 in each visit; 0 while none is open, or no statement of a migration ran in it."""
         self.unlooked: List[str] = []
         """Statements since the last look."""
+        self.looked = 0.0
+        """When the last look ended, or the transaction began."""
         self.failed = False
         self.hasty = False
         self.prepared = ""
@@ -184,7 +189,7 @@ class Trace:
             self._look(connection, state, driver, None)
         if not alone and not state.number:
             self.transactions += 1
-            state.number = self.transactions
+            state.number, state.looked = self.transactions, time.perf_counter()
             if connection.dialect.server_version_info >= (15,):
                 state.counts.clear()
             self._states.append(state)
@@ -207,7 +212,7 @@ class Trace:
         else:
             state.unlooked.append(sql)
         often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 16) >= len(state.locked)
-        if changes and index <= MOST and often:
+        if changes and index <= MOST and (often or time.perf_counter() - state.looked > LATE):
             self._look(connection, state, driver, index)
 
     def failed(self, connection: Any) -> None:
@@ -301,6 +306,7 @@ class Trace:
         facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
         facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
         self._send("looked", held=not self.at_once, **facts)
+        state.looked = now
         state.unlooked.clear()
         state.stale.clear()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from neontest.local.account import Account
-from neontest.local.copy_tree import copy_tree, copy_wal
+from neontest.local.copy_tree import APART, GET_FLAGS, SET_FLAGS, apart, copy_tree, copy_wal
 
 SELF = Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
 SEGMENT = "000000010000000000000001"
@@ -38,6 +40,21 @@ def data(tmp_path: Path) -> Path:
         (data / name).write_bytes(content)
     (data / "link").symlink_to(tmp_path / "elsewhere")
     return data
+
+
+def flags(folder: Path, more: int = 0) -> bytes | None:
+    """The folder's in its file system, once it has `more`; None where it takes none."""
+    fd, found = os.open(folder, os.O_RDONLY), bytearray(8)
+    try:
+        fcntl.ioctl(fd, GET_FLAGS, found)
+        if more:
+            fcntl.ioctl(fd, SET_FLAGS, (int.from_bytes(found[:4], sys.byteorder) | more).to_bytes(8, sys.byteorder))
+            fcntl.ioctl(fd, GET_FLAGS, found)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return bytes(found)
 
 
 def names(folder: Path) -> set[str]:
@@ -89,3 +106,15 @@ def test_root_gives_the_copy_to_the_servers_account(data: Path, tmp_path: Path) 
     copy_tree(data, tmp_path / "copy", account=Account(uid=65534, gid=65534, switch=True))
     owners = {path.stat().st_uid for path in (tmp_path / "copy", *(tmp_path / "copy").rglob("*"))}
     assert owners == {65534}
+
+
+def test_what_is_in_a_folder_begins_apart_where_the_file_system_knows_how(tmp_path: Path) -> None:
+    """As `chattr +T`; elsewhere it stays as it was."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    plain = flags(tmp_path / "one")
+    apart(tmp_path / "one")
+    apart(tmp_path / "one")
+    assert flags(tmp_path / "one") == (flags(tmp_path / "other", APART) or plain)
+    apart(tmp_path / "missing")
+    apart(Path("/proc"))

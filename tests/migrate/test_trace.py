@@ -585,3 +585,17 @@ def test_beyond_the_limit_no_lock_is_another_transactions(files: Files, watched:
     visit = watched().visit("upgrade", "head")
     assert (len(visit.statements), visit.error) == (5_000, None)
     assert [each for each in visit.statements if each.locks] == []
+
+
+def test_where_a_transaction_has_locked_much_no_lock_is_told_to_be_as_old_as_a_long_statement_before_it(
+    files: Files, watched: Opened, database: Database
+):
+    tables = [f"t{n}" for n in range(90)]
+    put(database, "".join(f"CREATE TABLE {each} (id int); " for each in tables))
+    body = [f"ALTER TABLE {each} ADD COLUMN b int" for each in tables]
+    body.insert(72, "SELECT pg_sleep(0.5)")
+    files.alembic().revision("r1", statements(*body))
+    visit = upgraded(watched())
+    before, after = (lock(visit.statements[at], f"public.t{n}", "ACCESS EXCLUSIVE") for at, n in ((71, 71), (73, 72)))
+    assert (after.seen, before.seen) == ("statement", "commit")
+    assert before.held_seconds - after.held_seconds >= 0.5
