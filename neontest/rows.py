@@ -65,10 +65,10 @@ class Plan:
         """
         if not visits or not all(visit.traced for visit in visits[:2]) or not arrived(visits[0]):
             return
-        each_upgraded = touched(visits[0])
-        self.upgraded = frozenset().union(*each_upgraded.values())
-        known = passed(visits[1]) if len(visits) > 1 and not arrived(visits[1]) else None
-        for by_revision in (each_upgraded, touched(visits[1])) if len(visits) > 1 else ():
+        up, *down = map(touched, visits[:2])
+        self.upgraded = frozenset().union(*up.values())
+        known = passed(visits[1]) if down and not arrived(visits[1]) else None
+        for by_revision in (up, *down) if down else ():
             for revision, tables in by_revision.items():
                 if revision is not None and (known is None or revision in known):
                     self.touched[revision] = self.touched.get(revision, frozenset()) | tables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
@@ -38,8 +38,6 @@ _SCHEMA: Final = r'"?([\w$]+)"?\s*\.\s*'
 _THERE: Final = re.compile(rf'(?={_BEFORE}(?:{_SCHEMA})?"?([\w$]+))', re.IGNORECASE)
 """Consumes nothing: what stands after one such word may be another."""
 _WORD: Final = re.compile(r"[\w$]+")
-MANY: Final = 8
-"""Candidates from which on their words are put in order first."""
 _LOCK: Final = re.compile(
     r"\s*(?:lock\b|(?:do|call)\b.*\b(?:alter|create|drop|lock|truncate|reindex|cluster|refresh)\b)",
     re.IGNORECASE | re.DOTALL,
@@ -92,17 +90,6 @@ class Draft:
     changed: dict[str, None] = field(default_factory=dict)
     wal: int = 0
     timeout: float = 0.0
-    _words: dict[str, int] | None = None
-
-    @property
-    def words(self) -> dict[str, int]:
-        """Every word of the statement in lower case: 2 where it stands after what a relation stands after, else 1."""
-        if self._words is None:
-            sql = self.statement.sql
-            self._words = dict.fromkeys(_WORD.findall(sql.lower()), 1)
-            for found in _THERE.finditer(sql):
-                self._words |= {word.lower(): 2 for word in found.groups() if word is not None}
-        return self._words
 
     def mentions(self, names: Iterable[str]) -> int:
         """How sure it is that the statement speaks of one of these relations: 2 where only a relation can stand."""
@@ -110,7 +97,7 @@ class Draft:
 
     def _sure(self, name: str) -> int:
         if plain(name):
-            return self.words.get(bare(name).lower(), 0)
+            return words(self.statement.sql).get(bare(name).lower(), 0)
         found = _odd(bare(name)).finditer(self.statement.sql)
         return max((2 if match[1] else 1 for match in found), default=0)
 
@@ -152,12 +139,12 @@ class Look:
 
     def _speaking(self, names: Sequence[str]) -> list[Draft]:
         """Those candidates that most surely speak of the relation: there may be hundreds, for as many relations."""
-        if len(self.candidates) < MANY or not all(map(plain, names)):
+        if not all(map(plain, names)):
             return speaking_of(self.candidates, names)
         if self._by_word is None:
             self._by_word = {}
             for number, draft in enumerate(self.candidates):
-                for word, sure in draft.words.items():
+                for word, sure in words(draft.statement.sql).items():
                     self._by_word.setdefault(word, {})[number] = sure
         found = [self._by_word.get(bare(name).lower(), {}) for name in names]
         best = max((sure for each in found for sure in each.values()), default=0)
@@ -204,6 +191,15 @@ def speaking_of(drafts: Sequence[Draft], names: Sequence[str]) -> list[Draft]:
 def quoted(name: str) -> str:
     """The identifier as snapshots write it."""
     return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+
+
+@lru_cache(maxsize=4096)
+def words(sql: str) -> Mapping[str, int]:
+    """Every word of the statement in lower case: 2 where it stands after what a relation stands after, else 1."""
+    found = dict.fromkeys(_WORD.findall(sql.lower()), 1)
+    for there in _THERE.finditer(sql):
+        found |= {word.lower(): 2 for word in there.groups() if word is not None}
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -97,10 +97,10 @@ def twice(
     """
     rows: list[Row] = []
     for number, size in enumerate(sizes):
-        seconds, grew = math.inf, None
+        seconds, peak, grew = math.inf, 0, None
         for _ in range(AGAIN):
-            _, took, peak = apart(work, size, *more)
-            seconds = min(seconds, took)
+            _, took, held = apart(work, size, *more)
+            seconds, peak = min(seconds, took), max(peak, held)
             grew = growth((sizes[number - 1], size), (rows[-1].seconds, seconds)) if number else None
             if grew is None or grew < QUADRATIC:
                 break
