@@ -23,8 +23,6 @@ import threading
 from typing import Any
 
 DESCRIPTORS = 6
-SELDOM = 10_000
-"""New objects for which garbage is looked for, which is 700 by default: a migration makes next to none."""
 MARK = "NEONTEST_MARK"
 """As in process.py, by which a process that left its group is known."""
 LARGEST = 65536
@@ -41,7 +39,6 @@ def imported(kind: str) -> None:
         with contextlib.suppress(Exception):
             __import__(name)
     gc.freeze()
-    gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
     gc.enable()
 
 
