@@ -112,6 +112,12 @@ def test_text_sorts_and_times_show_as_on_neon(parent: Cluster, ask: Ask) -> None
     assert ask(parent, "SELECT string_agg(x, '' ORDER BY x) FROM (VALUES ('b'), ('A'), ('a')) v (x)") == [("Aab",)]
 
 
+def test_no_process_reads_for_others(parent: Cluster, ask: Ask) -> None:
+    if int(str(ask(parent, "SHOW server_version_num")[0][0])) >= 180000:
+        assert ask(parent, "SHOW io_method") == [("sync",)]
+    assert ask(parent, "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'io%'") == [(0,)]
+
+
 def test_over_tcp_everybody_needs_the_password(parent: Cluster, ask: Ask) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         ask(parent, "SELECT 1", password="wrong")
