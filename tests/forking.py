@@ -92,8 +92,10 @@ def end() -> None:
 
 def serve(requests: socket.socket) -> list[str]:
     """Fork for each request; returns only in the command's own process, with its arguments."""
-    from neontest import checks, cli, renderers
+    from neontest import checks, cli, renderers, sessions
+    from tests.warm import Servers
 
+    servers = Servers()
     checks.every()
     for package in (cli, renderers):
         for each in pkgutil.iter_modules(package.__path__):
@@ -115,6 +117,7 @@ def serve(requests: socket.socket) -> list[str]:
                 os.close(number)
             continue
         requests.close()
+        servers.let_go()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         command = os.fork()
         if command:  # between the two: it waits for the command, which the server must not
@@ -130,6 +133,7 @@ def serve(requests: socket.socket) -> list[str]:
         os.environ.clear()
         os.environ.update(request["env"])
         sys.path[0] = request["cwd"]
+        setattr(sessions, "ForkServer", servers.server)  # noqa: B010  # a function, where a class is expected
         return [str(arg) for arg in request["args"]]
 
 
