@@ -36,12 +36,16 @@ class Row:
     growth: float | None = None
     note: str = ""
     ok: bool = True
+    """It ended as it should, in the memory that it may take."""
+    slow: bool = False
+    """Its time grew faster than the work: for whoever measures to see, as no test is decided by a time."""
 
 
 def line(row: Row) -> str:
     peak = f"{row.peak / 1e6:,.0f} MB" if row.peak else "-"
     growth = f"n^{row.growth:.2f}" if row.growth is not None else "-"
-    told = f"{row.what:<34} {row.size:>16} {row.seconds:>8.2f} s {peak:>9} {growth:>7}  {'ok' if row.ok else 'BAD'}"
+    verdict = "BAD" if not row.ok else "SLOW" if row.slow else "ok"
+    told = f"{row.what:<34} {row.size:>16} {row.seconds:>8.2f} s {peak:>9} {growth:>7}  {verdict}"
     return f"{told}  {row.note}".rstrip()
 
 
@@ -53,6 +57,10 @@ def growth(sizes: tuple[float, float], seconds: tuple[float, float]) -> float | 
     if seconds[1] < NOISE:
         return None
     return math.log(seconds[1] / max(seconds[0], 0.01)) / math.log(sizes[1] / sizes[0])
+
+
+def too_much(grew: float | None) -> bool:
+    return grew is not None and grew >= QUADRATIC
 
 
 def apart(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, int]:
@@ -88,10 +96,10 @@ def _measured(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -
         pipe.send(f"{type(error).__name__}: {error}")
 
 
-def twice(
+def measured(
     what: str, work: Callable[..., Any], sizes: Sequence[int], *more: Any, unit: str = "", most: int | None = None
 ) -> list[Row]:
-    """`work` at each size; linear in time, and below `most` bytes.
+    """`work` at each size, which should be linear in time, and below `most` bytes.
 
     Where it seems not to be, it is measured again: whatever else goes on on the machine can only add to a time.
     """
@@ -102,10 +110,14 @@ def twice(
             _, took, held = apart(work, size, *more)
             seconds, peak = min(seconds, took), max(peak, held)
             grew = growth((sizes[number - 1], size), (rows[-1].seconds, seconds)) if number else None
-            if grew is None or grew < QUADRATIC:
+            if not too_much(grew):
                 break
-        ok = (grew is None or grew < QUADRATIC) and (most is None or peak < most)
-        rows.append(Row(what=what, size=f"{size:,}{unit}", seconds=seconds, peak=peak, growth=grew, ok=ok))
+        rows.append(
+            Row(
+                what=what, size=f"{size:,}{unit}", seconds=seconds, peak=peak, growth=grew, slow=too_much(grew),
+                ok=most is None or peak < most,
+            )
+        )  # fmt: skip
     return rows
 
 

@@ -13,7 +13,7 @@ from neontest import suite
 from neontest.cli.progress import Progress
 from neontest.redact import Redactor
 from neontest.stop import Deadline, Stop
-from tests.chaos.loads.measuring import Row, twice
+from tests.chaos.loads.measuring import Row, measured
 
 KINDS: Final = {
     "lines of 80": "import sys\nfor _ in range({mb} * 12500): sys.stdout.write('x' * 79 + '\\n')",
@@ -45,5 +45,5 @@ def printing(mb: int, kind: str) -> Callable[[], int]:
 
 def rows(*, large: bool) -> Iterator[Row]:
     for kind in KINDS:
-        sizes = ((100, 1000) if kind == "lines of 80" else (50, 200)) if large else (5, 15)
-        yield from twice(f"output: {kind}", printing, sizes, kind, unit=" MB", most=100_000_000)
+        sizes = ((100, 1000) if kind == "lines of 80" else (50, 200)) if large else (5,)
+        yield from measured(f"output: {kind}", printing, sizes, kind, unit=" MB", most=100_000_000)

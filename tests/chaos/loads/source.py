@@ -9,7 +9,7 @@ from neontest.migrate import scripts
 from neontest.postgres.demands import demands
 from neontest.record import Revision
 from neontest.statements import bare, brief, builds, mentions, moves_rows, opaque
-from tests.chaos.loads.measuring import Row, twice
+from tests.chaos.loads.measuring import Row, measured
 
 MEGA: Final = 1_000_000
 KINDS: Final[dict[str, Callable[[int], str]]] = {
@@ -75,4 +75,4 @@ def rows(*, large: bool) -> Iterator[Row]:
         ("statement", looking, SQL),
     ):
         for kind in kinds:
-            yield from twice(f"{what}: {kind}", work, sizes, kind, unit="00 KB")
+            yield from measured(f"{what}: {kind}", work, sizes, kind, unit="00 KB")
