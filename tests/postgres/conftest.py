@@ -100,6 +100,7 @@ class Database:
         self.admin = self.connect("postgres")
         self.reader = Reader(self.connect("neondb_owner"))
         self._other = Reader(self.connect("neondb_owner"))
+        self._asking: Connection | None = None
 
     def anew(self) -> Snapshot:
         """Everything, by who has not seen what was there before."""
@@ -112,6 +113,16 @@ class Database:
 
     def connect(self, user: str) -> Connection:
         return connect(self.url(user))
+
+    def asking(self) -> Connection:
+        """A superuser's connection that a reader has used, as in a run; the same each time, unless it was spoilt."""
+        one = self._asking
+        if one is None or one.closed or one.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            if one is not None:
+                one.close()
+            self._asking = one = self.connect("postgres")
+            Reader(one).snapshot()
+        return one
 
     def run(self, sql: str) -> None:
         if sql.strip():
@@ -132,6 +143,8 @@ class Database:
         self.admin.close()
         self.reader.close()
         self._other.close()
+        if self._asking is not None:
+            self._asking.close()
         self.server.run(f"ALTER DATABASE {self.name} IS_TEMPLATE false")
         self.server.run(f"DROP DATABASE {self.name} WITH (FORCE)")
 

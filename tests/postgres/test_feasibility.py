@@ -349,12 +349,10 @@ def rows(shared: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def conn(rows: Any) -> Iterator[Connection]:
+def conn(rows: Any) -> Connection:
     """A reader's connection: in autocommit, with an empty search_path."""
-    made = rows.connect("postgres")
-    Reader(made).snapshot()
-    yield made
-    made.close()
+    made: Connection = rows.asking()
+    return made
 
 
 def failing(database: Any, sql: str) -> str:
