@@ -6,4 +6,4 @@ from tests.chaos.leases import explored
 
 
 def test_no_interleaving_deletes_what_is_not_ours_or_leaves_what_is() -> None:
-    explored(150, steps=30)
+    explored(100, steps=30)
