@@ -30,8 +30,12 @@ READ: Final = -2
 """The same where a row is a relation or a type that was read, by its oid; of oid 0 for everything."""
 
 
-def rows_sql(version: int) -> str:
-    """The one query that reads everything, for a server of this version."""
+@cache
+def rows_sql(version: int, *, rare: bool = True, rest: bool = True) -> str:
+    """The one query that reads everything, for a server of this version. Without `rare` there must be nothing of the
+    kinds that `probe.RARE` is about, without `rest` nothing of those that its `REST` is: most databases have neither,
+    and half of the time would go into planning how to find nothing.
+    """
     comments = [
         _COMMENTS + " OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))",
         f"""SELECT {COMMENT}, objoid, 0, 'pg_database', ''::text, description, 0::oid FROM pg_shdescription
@@ -39,7 +43,7 @@ def rows_sql(version: int) -> str:
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
     read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
-    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(KINDS, version, listed=True)])
+    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(_kinds(rare, rest), version, listed=True)])
 
 
 @cache
@@ -52,7 +56,7 @@ def some_rows_sql(version: int, *, rare: bool) -> str:
     """
     index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
     read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
-    kinds = [kind for kind in KINDS if kind.of != "0" and (rare or kind.name in _COMMON)]
+    kinds = [kind for kind in _kinds(rare, rest=False) if kind.of != "0"]
     some = prelude("{} IN (SELECT oid FROM given)")
     return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
 
@@ -64,7 +68,16 @@ def others_sql() -> str:
     return f"WITH RECURSIVE {GIVEN}, {AFFECTED} SELECT DISTINCT coalesce(oid, 0) FROM affected"
 
 
-_COMMON: Final = ("enum", "table", "sequence", "column", "constraint", "index")
+_COMMON: Final = (
+    *("database", "setting", "schema", "extension"),
+    *("enum", "table", "sequence", "column", "constraint", "index"),
+)
+
+
+def _kinds(rare: bool, rest: bool) -> list[Kind]:
+    return [kind for kind in KINDS if kind.name in _COMMON or (rest if kind.of == "0" else rare)]
+
+
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
   FROM pg_description WHERE objoid >= {USER_OID}"""
 """Comments come first, so that each object is built once, with its own."""

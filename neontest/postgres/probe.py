@@ -140,6 +140,18 @@ RARE: Final = {
 """Rows of those that are alone without which there are only tables with columns, indexes and constraints, sequences and
 enums: views have a rule."""
 
+IN_ALL: Final = frozenset(
+    {
+        *("pg_database", "pg_db_role_setting", "pg_depend", "pg_description", "pg_extension", "pg_namespace"),
+        *("pg_roles", "pg_shdescription", "pg_tablespace"),
+    }
+)
+"""Catalogs of all else that are no sign of anything but a database with its settings, schemas and extensions."""
+
+RARE_THERE: Final = 1
+REST_THERE: Final = 2
+"""Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`."""
+
 _XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
 """xmin as a number, three less: that of a user's row, which no special transaction has written."""
 
@@ -149,24 +161,31 @@ MOMENT: Final = 1
 
 
 def probe_sql(version: int) -> str:
-    """A row of each relation, index, enum and domain: its oid, a number, and whether a part of it is `RARE`; one of oid
-    0, of all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
+    """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
+    all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
     rest = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
     rest += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
     # All hashes mix well, so the sum does not care for order and still misses nothing.
     told = [
-        f"SELECT 0::oid AS id, hashtextextended(xmin::text, {row}) AS digest, false AS rare"
+        f"SELECT 0::oid AS id, hashtextextended(xmin::text, {row}) AS digest, {_rest(catalog)} AS there"
         f" FROM {catalog} WHERE {where}"
         for catalog, row, where in rest
         if SINCE.get(catalog, 0) <= version
     ]
-    told += [f"SELECT 0, hashtextextended({row}::text, 0), false FROM {catalog}" for catalog, row in READABLE.items()]
     told += [
-        f"SELECT {oid}, hashint8extended(({row})::int8, {_XMIN}), {RARE.get(catalog, 'false')}"
+        f"SELECT 0, hashtextextended({row}::text, 0), {_rest(catalog)} FROM {catalog}"
+        for catalog, row in READABLE.items()
+    ]
+    told += [
+        f"SELECT {oid}, hashint8extended(({row})::int8, {_XMIN}), ({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
         f" FROM {catalog} WHERE {where}"
         for catalog, (oid, row, where) in ALONE.items()
     ]
     return (
-        f"SELECT id, sum(digest)::text, bool_or(rare) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"
-        f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, false"
+        f"SELECT id, sum(digest)::text, bit_or(there) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"
+        f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
     )
+
+
+def _rest(catalog: str) -> int:
+    return 0 if catalog in IN_ALL else REST_THERE

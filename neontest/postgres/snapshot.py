@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import psycopg2
@@ -21,7 +23,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import MOMENT, probe_sql
+from neontest.postgres.probe import MOMENT, RARE_THERE, REST_THERE, probe_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -58,7 +60,7 @@ _SETTINGS: Final = {
 
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
-_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; EXECUTE neontest_rows"
+_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; "
 _FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
 """For a few of many the indexes are better, which a plan for any number would not use."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
@@ -90,6 +92,8 @@ class Reader:
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
         self._prepared: set[str] = set()
+        self._there = 0
+        """What there has been of kinds that few databases have: bits of the probe."""
         self._moment = ""
         """Which transactions the last probe saw."""
         self._sure = True
@@ -98,11 +102,7 @@ class Reader:
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
             settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-            cursor.execute(
-                "DEALLOCATE ALL; SELECT " + settings + ";"
-                f"PREPARE neontest_probe AS {probe_sql(version)};"
-                f"PREPARE neontest_rows AS {rows_sql(version)}"
-            )
+            cursor.execute("DEALLOCATE ALL; SELECT " + settings + f";PREPARE neontest_probe AS {probe_sql(version)}")
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -116,12 +116,11 @@ class Reader:
                     cursor.execute("EXECUTE neontest_probe")
                     found = cursor.fetchall()
                     state = {oid: digest for oid, digest, _ in found}
+                    self._there = reduce(or_, (there for _, _, there in found), self._there)
                     self._moment = state.pop(MOMENT)
                     if self._last is None or state != self._state:
                         # The state from before the rows: what changes between the two is read again next time.
-                        self._last = self._renewed(cursor, state, any(rare for _, _, rare in found)) or self._whole(
-                            cursor
-                        )
+                        self._last = self._renewed(cursor, state) or self._whole(cursor)
                         self._state = state
                     return self._last
             except DatabaseError as error:
@@ -136,13 +135,21 @@ class Reader:
         self._conn.close()
 
     def _whole(self, cursor: Cursor) -> Snapshot:
-        """Everything, read anew."""
-        cursor.execute(_ALL)
+        """Everything, read anew; of kinds that are not there nothing is asked."""
+        name = f"neontest_rows_{self._there}"
+        prepare = ""
+        if name not in self._prepared:
+            query = rows_sql(
+                self._conn.server_version, rare=bool(self._there & RARE_THERE), rest=bool(self._there & REST_THERE)
+            )
+            prepare = f"PREPARE {name} AS {query}; "
+            self._prepared.add(name)  # also if what it reads vanishes meanwhile: it outlives the transaction
+        cursor.execute(f"{_ALL}{prepare}EXECUTE {name}")
         self._keys, self._sure = {}, True
         with no_collection:
             return self._with({}, self._parts(cursor.fetchall(), cursor))
 
-    def _renewed(self, cursor: Cursor, state: dict[int, str], rare: bool) -> Snapshot | None:
+    def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
         if self._last is None or state[0] != self._state[0]:
             return None
@@ -151,12 +158,12 @@ class Reader:
             return None
         there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
-        read, parts = self._some(cursor, there, rare) if there else ({}, [])
+        read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
             others = [oid for (oid,) in self._asked(cursor, "neontest_others", others_sql(), there) if oid not in read]
             if 0 in others:
                 return None
-            more = self._some(cursor, others, rare) if others else ({}, [])
+            more = self._some(cursor, others) if others else ({}, [])
             read, parts = read | more[0], parts + more[1]
         objects = dict(self._last.objects)
         for oid in {*changed, *read}:
@@ -164,8 +171,9 @@ class Reader:
                 objects.pop(key, None)
         return self._with(objects, parts)
 
-    def _some(self, cursor: Cursor, oids: list[int], rare: bool) -> tuple[Read, list[Part]]:
+    def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
+        rare = bool(self._there & RARE_THERE)
         name = "neontest_some_of_any" if rare else "neontest_some"
         rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
