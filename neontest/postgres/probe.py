@@ -150,7 +150,13 @@ IN_ALL: Final = frozenset(
 
 RARE_THERE: Final = 1
 REST_THERE: Final = 2
+ALL_THERE: Final = RARE_THERE | REST_THERE
 """Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`."""
+
+MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
+  (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema')))"""
+"""Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
+nothing of their kinds."""
 
 _XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
 """xmin as a number, three less: that of a user's row, which no special transaction has written."""

@@ -5,6 +5,7 @@ The connection is given over: settings that show in deparsed text (search_path f
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
@@ -23,7 +24,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import MOMENT, RARE_THERE, REST_THERE, probe_sql
+from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, REST_THERE, probe_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -66,6 +67,8 @@ _FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
+_NUMBERS: Final = itertools.count(1)
+"""Of prepared statements: after a failure nobody knows whether one is there, so no name is used twice."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -91,7 +94,8 @@ class Reader:
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
-        self._prepared: set[str] = set()
+        self._prepared: dict[str, str] = {}
+        """Queries, by their names on the server."""
         self._there = 0
         """What there has been of kinds that few databases have: bits of the probe."""
         self._moment = ""
@@ -102,7 +106,11 @@ class Reader:
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
             settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-            cursor.execute("DEALLOCATE ALL; SELECT " + settings + f";PREPARE neontest_probe AS {probe_sql(version)}")
+            cursor.execute(
+                f"DEALLOCATE ALL; SELECT {settings}; PREPARE neontest_probe AS {probe_sql(version)}; {MOVED}"
+            )
+            if cursor.fetchone() == (True,):
+                self._there = ALL_THERE
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -136,15 +144,22 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew; of kinds that are not there nothing is asked."""
-        name = f"neontest_rows_{self._there}"
-        prepare = ""
-        if name not in self._prepared:
-            query = rows_sql(
-                self._conn.server_version, rare=bool(self._there & RARE_THERE), rest=bool(self._there & REST_THERE)
-            )
-            prepare = f"PREPARE {name} AS {query}; "
-            self._prepared.add(name)  # also if what it reads vanishes meanwhile: it outlives the transaction
+        found = self._asked_whole(cursor)
+        if not self._sure and self._there != ALL_THERE:
+            # What came since the probe may be of a kind that was not asked for, and be named by what was read.
+            self._there = ALL_THERE
+            found = self._asked_whole(cursor)
+        return found
+
+    def _asked_whole(self, cursor: Cursor) -> Snapshot:
+        key = f"everything {self._there}"
+        name, prepare = self._prepared.get(key), ""
+        if name is None:
+            name = f"neontest_{next(_NUMBERS)}"
+            rare, rest = bool(self._there & RARE_THERE), bool(self._there & REST_THERE)
+            prepare = f"PREPARE {name} AS {rows_sql(self._conn.server_version, rare=rare, rest=rest)}; "
         cursor.execute(f"{_ALL}{prepare}EXECUTE {name}")
+        self._prepared[key] = name
         self._keys, self._sure = {}, True
         with no_collection:
             return self._with({}, self._parts(cursor.fetchall(), cursor))
@@ -160,7 +175,7 @@ class Reader:
         sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
-            others = [oid for (oid,) in self._asked(cursor, "neontest_others", others_sql(), there) if oid not in read]
+            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), there) if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -174,16 +189,18 @@ class Reader:
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
         rare = bool(self._there & RARE_THERE)
-        name = "neontest_some_of_any" if rare else "neontest_some"
+        name = "some of any kind" if rare else "some"
         rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _asked(self, cursor: Cursor, name: str, query: str, oids: list[int]) -> list[Any]:
+    def _asked(self, cursor: Cursor, key: str, query: str, oids: list[int]) -> list[Any]:
         """What a query of oids, which is prepared when it is asked first, answers."""
-        if name not in self._prepared:
+        name = self._prepared.get(key)
+        if name is None:
+            name = f"neontest_{next(_NUMBERS)}"
             cursor.execute(f"PREPARE {name}(oid[]) AS {query}")
-            self._prepared.add(name)
+            self._prepared[key] = name
         cursor.execute(f"{_FEW}EXECUTE {name}(%s::oid[])", (oids,))
         return cursor.fetchall()
 

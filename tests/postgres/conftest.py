@@ -17,6 +17,7 @@ from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import Filled
 from neontest.postgres.fill import Filler
 from neontest.postgres.model import Snapshot
+from neontest.postgres.probe import ALL_THERE
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 from tests.conftest import away
@@ -103,8 +104,8 @@ class Database:
         self._asking: Connection | None = None
 
     def anew(self) -> Snapshot:
-        """Everything, by who has not seen what was there before."""
-        self._other._last, self._other._there = None, 0
+        """Everything, by who has not seen what was there before, and takes nothing for absent."""
+        self._other._last, self._other._there = None, ALL_THERE
         return self._other.snapshot()
 
     def url(self, user: str) -> str:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from neontest.errors import DatabaseError
 from neontest.postgres.catalog import rows_sql
 from neontest.postgres.connect import connect
 from neontest.postgres.diff import diff
+from neontest.postgres.model import Snapshot
 from neontest.postgres.probe import probe_sql
 from neontest.postgres.snapshot import Reader, snapshot, version_tables
 
@@ -192,7 +194,7 @@ def test_others_are_read_again_where_their_words_can_have_changed(database: Any,
     database.run(NAMES.replace("hidden", "neon"))
     database.reader.snapshot()
     same_as_anew(database, change.replace("hidden", "neon"))
-    assert ("neontest_others" in database.reader._prepared) is all_of_it
+    assert ("others" in database.reader._prepared) is all_of_it
     same_as_anew(database, "ALTER TABLE c ADD last integer; ALTER TABLE c RENAME w TO w2")
 
 
@@ -242,7 +244,7 @@ def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str) -> No
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("during", ["neontest_some", "neontest_others"])
+@pytest.mark.parametrize("during", ["some", "others"])
 def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
     database: Any, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
@@ -252,7 +254,7 @@ def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
 
 
 def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    disturbed(database, monkeypatch, "neontest_others")
+    disturbed(database, monkeypatch, "others")
     asked, failed = database.reader._asked, []
 
     def failing(cursor: Any, name: str, query: str, oids: list[int]) -> Any:
@@ -420,3 +422,86 @@ def test_a_restored_dump_gives_an_equal_snapshot(server: Any, database: Any) -> 
         assert [line for line in told if not line.endswith("now unpopulated")] == []
     finally:
         other.drop()
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [
+        "CREATE OPERATOR public.=== (LEFTARG = int4, RIGHTARG = int8, FUNCTION = int48eq)",
+        'CREATE TEXT SEARCH CONFIGURATION public.c (PARSER = pg_catalog."default")',
+        "CREATE OPERATOR FAMILY public.f USING btree",
+        "CREATE AGGREGATE public.total (int4) (SFUNC = int4pl, STYPE = int4)",
+        "CREATE TYPE public.r AS RANGE (SUBTYPE = int4)",
+        "CREATE PUBLICATION p",
+        "CREATE FOREIGN DATA WRAPPER w",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app",
+        "CREATE DOMAIN public.d AS int",
+        "CREATE TYPE public.c AS (a int)",
+        "CREATE VIEW public.v AS SELECT 1 AS a",
+    ],
+)
+def test_what_is_the_only_one_of_its_kind_is_seen(database: Any, alone: str) -> None:
+    """A first snapshot asks for those kinds alone of which the probe sees something."""
+    first = database.anew()
+    database.run(alone)
+    found = database.reader.snapshot()
+    assert found != first
+    assert found == database.anew()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, reader: Reader, act: Callable[[], None]) -> None:
+    """Do something once between the probe and the reading of everything."""
+    whole, done = reader._whole, []
+
+    def reading(cursor: Any) -> Snapshot:
+        if not done:
+            done.append(True)
+            act()
+        return whole(cursor)
+
+    monkeypatch.setattr(reader, "_whole", reading)
+
+
+def test_what_comes_in_the_middle_of_the_first_reading_is_read_whole(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.run("CREATE TABLE t (a int)")
+    meanwhile(
+        monkeypatch,
+        database.reader,
+        lambda: database.run(
+            "BEGIN; CREATE VIEW v AS SELECT * FROM t; CREATE DOMAIN d AS int; CREATE TABLE u (x d);"
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER TABLE t ALTER a SET DEFAULT f(); COMMIT"
+        ),
+    )
+    assert database.reader.snapshot() == database.anew()
+
+
+def test_a_first_reading_that_failed_does_not_spoil_the_next(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock may be met while the query is prepared, or while it runs; then it stays prepared."""
+    database.run("CREATE TABLE t (a int)")
+    with database.reader._conn.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    for catalog in ("pg_attribute", "pg_index", "pg_policy", "pg_proc"):
+        database.reader._last = None
+        meanwhile(
+            monkeypatch,
+            database.reader,
+            lambda: database.run(f"BEGIN; LOCK TABLE pg_catalog.{catalog} IN ACCESS EXCLUSIVE MODE"),  # noqa: B023
+        )
+        with contextlib.suppress(DatabaseError):
+            database.reader.snapshot()
+        database.run("ROLLBACK")
+        monkeypatch.undo()
+        database.run(f"CREATE TYPE {catalog}_ AS (a int)")
+        assert database.reader.snapshot() == database.anew()
+
+
+def test_relations_of_postgres_s_own_that_were_moved_are_seen_whole(database: Any) -> None:
+    database.run("ALTER SCHEMA information_schema RENAME TO info")
+    found = Reader(database.connect("neondb_owner"))
+    try:
+        assert found.snapshot() == database.anew()
+        assert any(key.kind == "view" for key in found.snapshot().objects)
+    finally:
+        found.close()
