@@ -22,7 +22,7 @@ from neontest.scratch import Scratch
 from neontest.stop import Stop
 
 KINDS = ("alembic", "flask")
-DECIDES = ("DISABLE_SQLALCHEMY", "LANG", "LC_", "LD_", "PYTHON", "SQLALCHEMY", "TZ")
+DECIDES = ("DISABLE_SQLALCHEMY", "GLIBC_", "HOME", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "SQLALCHEMY", "TZ")
 """How the names of variables begin that are read while Python starts and Alembic is imported."""
 OWN = 32
 """Characters that a child adds to the mark of its run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from neontest.lease import sweep
 from neontest.neon.client import Neon
@@ -11,6 +12,8 @@ from tests.chaos.loads.measuring import Row, apart, growth, too_much
 from tests.chaos.loads.stand_in import server
 
 WHAT = ("list", "find by name", "default branch", "plan a sweep")
+MOST: Final = 100_000_000
+"""Bytes."""
 
 
 def asking(url: str, what: str, name: str) -> Callable[[], object]:
@@ -39,7 +42,9 @@ def rows(*, large: bool) -> Iterator[Row]:
                 _, seconds, peak = apart(asking, fake.url, what, "neontest/pr-7/abc/7")
                 grew = growth(sizes, (before[what], seconds)) if what in before else None
                 before[what] = seconds
+                requests = len(fake.requests) - asked
                 yield Row(
                     what=f"branches: {what}", size=f"{size:,}", seconds=seconds, peak=peak, growth=grew,
-                    note=f"{len(fake.requests) - asked} requests", slow=too_much(grew) or seconds > 5,
+                    note=f"{requests} requests", ok=requests <= 1 + size // 100 and peak < MOST,
+                    slow=too_much(grew) or seconds > 5,
                 )  # fmt: skip

@@ -20,6 +20,8 @@ KINDS: Final = {
     "one line": "import sys\nfor _ in range({mb}): sys.stdout.write('x' * 1000000)",
     "no text": "import os, sys\nfor _ in range({mb}): sys.stdout.buffer.write(os.urandom(1000000))",
 }
+MOST: Final = 40_000_000
+"""Bytes: neontest and a tenth of a megabyte of tail, but not the smallest of these outputs as well."""
 END: Final = "\nprint('\\nthe end')"
 
 
@@ -45,5 +47,5 @@ def printing(mb: int, kind: str) -> Callable[[], int]:
 
 def rows(*, large: bool) -> Iterator[Row]:
     for kind in KINDS:
-        sizes = ((100, 1000) if kind == "lines of 80" else (50, 200)) if large else (5,)
-        yield from measured(f"output: {kind}", printing, sizes, kind, unit=" MB", most=100_000_000)
+        sizes = ((100, 1000) if kind == "lines of 80" else (50, 200)) if large else (15,)
+        yield from measured(f"output: {kind}", printing, sizes, kind, unit=" MB", most=MOST)
