@@ -32,12 +32,15 @@ RAW = "raw catalog rows"
 BOUNDS = {"pg_dump -s": 0.4, "schemainspect": 0.4, "MetaData.reflect": 0.2, RAW: 5.0}
 CATALOGS = ("pg_class", "pg_attribute", "pg_attrdef", "pg_index", "pg_constraint", "pg_type", "pg_enum", "pg_proc",
             "pg_trigger")  # fmt: skip
+STEP = {"pg_dump -s": 0.02, "the same, of 10 tables": 2.0}
+"""For one changed table among a thousand, and among the most: the goal is that the others cost nothing."""
 PATIENT = 1000
 """Tables up to which the others are waited for: reflection of 5,000 takes a quarter of a minute."""
 
 
 def rows(place: Place) -> Iterator[Row]:
     points: dict[int, float] = {}
+    steps: dict[int, float] = {}
     for size in place.sizes(10, 100, 1000, 5000):
         url = filled(place, size)
         reader, changing = Reader(connect(url)), connect(url).cursor()
@@ -66,8 +69,20 @@ def rows(place: Place) -> Iterator[Row]:
         for name, each in small.items():
             seconds = statistics.median(cost.wall for cost in each)
             yield Row(bench="snapshot", size=f"{size:,} tables", ours=name, seconds=seconds)
+        steps[size] = statistics.median(cost.wall for cost in small[CHANGE])
+        if size == PATIENT:
+            yield step(size, steps[size], "pg_dump -s", statistics.median(cost.wall for cost in costs["pg_dump -s"]))
+    if len(steps) > 1:
+        yield step(max(steps), steps[max(steps)], "the same, of 10 tables", steps[10])
     large = {size: seconds for size, seconds in points.items() if size >= 100}
     yield from growth("snapshot", FULL, large, of="tables", bound=1.1)
+
+
+def step(size: int, seconds: float, theirs: str, their_seconds: float) -> Row:
+    return Row(
+        bench="snapshot", size=f"{size:,} tables", ours=CHANGE, seconds=seconds, theirs=theirs,
+        their_seconds=their_seconds, wall=seconds / their_seconds, bound=STEP[theirs],
+    )  # fmt: skip
 
 
 def filled(place: Place, tables: int) -> str:
