@@ -1,6 +1,6 @@
 """A fork server that many runs share: each has its own sessions, but Alembic is imported once for all of them.
 
-That import is a third of a short run's processor time. The server and its sessions are the real ones; a run whose
+That import is about a fifth of a short run's processor time. The server and its sessions are the real ones; a run whose
 interpreter would begin in other circumstances has a server of its own, as has each that is a program of its own.
 """
 
@@ -10,14 +10,13 @@ import contextlib
 import fcntl
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from neontest.migrate.forkserver import WORKER, ForkServer
-from neontest.process import FIRST_FREE, GUARD, MARK
+from neontest.process import FIRST_FREE, MARK, spawned
 from neontest.scratch import Scratch
 from neontest.stop import Stop
 
@@ -39,7 +38,7 @@ class Servers:
     def __init__(self) -> None:
         with contextlib.closing(Scratch()) as scratch:
             # What is forked writes its own mark in the place of this one, which must be as long.
-            self._environ = {**os.environ, MARK: "-" * (len(scratch.mark) + OWN)}
+            self._environ = {**os.environ, MARK: "-" * len(scratch.mark)}
         watched, self._leash = os.pipe()
         self._requests = {kind: self._begun(kind, watched) for kind in KINDS}
         os.close(watched)
@@ -49,10 +48,8 @@ class Servers:
         with theirs:
             number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
         command = [sys.executable, "-u", str(WORKER), str(number), kind]
-        subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "neontest-guard", *command],
-            stdin=watched, env=self._environ, pass_fds=[number], start_new_session=True,
-        )  # fmt: skip
+        start = spawned(command, cwd=Path("/"), environ=self._environ, pass_fds=(number,))
+        start(watched, sys.stdout.fileno(), sys.stderr.fileno(), "-" * OWN)
         os.close(number)
         return requests
 
@@ -62,7 +59,7 @@ class Servers:
 
     def server(self, python: Path, *, kind: str, environ: Mapping[str, str], **more: Any) -> ForkServer:
         """In place of `ForkServer`: one that asks these, if that makes no difference to a run."""
-        alike = len(environ.get(MARK, "")) + OWN == len(self._environ[MARK])
+        alike = len(environ.get(MARK, "")) == len(self._environ[MARK])
         if str(python) == sys.executable and alike and deciding(environ) == deciding(self._environ):
             return Shared(python, environ, self._requests[kind], more["stop"])
         return ForkServer(python, kind=kind, environ=environ, **more)  # type: ignore[arg-type]

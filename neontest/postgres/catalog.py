@@ -20,6 +20,7 @@ from neontest.postgres.catalog_types import TYPES
 from neontest.postgres.definitions import LISTED, composed
 from neontest.postgres.dependents import AFFECTED, GIVEN, HELD
 from neontest.postgres.kind import USER_OID, Kind, prelude
+from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE
 
 KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPERATORS)
 """Every kind, in the order in which differences are told."""
@@ -31,10 +32,9 @@ READ: Final = -2
 
 
 @cache
-def rows_sql(version: int, *, rare: bool = True, rest: bool = True) -> str:
-    """The one query that reads everything, for a server of this version. Without `rare` there must be nothing of the
-    kinds that `probe.RARE` is about, without `rest` nothing of those that its `REST` is: most databases have neither,
-    and half of the time would go into planning how to find nothing.
+def rows_sql(version: int, there: int = ALL_THERE) -> str:
+    """The one query that reads everything, for a server of this version; `there` are the probe's bits. Most databases
+    have little of most kinds, and half of the time would go into planning how to find nothing.
     """
     comments = [
         _COMMENTS + " OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))",
@@ -43,20 +43,19 @@ def rows_sql(version: int, *, rare: bool = True, rest: bool = True) -> str:
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
     read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
-    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(_kinds(rare, rest), version, listed=True)])
+    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(_kinds(there), version, listed=True)])
 
 
 @cache
-def some_rows_sql(version: int, *, rare: bool) -> str:
-    """The same of these relations and types: `$1`, their oids. Without `rare` there must be nothing of the kinds that
-    `probe.RARE` is about.
+def some_rows_sql(version: int, there: int = ALL_THERE) -> str:
+    """The same of these relations and types: `$1`, their oids.
 
     A row READ names each of them, and says in the place of the sub-object 1 where a column more or less of it can show
     elsewhere, in that of the name whether it is an index, and in that of the facts which transactions are seen.
     """
     index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
     read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
-    kinds = [kind for kind in _kinds(rare, rest=False) if kind.of != "0"]
+    kinds = [kind for kind in _kinds(there) if kind.of != "0"]
     some = prelude("{} IN (SELECT oid FROM given)")
     return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
 
@@ -74,8 +73,9 @@ _COMMON: Final = (
 )
 
 
-def _kinds(rare: bool, rest: bool) -> list[Kind]:
-    return [kind for kind in KINDS if kind.name in _COMMON or (rest if kind.of == "0" else rare)]
+def _kinds(there: int) -> list[Kind]:
+    """Those of which there can be something, by the bits that the probe told."""
+    return [kind for kind in KINDS if kind.name in _COMMON or there & (REST_THERE if kind.of == "0" else RARE_THERE)]
 
 
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid

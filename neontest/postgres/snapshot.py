@@ -24,7 +24,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, REST_THERE, probe_sql
+from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, probe_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -152,17 +152,10 @@ class Reader:
         return found
 
     def _asked_whole(self, cursor: Cursor) -> Snapshot:
-        key = f"everything {self._there}"
-        name, prepare = self._prepared.get(key), ""
-        if name is None:
-            name = f"neontest_{next(_NUMBERS)}"
-            rare, rest = bool(self._there & RARE_THERE), bool(self._there & REST_THERE)
-            prepare = f"PREPARE {name} AS {rows_sql(self._conn.server_version, rare=rare, rest=rest)}; "
-        cursor.execute(f"{_ALL}{prepare}EXECUTE {name}")
-        self._prepared[key] = name
-        self._keys, self._sure = {}, True
         with no_collection:
-            return self._with({}, self._parts(cursor.fetchall(), cursor))
+            rows = self._asked(cursor, f"everything {self._there}", rows_sql(self._conn.server_version, self._there))
+            self._keys, self._sure = {}, True
+            return self._with({}, self._parts(rows, cursor))
 
     def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
@@ -188,20 +181,21 @@ class Reader:
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
-        rare = bool(self._there & RARE_THERE)
-        name = "some of any kind" if rare else "some"
-        rows: list[Row] = self._asked(cursor, name, some_rows_sql(self._conn.server_version, rare=rare), oids)
+        there = self._there & RARE_THERE
+        rows: list[Row] = self._asked(cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids)
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _asked(self, cursor: Cursor, key: str, query: str, oids: list[int]) -> list[Any]:
-        """What a query of oids, which is prepared when it is asked first, answers."""
-        name = self._prepared.get(key)
+    def _asked(self, cursor: Cursor, key: str, query: str, oids: list[int] | None = None) -> list[Any]:
+        """What a query of everything, or of these oids, answers; it is prepared when it is asked first."""
+        name, prepare, of, types, joins = self._prepared.get(key), "", "", "", _ALL
+        if oids is not None:
+            of, types, joins = cursor.mogrify("(%s::oid[])", (oids,)).decode(), "(oid[])", _FEW
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
-            cursor.execute(f"PREPARE {name}(oid[]) AS {query}")
-            self._prepared[key] = name
-        cursor.execute(f"{_FEW}EXECUTE {name}(%s::oid[])", (oids,))
+            prepare = f"PREPARE {name}{types} AS {query}; "
+        cursor.execute(f"{joins}{prepare}EXECUTE {name}{of}")
+        self._prepared[key] = name
         return cursor.fetchall()
 
     def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:

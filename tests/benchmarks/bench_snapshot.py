@@ -66,12 +66,12 @@ def rows(place: Place) -> Iterator[Row]:
         points[size] = found[0].seconds
         yield from found
         small = in_turns({CHANGE: change, PROBE: lambda: reader.snapshot}, place.meter(), rounds=place.rounds(9))  # noqa: B023
-        for name, each in small.items():
-            seconds = statistics.median(cost.wall for cost in each)
-            yield Row(bench="snapshot", size=f"{size:,} tables", ours=name, seconds=seconds)
-        steps[size] = statistics.median(cost.wall for cost in small[CHANGE])
+        medians = {name: statistics.median(cost.wall for cost in each) for name, each in (costs | small).items()}
+        for name in small:
+            yield Row(bench="snapshot", size=f"{size:,} tables", ours=name, seconds=medians[name])
+        steps[size] = medians[CHANGE]
         if size == PATIENT:
-            yield step(size, steps[size], "pg_dump -s", statistics.median(cost.wall for cost in costs["pg_dump -s"]))
+            yield step(size, steps[size], "pg_dump -s", medians["pg_dump -s"])
     if len(steps) > 1:
         yield step(max(steps), steps[max(steps)], "the same, of 10 tables", steps[10])
     large = {size: seconds for size, seconds in points.items() if size >= 100}
