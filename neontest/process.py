@@ -255,14 +255,16 @@ def marked(mark: bytes) -> list[int]:
 
     What another variable holds marks nobody: a log's name, say, or a path in the folder.
     """
-    found, variable = [], f"{MARK}=".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
+    found, variable, user = [], f"{MARK}=".encode(), os.geteuid()
+    folders = os.listdir("/proc") if os.path.isdir("/proc") else []  # noqa: PTH112, PTH208 (a Path each is half the time)
+    for number in map(int, filter(str.isdecimal, folders)):
         with contextlib.suppress(OSError):
-            if int(folder.name) == os.getpid() or folder.stat().st_uid != os.geteuid():
+            if number == os.getpid() or os.stat(f"/proc/{number}").st_uid != user:  # noqa: PTH116 (as above)
                 continue
-            environ = (folder / "environ").read_bytes().split(b"\0")
-            if any(each.startswith(variable) and mark in each for each in environ):
-                found.append(int(folder.name))
+            with open(f"/proc/{number}/environ", "rb", buffering=0) as file:  # noqa: PTH123 (as above)
+                environ = file.readall()
+            if mark in environ and any(each.startswith(variable) and mark in each for each in environ.split(b"\0")):
+                found.append(number)
     return found
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the SQL is put together from constants only
-"""The query that says whether any catalog behind a snapshot changed, without reading what is in it.
+"""The queries that say whether any catalog behind a snapshot changed, without reading what is in it.
 
 Every committed change of a catalog row gives it a new xmin or removes it, so a digest over (row, xmin) of all
 catalogs that any query here reads, straight or through a deparsing function, answers "nothing changed". It answers
@@ -8,6 +8,7 @@ nothing else: after RENAME COLUMN the rows of an index or a view that names it k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from neontest.postgres.kind import USER_OID
@@ -52,6 +53,13 @@ ALONE: Final = {
 }
 """Catalogs of what is read without all else: relations, enums, domains, and what hangs on them. Its oid (or that of an
 index, which the catalogs can lead back), what names a row, and which rows."""
+
+OF: Final = {
+    "pg_class": "(oid = ANY($1) OR relname = ANY(ARRAY(SELECT ('pg_toast_' || o)::name FROM unnest($1) o)))",
+    "pg_constraint": "(conrelid = ANY($1) OR contypid = ANY($1))",
+    "pg_type": "(oid = ANY($1) OR oid = ANY(ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY($1))))",
+}
+"""Which of their rows are of the oids `$1`, where that is not a column, so that an index finds them."""
 
 BY_OID: Final = (
     "pg_proc",
@@ -158,40 +166,77 @@ MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AN
 """Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
 nothing of their kinds."""
 
-_XMIN: Final = "(age('3'::xid)::int8 - age(xmin) & 4294967295)"
-"""xmin as a number, three less: that of a user's row, which no special transaction has written."""
-
+_XMIN: Final = "((SELECT age('3'::xid)::int8) - age(xmin))"
+"""xmin as a number, three less: that of a user's row, which no special transaction has written. When transactions are
+counted from 0 anew all numbers may change once, and everything is read anew."""
 
 MOMENT: Final = 1
 """Stands for an oid where a row says which transactions are seen; nothing that is read has it."""
+SUM: Final = 2
+"""The same where a row is of all relations, enums and domains of a catalog."""
 
 
 def probe_sql(version: int) -> str:
     """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
     all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
+    told = [_digests(catalog) for catalog in ALONE]
+    return f"{_rest(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
+
+
+def sums_sql(version: int) -> str:
+    """Without a row for each, which is most of the work: of each catalog the sum of the numbers (`SUM`), and which oids
+    a transaction since `$1`, an xid, has written, as words. The rows of all else and of `MOMENT` are as in the probe.
+
+    Rows that are gone have left nothing but another sum.
+    """
+    told = [
+        f"SELECT {SUM}, sum({_digest(row)})::text, 0,"
+        f" array_to_string(array_agg({oid}) FILTER (WHERE age(xmin) <= (SELECT age($1))), ' ')"
+        f" FROM {catalog} WHERE {where}"
+        for catalog, (oid, row, where) in ALONE.items()
+    ]
+    moment = f"SELECT {MOMENT}, pg_current_snapshot()::text, 0, ''"
+    return " UNION ALL ".join([f"SELECT r.*, '' FROM ({_rest(version)}) r", *told, moment])
+
+
+def some_sql() -> str:
+    """The probe's rows of the oids `$1`; of those that are gone there is none."""
+    return _by_oid(
+        [f"{_digests(catalog)} AND {OF.get(catalog, f'{ALONE[catalog][0]} = ANY($1)')}" for catalog in ALONE]
+    )
+
+
+def _rest(version: int) -> str:
     rest = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
     rest += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
-    # All hashes mix well, so the sum does not care for order and still misses nothing.
     told = [
-        f"SELECT 0::oid AS id, hashtextextended(xmin::text, {row}) AS digest, {_rest(catalog)} AS there"
-        f" FROM {catalog} WHERE {where}"
+        f"SELECT hashtextextended(xmin::text, {row}) AS digest, {_there(catalog)} AS there FROM {catalog} WHERE {where}"
         for catalog, row, where in rest
         if SINCE.get(catalog, 0) <= version
     ]
     told += [
-        f"SELECT 0, hashtextextended({row}::text, 0), {_rest(catalog)} FROM {catalog}"
+        f"SELECT hashtextextended({row}::text, 0), {_there(catalog)} FROM {catalog}"
         for catalog, row in READABLE.items()
     ]
-    told += [
-        f"SELECT {oid}, hashint8extended(({row})::int8, {_XMIN}), ({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
-        f" FROM {catalog} WHERE {where}"
-        for catalog, (oid, row, where) in ALONE.items()
-    ]
+    # All hashes mix well, so the sum does not care for order and still misses nothing.
     return (
-        f"SELECT id, sum(digest)::text, bit_or(there) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"
-        f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
+        f"SELECT 0::oid AS id, sum(digest)::text AS digest, bit_or(there) AS there FROM ({' UNION ALL '.join(told)}) d"
     )
 
 
-def _rest(catalog: str) -> int:
+def _there(catalog: str) -> int:
     return 0 if catalog in IN_ALL else REST_THERE
+
+
+def _digests(catalog: str) -> str:
+    oid, row, where = ALONE[catalog]
+    there = f"({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
+    return f"SELECT {oid} AS id, {_digest(row)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
+
+
+def _digest(row: str) -> str:
+    return f"hashint8extended(({row})::int8, {_XMIN})"
+
+
+def _by_oid(told: Sequence[str]) -> str:
+    return f"SELECT id, sum(digest)::text, bit_or(there) FROM ({' UNION ALL '.join(told)}) d GROUP BY 1"

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
-from operator import or_
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import psycopg2
@@ -24,7 +22,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, probe_sql
+from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, SUM, probe_sql, some_sql, sums_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -35,6 +33,8 @@ Identity = tuple[int, int, int]
 Part = tuple[int, Identity, Key, Facts]
 """An object, after the relation or type that it hangs on."""
 
+State = dict[int, int]
+"""By relation, index, enum or domain a number that changes with it; at 0 one of all else."""
 Read = dict[int, bool | None]
 """Oids that were read: whether a change of the columns can show elsewhere; None for an index, which is a part."""
 
@@ -59,6 +59,10 @@ _SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
+SUMMED: Final = 300
+"""Numbers of a state, from which on their sum is asked for first: to read each takes longer than a round trip."""
+NEAR: Final = 100
+"""Oids that are asked for one by one where the sum has changed."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; "
@@ -87,8 +91,9 @@ class Reader:
         if not conn.autocommit:
             raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
         self._conn = conn
-        self._state: dict[int, str] = {}
-        """By relation, enum or domain a number that changes with it; at 0 one of all else."""
+        self._state: State = {}
+        self._changed: Collection[int] = ()
+        """Oids of which something was other when it was last other: what undoes a step changes the same."""
         self._last: Snapshot | None = None
         self._keys: dict[int, dict[Identity, Key]] = {}
         """What hangs on each of them, in the last snapshot."""
@@ -121,15 +126,11 @@ class Reader:
         for attempt in range(_ATTEMPTS):
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor:
-                    cursor.execute("EXECUTE neontest_probe")
-                    found = cursor.fetchall()
-                    state = {oid: digest for oid, digest, _ in found}
-                    self._there = reduce(or_, (there for _, _, there in found), self._there)
-                    self._moment = state.pop(MOMENT)
-                    if self._last is None or state != self._state:
+                    state, changed = self._probed(cursor)
+                    if self._last is None or changed:
                         # The state from before the rows: what changes between the two is read again next time.
-                        self._last = self._renewed(cursor, state) or self._whole(cursor)
-                        self._state = state
+                        self._last = self._renewed(cursor, state, changed) or self._whole(cursor)
+                        self._state, self._changed = state, changed if len(changed) <= NEAR else ()
                     return self._last
             except DatabaseError as error:
                 self._last = None  # half of it may have been renewed, and by names that are not sure
@@ -141,6 +142,44 @@ class Reader:
     def close(self) -> None:
         """Close the connection."""
         self._conn.close()
+
+    def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
+        """The state now, and the oids of what has changed since the last one."""
+        if len(self._state) > SUMMED and (found := self._summed(cursor)):
+            return found
+        cursor.execute("EXECUTE neontest_probe")
+        state = self._numbers(cursor.fetchall())
+        return state, [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
+
+    def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
+        """The same without reading all numbers: what was written since, and what was changed the last time, is all
+        that has changed if the sum of all says so. None where it does not, or where that is much."""
+        before, since = self._state, int(self._moment.partition(":")[0]) & 0xFFFFFFFF
+        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), "xid", str(since))
+        now = self._numbers(row[:3] for row in rows if row[0] != SUM)
+        more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
+        near: set[int] = set()
+        if more:
+            near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._changed) - {0}
+            if len(near) > NEAR:
+                return None
+            some = self._numbers(self._asked(cursor, "numbers", some_sql(), "oid[]", list(near)))
+            if more != sum(some.get(oid, 0) - before.get(oid, 0) for oid in near):
+                return None
+            now |= some
+        changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
+        return {oid: number for oid, number in before.items() if oid not in near} | now, changed
+
+    def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
+        """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""
+        state = {}
+        for oid, digest, there in rows:
+            self._there |= there
+            if oid == MOMENT:
+                self._moment = digest
+            else:
+                state[oid] = int(digest)
+        return state
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew; of kinds that are not there nothing is asked."""
@@ -157,18 +196,17 @@ class Reader:
             self._keys, self._sure = {}, True
             return self._with({}, self._parts(rows, cursor))
 
-    def _renewed(self, cursor: Cursor, state: dict[int, str]) -> Snapshot | None:
+    def _renewed(self, cursor: Cursor, state: State, changed: Collection[int]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
-        if self._last is None or state[0] != self._state[0]:
+        if self._last is None or 0 in changed:
             return None
-        changed = [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
         if len(changed) > MANY and len(changed) * 2 > len(state):
             return None
         there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
-            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), there) if oid not in read]
+            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), "oid[]", there) if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -182,19 +220,21 @@ class Reader:
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
         there = self._there & RARE_THERE
-        rows: list[Row] = self._asked(cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids)
+        rows: list[Row] = self._asked(
+            cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), "oid[]", oids
+        )
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _asked(self, cursor: Cursor, key: str, query: str, oids: list[int] | None = None) -> list[Any]:
-        """What a query of everything, or of these oids, answers; it is prepared when it is asked first."""
-        name, prepare, of, types, joins = self._prepared.get(key), "", "", "", _ALL
-        if oids is not None:
-            of, types, joins = cursor.mogrify("(%s::oid[])", (oids,)).decode(), "(oid[])", _FEW
+    def _asked(self, cursor: Cursor, key: str, query: str, type: str = "", value: object = None) -> list[Any]:
+        """What a query answers, with or without a value of this type; it is prepared when it is asked first."""
+        name, prepare, of = self._prepared.get(key), "", ""
+        if type:
+            of = cursor.mogrify(f"(%s::{type})", (value,)).decode()
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
-            prepare = f"PREPARE {name}{types} AS {query}; "
-        cursor.execute(f"{joins}{prepare}EXECUTE {name}{of}")
+            prepare = f"PREPARE {name}{f'({type})' if type else ''} AS {query}; "
+        cursor.execute(f"{_FEW if type else _ALL}{prepare}EXECUTE {name}{of}")
         self._prepared[key] = name
         return cursor.fetchall()
 

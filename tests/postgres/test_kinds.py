@@ -29,6 +29,12 @@ UNREACHABLE = {
 """Facts that no case changes, and why."""
 
 
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a large schema: the sum says that something changed, and numbers are asked of what was written."""
+    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
+
+
 def changed_facts(before: Snapshot, after: Snapshot) -> set[str]:
     """`kind.fact` of what differs in objects that both have; an ACL's are "acl"."""
     found = set()

@@ -109,8 +109,19 @@ DROP TABLE other.a2 CASCADE
 """.strip().splitlines()
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every schema is one in which sums are asked for."""
+    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
+
+
+@pytest.mark.parametrize("summed", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("more", ["", NO_RELATIONS], ids=["relations", "others"])
-def test_what_names_something_else_is_read_again_when_that_changes(database: Any, more: str) -> None:
+def test_what_names_something_else_is_read_again_when_that_changes(
+    database: Any, more: str, summed: bool, request: pytest.FixtureRequest
+) -> None:
+    if summed:
+        request.getfixturevalue("large")
     database.run(OTHERS + more)
     database.reader.snapshot()
     for change in CHANGES:
@@ -154,6 +165,70 @@ def test_a_table_is_read_without_the_others(database: Any) -> None:
     database.run("ALTER TYPE mood ADD VALUE 'glad'")
     database.run("ALTER TABLE a DROP e; DROP TYPE mood; CREATE DOMAIN d AS integer CHECK (VALUE > 0)")
     assert lines(second, database.reader.snapshot()) == ["domain d: added"]
+
+
+@pytest.mark.usefixtures("large")
+def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for(database: Any) -> None:
+    database.run("CREATE TABLE a (id serial PRIMARY KEY, b text)")
+    first = database.reader.snapshot()
+    database.reader._conn.cursor().execute("DEALLOCATE neontest_probe")  # it would fail
+    for step, back in (
+        ("ALTER TABLE a ADD c integer", "ALTER TABLE a DROP c"),
+        ("CREATE INDEX i ON a (b)", "DROP INDEX i"),
+        ("CREATE TABLE new (a integer REFERENCES a, t text, s serial)", "DROP TABLE new"),
+        ("CREATE TYPE mood AS ENUM ('sad'); ALTER TABLE a ADD e mood", "ALTER TABLE a DROP e; DROP TYPE mood"),
+        ("ALTER TABLE a ADD CONSTRAINT u UNIQUE (b), ALTER b SET NOT NULL", "ALTER TABLE a DROP CONSTRAINT u"),
+        ("ALTER TABLE a ALTER b DROP NOT NULL; COMMENT ON COLUMN a.b IS 'x'", "COMMENT ON COLUMN a.b IS NULL"),
+        ("CREATE DOMAIN d AS text CHECK (VALUE <> '')", "DROP DOMAIN d"),
+        (
+            "CREATE FUNCTION f() RETURNS integer LANGUAGE sql RETURN 1; ALTER TABLE a DROP b",
+            "DROP FUNCTION f; ALTER TABLE a ADD b text",
+        ),
+        ("CREATE VIEW v AS SELECT id FROM a", "DROP VIEW v"),
+        ("INSERT INTO a (b) VALUES ('x')", "DELETE FROM a"),
+    ):
+        for change in (step, back, step, back):
+            same_as_anew(database, change)
+    assert lines(first, database.reader.snapshot()) == []
+    assert database.reader.snapshot() is database.reader.snapshot()
+
+
+@pytest.mark.usefixtures("large")
+def test_what_leaves_only_another_sum_is_found_by_the_probe(database: Any) -> None:
+    database.run("CREATE TABLE a (id integer); CREATE TABLE b (id serial); CREATE TABLE c (id integer)")
+    first = database.reader.snapshot()
+    same_as_anew(database, "ALTER TABLE c ADD more text")
+    database.run("DROP TABLE b; ALTER TABLE a ADD more text")
+    assert lines(first, database.reader.snapshot()) == [
+        "table b: removed",
+        "column a.more: added",
+        "column c.more: added",
+    ]
+    many = "; ".join(f"CREATE TABLE t{n} (id integer)" for n in range(120))
+    same_as_anew(database, many)
+    same_as_anew(database, many.replace("CREATE", "DROP").replace("(id integer)", ""))
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("other", ["ALTER TABLE a2 RENAME TO a3", "ALTER TABLE b RENAME TO b2", "DROP TABLE b"])
+def test_what_is_committed_between_the_sum_and_the_numbers_is_told_later_at_most(
+    database: Any, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer REFERENCES a)")
+    database.reader.snapshot()
+    asked, done = database.reader._asked, []
+
+    def asking(cursor: Any, name: str, *more: Any) -> Any:
+        if name == "numbers" and not done:
+            done.append(name)
+            database.run(other)
+        return asked(cursor, name, *more)
+
+    database.run("ALTER TABLE a RENAME TO a2")
+    monkeypatch.setattr(database.reader, "_asked", asking)
+    database.reader.snapshot()
+    assert done
+    same_as_anew(database)
 
 
 NAMES = """
