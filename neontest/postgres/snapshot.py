@@ -59,7 +59,7 @@ _SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
-SUMMED: Final = 300
+SUMMED: Final = 1_000
 """Numbers of a state, from which on their sum is asked for first: to read each takes longer than a round trip."""
 NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
@@ -168,6 +168,8 @@ class Reader:
                 return None
             now |= some
         changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
+        if not changed:
+            return before, ()
         return {oid: number for oid, number in before.items() if oid not in near} | now, changed
 
     def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
