@@ -79,6 +79,7 @@ class Mortal(Neon):
         if self.death == "before the create":
             raise Died
         if self.death == "with the create on its way":
+            more["deadline"].check()  # as before each that is really sent
             self.late(more)
             raise Died
         made = super().create_branch(*args, **more)
