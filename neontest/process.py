@@ -256,7 +256,9 @@ def marked(mark: bytes) -> list[int]:
     What another variable holds marks nobody: a log's name, say, or a path in the folder.
     """
     found, variable, user = [], f"{MARK}=".encode(), os.geteuid()
-    folders = os.listdir("/proc") if os.path.isdir("/proc") else []  # noqa: PTH112, PTH208 (a Path each is half the time)
+    folders: list[str] = []
+    with contextlib.suppress(OSError):
+        folders = os.listdir("/proc")  # noqa: PTH208 (a Path each is half the time)
     for number in map(int, filter(str.isdecimal, folders)):
         with contextlib.suppress(OSError):
             if number == os.getpid() or os.stat(f"/proc/{number}").st_uid != user:  # noqa: PTH116 (as above)

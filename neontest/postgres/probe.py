@@ -166,9 +166,8 @@ MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AN
 """Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
 nothing of their kinds."""
 
-_XMIN: Final = "((SELECT age('3'::xid)::int8) - age(xmin))"
-"""xmin as a number, three less: that of a user's row, which no special transaction has written. When transactions are
-counted from 0 anew all numbers may change once, and everything is read anew."""
+_XMIN: Final = "((SELECT age('3'::xid)::int8) - age(xmin) & 4294967295)"
+"""xmin as a number, three less: that of a user's row, which no special transaction has written."""
 
 MOMENT: Final = 1
 """Stands for an oid where a row says which transactions are seen; nothing that is read has it."""
@@ -184,10 +183,10 @@ def probe_sql(version: int) -> str:
 
 
 def sums_sql(version: int) -> str:
-    """Without a row for each, which is most of the work: of each catalog the sum of the numbers (`SUM`), and which oids
-    a transaction since `$1`, an xid, has written, as words. The rows of all else and of `MOMENT` are as in the probe.
+    """Without a row for each, which is most of the work: of each catalog the sum of the numbers (`SUM`), and in a
+    fourth column, as words, the oids of which transactions from `$1` on, an xid, have written rows.
 
-    Rows that are gone have left nothing but another sum.
+    The rows of all else and of `MOMENT` are as in the probe. Rows that are gone have left nothing but another sum.
     """
     told = [
         f"SELECT {SUM}, sum({_digest(row)})::text, 0,"
@@ -200,7 +199,7 @@ def sums_sql(version: int) -> str:
 
 
 def some_sql() -> str:
-    """The probe's rows of the oids `$1`; of those that are gone there is none."""
+    """The probe's rows of the oids `$1`, and maybe parts of others; of those that are gone there is none."""
     return _by_oid(
         [f"{_digests(catalog)} AND {OF.get(catalog, f'{ALONE[catalog][0]} = ANY($1)')}" for catalog in ALONE]
     )

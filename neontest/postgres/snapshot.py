@@ -153,20 +153,24 @@ class Reader:
 
     def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
         """The same without reading all numbers: what was written since, and what was changed the last time, is all
-        that has changed if the sum of all says so. None where it does not, or where that is much."""
-        before, since = self._state, int(self._moment.partition(":")[0]) & 0xFFFFFFFF
-        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), "xid", str(since))
-        now = self._numbers(row[:3] for row in rows if row[0] != SUM)
+        that has changed if the sum of all says so. None where it does not, as when something old is gone, or where that
+        is much."""
+        before = self._state
+        # Not the first that was open then: that one may stay open, and then all is written since.
+        _, since, _ = self._moment.split(":")
+        xid = str(int(since) & 0xFFFFFFFF)
+        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), "xid", xid)
+        now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
         more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
         near: set[int] = set()
         if more:
             near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._changed) - {0}
-            if len(near) > NEAR:
+            if not 0 < len(near) <= NEAR:
                 return None
             some = self._numbers(self._asked(cursor, "numbers", some_sql(), "oid[]", list(near)))
             if more != sum(some.get(oid, 0) - before.get(oid, 0) for oid in near):
                 return None
-            now |= some
+            now |= {oid: number for oid, number in some.items() if oid in near}  # of a toast table it is its table's
         changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
         if not changed:
             return before, ()
@@ -228,15 +232,15 @@ class Reader:
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _asked(self, cursor: Cursor, key: str, query: str, type: str = "", value: object = None) -> list[Any]:
+    def _asked(self, cursor: Cursor, key: str, query: str, kind: str = "", value: object = None) -> list[Any]:
         """What a query answers, with or without a value of this type; it is prepared when it is asked first."""
         name, prepare, of = self._prepared.get(key), "", ""
-        if type:
-            of = cursor.mogrify(f"(%s::{type})", (value,)).decode()
+        if kind:
+            of = cursor.mogrify(f"(%s::{kind})", (value,)).decode()
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
-            prepare = f"PREPARE {name}{f'({type})' if type else ''} AS {query}; "
-        cursor.execute(f"{_FEW if type else _ALL}{prepare}EXECUTE {name}{of}")
+            prepare = f"PREPARE {name}{f'({kind})' if kind else ''} AS {query}; "
+        cursor.execute(f"{_FEW if kind == 'oid[]' else _ALL}{prepare}EXECUTE {name}{of}")
         self._prepared[key] = name
         return cursor.fetchall()
 

@@ -19,7 +19,7 @@ from neontest.postgres.catalog import rows_sql
 from neontest.postgres.connect import connect
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
-from neontest.postgres.probe import probe_sql
+from neontest.postgres.probe import MOMENT, probe_sql
 from neontest.postgres.snapshot import Reader, snapshot, version_tables
 
 
@@ -167,11 +167,25 @@ def test_a_table_is_read_without_the_others(database: Any) -> None:
     assert lines(second, database.reader.snapshot()) == ["domain d: added"]
 
 
+OTHER_TABLES = "; ".join(f"CREATE TABLE other{n} (id integer)" for n in range(120))
+"""More than are asked for one by one."""
+
+
+def numbers_are_the_probes(database: Any) -> None:
+    with database.reader._conn.cursor() as cursor:
+        cursor.execute(probe_sql(database.reader._conn.server_version))
+        probed = {oid: int(digest) for oid, digest, _ in cursor.fetchall() if oid != MOMENT}
+    assert database.reader._state == probed
+
+
 @pytest.mark.usefixtures("large")
 def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for(database: Any) -> None:
     database.run("CREATE TABLE a (id serial PRIMARY KEY, b text)")
+    database.run(OTHER_TABLES)
     first = database.reader.snapshot()
     database.reader._conn.cursor().execute("DEALLOCATE neontest_probe")  # it would fail
+    holder = database.connect("postgres")
+    holder.cursor().execute("BEGIN; SELECT pg_current_xact_id()")  # is open all the time
     for step, back in (
         ("ALTER TABLE a ADD c integer", "ALTER TABLE a DROP c"),
         ("CREATE INDEX i ON a (b)", "DROP INDEX i"),
@@ -189,8 +203,24 @@ def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for
     ):
         for change in (step, back, step, back):
             same_as_anew(database, change)
+            numbers_are_the_probes(database)
     assert lines(first, database.reader.snapshot()) == []
     assert database.reader.snapshot() is database.reader.snapshot()
+    assert database.reader._sure
+    holder.close()
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("change", ["REINDEX TABLE CONCURRENTLY t", "ALTER TABLE t ADD c{n} text"])
+def test_a_toast_table_is_its_tables_and_what_is_called_like_one_is_not(database: Any, change: str) -> None:
+    database.run("CREATE TABLE t (id integer, x text); CREATE TABLE other (id integer)")
+    database.run("DO $$BEGIN EXECUTE format('CREATE TABLE pg_toast_%s (id integer)', 't'::regclass::oid); END$$")
+    for n in range(4):
+        database.reader.snapshot()
+        database.run(change.format(n=n))
+        same = database.reader.snapshot()
+        numbers_are_the_probes(database)
+        assert database.reader.snapshot() is same
 
 
 @pytest.mark.usefixtures("large")
@@ -204,9 +234,9 @@ def test_what_leaves_only_another_sum_is_found_by_the_probe(database: Any) -> No
         "column a.more: added",
         "column c.more: added",
     ]
-    many = "; ".join(f"CREATE TABLE t{n} (id integer)" for n in range(120))
-    same_as_anew(database, many)
-    same_as_anew(database, many.replace("CREATE", "DROP").replace("(id integer)", ""))
+    for many in (OTHER_TABLES, OTHER_TABLES.replace("CREATE", "DROP").replace("(id integer)", "")):
+        same_as_anew(database, many)
+        numbers_are_the_probes(database)
 
 
 @pytest.mark.usefixtures("large")
