@@ -181,11 +181,11 @@ def numbers_are_the_probes(database: Any) -> None:
 @pytest.mark.usefixtures("large")
 def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for(database: Any) -> None:
     database.run("CREATE TABLE a (id serial PRIMARY KEY, b text)")
+    holder = database.connect("postgres")
+    holder.cursor().execute("BEGIN; SELECT pg_current_xact_id()")  # is open all the time
     database.run(OTHER_TABLES)
     first = database.reader.snapshot()
     database.reader._conn.cursor().execute("DEALLOCATE neontest_probe")  # it would fail
-    holder = database.connect("postgres")
-    holder.cursor().execute("BEGIN; SELECT pg_current_xact_id()")  # is open all the time
     for step, back in (
         ("ALTER TABLE a ADD c integer", "ALTER TABLE a DROP c"),
         ("CREATE INDEX i ON a (b)", "DROP INDEX i"),
