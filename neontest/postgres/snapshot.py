@@ -153,8 +153,8 @@ class Reader:
 
     def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
         """The same without reading all numbers: what was written since, and what was changed the last time, is all
-        that has changed if the sum of all says so. None where it does not, as when something old is gone, or where that
-        is much."""
+        that has changed if the sum of all says so. None where it does not, as when something old is gone or a
+        transaction was committed that was open the last time, or where that is much."""
         before = self._state
         # Not the first that was open then: that one may stay open, and then all is written since.
         _, since, _ = self._moment.split(":")

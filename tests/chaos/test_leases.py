@@ -10,6 +10,7 @@ from pathlib import Path
 def test_no_interleaving_deletes_what_is_not_ours_or_leaves_what_is() -> None:
     """In a process of its own: hypothesis takes numbers and words from all of our modules that are imported."""
     command = [sys.executable, "-m", "tests.chaos", "leases", "--derandomize", "--examples", "100", "--steps", "30"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "100 interleavings" in done.stdout
