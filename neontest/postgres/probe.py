@@ -200,9 +200,8 @@ def sums_sql(version: int) -> str:
 
 def some_sql() -> str:
     """The probe's rows of the oids `$1`, and maybe parts of others; of those that are gone there is none."""
-    return _by_oid(
-        [f"{_digests(catalog)} AND {OF.get(catalog, f'{ALONE[catalog][0]} = ANY($1)')}" for catalog in ALONE]
-    )
+    of = {catalog: f"{oid} = ANY($1)" for catalog, (oid, _, _) in ALONE.items()} | OF
+    return _by_oid([f"{_digests(catalog)} AND {which}" for catalog, which in of.items()])
 
 
 def _rest(version: int) -> str:

@@ -150,6 +150,12 @@ class Database:
         self.server.run(f"DROP DATABASE {self.name} WITH (FORCE)")
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every schema is as a large one: a sum says that something changed, and numbers are asked of what was written."""
+    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever needs a server runs on every major version that this machine has."""
     if "server" in metafunc.fixturenames:

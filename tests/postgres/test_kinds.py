@@ -13,6 +13,8 @@ from neontest.postgres.catalog import KINDS
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
 
+pytestmark = pytest.mark.usefixtures("large")
+
 CASES: list[dict[str, Any]] = [
     case | {"group": path.stem}
     for path in sorted((Path(__file__).parent / "kinds").glob("*.toml"))
@@ -27,12 +29,6 @@ UNREACHABLE = {
     "trigger.from the parent": "never changes: such a trigger comes and goes",
 }
 """Facts that no case changes, and why."""
-
-
-@pytest.fixture(autouse=True)
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a large schema: the sum says that something changed, and numbers are asked of what was written."""
-    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
 
 
 def changed_facts(before: Snapshot, after: Snapshot) -> set[str]:

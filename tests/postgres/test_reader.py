@@ -109,12 +109,6 @@ DROP TABLE other.a2 CASCADE
 """.strip().splitlines()
 
 
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every schema is one in which sums are asked for."""
-    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
-
-
 @pytest.mark.parametrize("summed", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("more", ["", NO_RELATIONS], ids=["relations", "others"])
 def test_what_names_something_else_is_read_again_when_that_changes(
@@ -239,28 +233,6 @@ def test_what_leaves_only_another_sum_is_found_by_the_probe(database: Any) -> No
         numbers_are_the_probes(database)
 
 
-@pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("other", ["ALTER TABLE a2 RENAME TO a3", "ALTER TABLE b RENAME TO b2", "DROP TABLE b"])
-def test_what_is_committed_between_the_sum_and_the_numbers_is_told_later_at_most(
-    database: Any, monkeypatch: pytest.MonkeyPatch, other: str
-) -> None:
-    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer REFERENCES a)")
-    database.reader.snapshot()
-    asked, done = database.reader._asked, []
-
-    def asking(cursor: Any, name: str, *more: Any) -> Any:
-        if name == "numbers" and not done:
-            done.append(name)
-            database.run(other)
-        return asked(cursor, name, *more)
-
-    database.run("ALTER TABLE a RENAME TO a2")
-    monkeypatch.setattr(database.reader, "_asked", asking)
-    database.reader.snapshot()
-    assert done
-    same_as_anew(database)
-
-
 NAMES = """
 CREATE TABLE a (id integer PRIMARY KEY, x integer, y integer, z integer CONSTRAINT known UNIQUE);
 CREATE TABLE b (id integer REFERENCES a, w text); CREATE TABLE c (w text, v integer); CREATE TABLE lone (x integer);
@@ -329,23 +301,26 @@ def test_what_is_not_read_itself_is_named_by_what_is(database: Any) -> None:
         same_as_anew(database, change)
 
 
-def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
-    """Take a snapshot after a change, while another session renames `b`, and `c` names it."""
+RENAMED = "ALTER TABLE b RENAME TO b2"
+
+
+def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other: str = RENAMED) -> None:
+    """Take a snapshot after a change, while another session does something; `c` names `b`."""
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.run("CREATE TABLE c (x integer REFERENCES b)")
     database.reader.snapshot()
-    asked, renamed = database.reader._asked, []
+    asked, done = database.reader._asked, []
 
     def asking(cursor: Any, name: str, *more: Any) -> Any:
-        if name == during and not renamed:
-            renamed.append(name)
-            database.run("ALTER TABLE b RENAME TO b2")
+        if name == during and not done:
+            done.append(name)
+            database.run(other)
         return asked(cursor, name, *more)
 
     database.run("ALTER TABLE a RENAME TO a2")
     monkeypatch.setattr(database.reader, "_asked", asking)
     database.reader.snapshot()
-    assert renamed == [during]
+    assert done == [during]
     monkeypatch.undo()
 
 
@@ -355,6 +330,15 @@ def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
 ) -> None:
     """What is read last then has its new name already when the next probe finds it changed."""
     disturbed(database, monkeypatch, during)
+    same_as_anew(database)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("other", [RENAMED, "ALTER TABLE a2 RENAME TO a3", "DROP TABLE b CASCADE"])
+def test_what_is_committed_between_the_sum_and_the_numbers_is_told_later_at_most(
+    database: Any, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    disturbed(database, monkeypatch, "numbers", other)
     same_as_anew(database)
 
 
