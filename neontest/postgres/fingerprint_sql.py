@@ -64,9 +64,10 @@ _HASHES: Final = {
     # 1.0 is 1.00: the scale is no part of the value.
     "numeric": 'hashtextextended(trim_scale({c}::numeric)::text COLLATE "C", {k})',
     "uuid": "uuid_hash_extended({c}, {k})",
-    # Under UTC, and into 32 bits; the functions of the other types with a date came with PostgreSQL 18.
+    # The functions of the other types with a date came with PostgreSQL 18.
     "timestamp": "timestamp_hash_extended({c}, {k})",
-    "timestamptz": "timestamp_hash_extended({c}::timestamp, {k})",
+    # At UTC. By an offset, which is an addition: a cast to timestamp asks for the time zone's year, month and day.
+    "timestamptz": "timestamp_hash_extended(timezone(interval '0', {c}), {k})",
     "time": "time_hash_extended({c}, {k})",
     "timetz": "timetz_hash_extended({c}, {k})",
     "inet": "hashinetextended({c}, {k})",
@@ -110,9 +111,10 @@ WORKERS: Final = 2
 half the time."""
 _SHARED: Final = 8 << 20
 """Bytes from which on the server would."""
-_APART: Final = "clock_timestamp() AS apart"
+_APART: Final = "pg_is_in_recovery() AS apart"
 """A column that keeps the server from writing the inner expressions of a query wherever their results are used: it may
-be another value each time. OFFSET 0 does that as well, for less, but leaves everything to one process."""
+be another value each time, and is looked up in no time. OFFSET 0 does that as well, but leaves everything to one
+process."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
