@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from neontest.local.binaries import find
-from neontest.local.engine import LocalNeon
-from neontest.neon.client import Neon
-from neontest.report import Report, from_json
-from neontest.stop import Deadline
 from tests import forking
+
+if TYPE_CHECKING:
+    from neontest.report import Report
 
 SCRUBBED = (
     "NEON_",
@@ -72,6 +74,12 @@ def local_state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url(local_state: Path) -> Iterator[str]:
     """An empty database of its own for this session."""
+    # Imported here: the application's suite, which `neontest run` starts again and again, has no need of it.
+    from neontest.local.binaries import find
+    from neontest.local.engine import LocalNeon
+    from neontest.neon.client import Neon
+    from neontest.stop import Deadline
+
     with (
         LocalNeon(local_state, find(environ=os.environ), persistent=False) as local,
         Neon(local.api_key, host=local.api_host) as neon,
@@ -91,6 +99,8 @@ class Ran:
 
     @property
     def report(self) -> Report:
+        from neontest.report import from_json
+
         assert self.json is not None
         return from_json(self.json.read_bytes())
 
@@ -140,6 +150,40 @@ def neontest(local_state: Path, tmp_path: Path) -> Run:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; look at what changed")
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="every test on every Postgres of this machine, and with all releases of SQLAlchemy and Alembic",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("thorough"):
+        return "thorough: every test on every Postgres of this machine, and with all releases of SQLAlchemy and Alembic"
+    return "not thorough: most tests on one Postgres of this machine each, and with some releases; --thorough for all"
+
+
+ON_POSTGRES = re.compile(r"\bpg\d+\b")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without `--thorough`: of the same test on several Postgres versions one, another one from test to test.
+
+    But of a test marked `every_postgres`, all. What is marked `thorough` is left out.
+    """
+    if config.getoption("thorough"):
+        return
+    left = {item.nodeid for item in items if item.get_closest_marker("thorough")}
+    alike: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if not item.get_closest_marker("every_postgres"):
+            alike[ON_POSTGRES.sub("", item.nodeid)].append(item)
+    for test, these in alike.items():
+        taken = these[zlib.crc32(test.encode()) % len(these)]
+        left |= {item.nodeid for item in these if item is not taken}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left])
+    items[:] = [item for item in items if item.nodeid not in left]
 
 
 def pytest_unconfigure() -> None:

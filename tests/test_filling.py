@@ -458,6 +458,7 @@ def encrypted(origin: Origin, filled: str) -> str:
     return filled
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize("tools_there", [True, False], ids=["tools", "copy"])
 def test_a_source_that_insists_on_tls(
     local_state: Path, project: Path, encrypted: str, tmp_path: Path, tools_there: bool

@@ -88,6 +88,7 @@ def test_the_owner_cannot_get_at_the_systems_files_and_programs(parent: Cluster,
     ask(parent, "CREATE ROLE helper LOGIN; GRANT pg_read_all_data TO helper; DROP ROLE helper")
 
 
+@pytest.mark.every_postgres
 def test_a_cluster_from_before_this_was_closed_is_closed_at_its_start(
     clusters: Clusters, parent: Cluster, ask: Ask, fresh_id: NewId
 ) -> None:
@@ -112,6 +113,7 @@ def test_text_sorts_and_times_show_as_on_neon(parent: Cluster, ask: Ask) -> None
     assert ask(parent, "SELECT string_agg(x, '' ORDER BY x) FROM (VALUES ('b'), ('A'), ('a')) v (x)") == [("Aab",)]
 
 
+@pytest.mark.every_postgres
 def test_no_process_reads_for_others(parent: Cluster, ask: Ask) -> None:
     if int(str(ask(parent, "SHOW server_version_num")[0][0])) >= 180000:
         assert ask(parent, "SHOW io_method") == [("sync",)]
@@ -265,6 +267,7 @@ def test_a_deleted_branch_leaves_nothing(clusters: Clusters, parent: Cluster, fr
     clusters.delete(branch)
 
 
+@pytest.mark.every_postgres
 def test_a_parent_with_tablespaces_is_refused(clusters: Clusters, parent: Cluster, fresh_id: NewId) -> None:
     if clusters.binaries.major < 15:
         pytest.skip("no tablespaces in place before 15")

@@ -17,6 +17,7 @@ from neontest.local.extensions import ALLOWED, missing_extension_hint
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 
+@pytest.mark.every_postgres
 def test_the_owner_creates_every_extension_that_neon_allows_and_postgres_has(parent: Cluster, ask: Ask) -> None:
     there = {name for (name,) in ask(parent, "SELECT name FROM pg_available_extensions")} & ALLOWED
     assert {"uuid-ossp", "hstore", "pg_trgm", "citext", "pg_stat_statements", "postgres_fdw"} <= there
@@ -25,6 +26,7 @@ def test_the_owner_creates_every_extension_that_neon_allows_and_postgres_has(par
     ask(parent, "CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw")
 
 
+@pytest.mark.every_postgres
 def test_the_owner_creates_vector_where_postgres_has_it(parent: Cluster, ask: Ask) -> None:
     if not ask(parent, "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"):
         pytest.skip("this Postgres has no vector")

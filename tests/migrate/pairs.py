@@ -15,6 +15,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 LIMIT = 300
 """Seconds for one command of a build: it may have to compile, on a machine that does other things too."""
@@ -74,6 +77,14 @@ PAIRS = (
     Pair(sqlalchemy="1.3.24", alembic="1.8.1", driver="psycopg2-binary", python="3.8"),
     Pair(sqlalchemy="1.3.24", alembic="1.8.1", driver="psycopg2-binary"),
 )
+
+OFTEN = (PAIRS[0], PAIRS[4], PAIRS[6])
+"""The newest, the oldest on the oldest Python, and a Flask-Migrate between them. The others come with `--thorough`."""
+
+
+def params(*pairs: Pair) -> list[Any]:
+    """What a fixture is parametrized with that has an environment of each."""
+    return [pytest.param(each, marks=() if each in OFTEN else pytest.mark.thorough) for each in pairs]
 
 
 def build(pair: Pair, folder: Path) -> Path:

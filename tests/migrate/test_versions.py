@@ -118,7 +118,7 @@ def work(
             pool.shutdown(cancel_futures=True)
 
 
-@pytest.fixture(scope="session", params=PAIRS, ids=str)
+@pytest.fixture(scope="session", params=pairs.params(*PAIRS), ids=str)
 def environment(request: pytest.FixtureRequest, work: Work) -> Environment:
     pair: Pair = request.param
     try:
@@ -210,7 +210,7 @@ def check_failures(walk: Walked) -> None:
     assert (visit.error.sqlstate, visit.error.line) == ("23505", 10)
 
 
-@pytest.mark.parametrize("environment", WHOLE_RUNS, ids=str, indirect=True)
+@pytest.mark.parametrize("environment", pairs.params(*WHOLE_RUNS), ids=str, indirect=True)
 def test_neontest_run(environment):
     ran = environment.run()
     assert ran.code == 0, ran.out + ran.err

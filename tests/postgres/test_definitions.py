@@ -26,6 +26,8 @@ CREATE TABLE child (more integer) INHERITS (plain);
 CREATE MATERIALIZED VIEW seen AS SELECT id, b FROM plain;
 CREATE TABLE empty ();
 """
+pytestmark = pytest.mark.every_postgres
+
 INDEXES = [
     "(a)", "(b)", "(v)", "(c)", "(m)", "(s)", "(w)", "(t)", "(n)", "(j)", "(u)", "(arr)", "(r)", "(x)", "(net)",
     "(cid)", "(flag)", "(bits)", "(name)", "(oid)", "(days)", "(vec)", "(one)", "(a, b)", "(b, a, id)", '("order")',

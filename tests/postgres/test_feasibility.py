@@ -21,6 +21,8 @@ from neontest.postgres.relations import Relations
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 
+pytestmark = pytest.mark.every_postgres
+
 PEOPLE = """
 CREATE TABLE people (id int PRIMARY KEY, email text, age int, boss int, born text);
 INSERT INTO people SELECT n, CASE WHEN n <= 3 THEN 'secret@example.org' ELSE 'p' || n END,

@@ -172,6 +172,7 @@ def test_types_of_extensions_are_given_values(filling: Any, database: Any) -> No
     assert filling.ask("SELECT count(DISTINCT lower(citext::text)) FROM t") == [(20,)]
 
 
+@pytest.mark.every_postgres
 def test_what_only_newer_servers_know_is_filled_too(filling: Any, server: Any) -> None:
     if server.major < 18:
         filling.whole(filling.fill("CREATE TABLE t (a integer UNIQUE NULLS NOT DISTINCT)"))

@@ -113,6 +113,7 @@ def test_a_column_is_known_by_the_type_that_its_domain_is_made_of(db: Any) -> No
     ]
 
 
+@pytest.mark.every_postgres
 def test_a_virtual_column_holds_nothing_and_is_not_read(db: Any) -> None:
     if db.server.major < 18:
         db.run("CREATE TABLE t (id integer PRIMARY KEY, a integer)")

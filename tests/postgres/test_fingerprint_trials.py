@@ -19,6 +19,8 @@ from neontest.postgres.names import literal
 from neontest.stop import FOREVER, Deadline
 from tests.postgres.conftest import MAJORS
 
+pytestmark = pytest.mark.every_postgres
+
 TRIALS = 500
 ELSEWHERE = 25
 """On other majors than the newest here: the arithmetic is the same, and the time is better spent elsewhere."""

@@ -13,7 +13,7 @@ from neontest.postgres.catalog import KINDS
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
 
-pytestmark = pytest.mark.usefixtures("large")
+pytestmark = [pytest.mark.usefixtures("large"), pytest.mark.every_postgres]
 
 CASES: list[dict[str, Any]] = [
     case | {"group": path.stem}

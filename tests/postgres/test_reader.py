@@ -481,6 +481,7 @@ def test_changes_made_while_reading_are_survived(database: Any) -> None:
     assert database.reader.snapshot() == snapshot(database.connect("neondb_owner"))
 
 
+@pytest.mark.every_postgres
 def test_a_restored_dump_gives_an_equal_snapshot(server: Any, database: Any) -> None:
     """Everything of the tables' and views' cases at once, dumped and restored into another database."""
     made = 0
