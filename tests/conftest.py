@@ -153,14 +153,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="every test on every Postgres of this machine, and with all releases of SQLAlchemy and Alembic",
+        help="every test on every Postgres of this machine, all releases of SQLAlchemy and Alembic, all loads",
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     if config.getoption("thorough"):
-        return "thorough: every test on every Postgres of this machine, and with all releases of SQLAlchemy and Alembic"
-    return "not thorough: most tests on one Postgres of this machine each, and with some releases; --thorough for all"
+        return (
+            "thorough: every test on every Postgres of this machine, all releases of SQLAlchemy and Alembic, all loads"
+        )
+    return "not thorough: most tests on one Postgres of this machine each, with some releases; --thorough for the rest"
 
 
 ON_POSTGRES = re.compile(r"\bpg\d+\b")

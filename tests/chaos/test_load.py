@@ -9,7 +9,10 @@ from tests.chaos.loads import measuring
 from tests.chaos.loads.measuring import growth, line, measured
 
 
-@pytest.mark.parametrize("part", ["branches", "history", "output", "rates", "runs"])
+@pytest.mark.parametrize(
+    "part",
+    ["branches", "rates", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("history", "output", "runs"))],
+)
 def test_all_ends_as_it_should_in_bounded_memory(part: str) -> None:
     found = list(rows(part, large=False))
     assert found

@@ -1,4 +1,5 @@
-"""Random trials: five ways to lose data, 500 times each (on the newest server here), none of which may be missed.
+"""Random trials: five ways to lose data, none of which may be missed; 500 times each on the newest server here, if
+with --thorough.
 
 Rows have a key, or have none. Each is judged three times: with a group a row, with 1,024 groups, and with all rows of
 the table in one group, where nothing but sums of digests is left to see it by.
@@ -21,7 +22,7 @@ from tests.postgres.conftest import MAJORS
 
 pytestmark = pytest.mark.every_postgres
 
-TRIALS = 500
+TRIALS, USUAL = 500, 100
 ELSEWHERE = 25
 """On other majors than the newest here: the arithmetic is the same, and the time is better spent elsewhere."""
 COLUMNS = (
@@ -96,12 +97,13 @@ def sql_of(rows: Rows, keyed: bool, rng: random.Random, gone: int | None = None)
 
 
 @pytest.fixture(scope="module")
-def trials(server: Any) -> Iterator[Any]:
+def trials(server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A database with a table a trial and kind; and their rows, and their fingerprint."""
     database = server.database()
     rng = random.Random(20)
     columns = ", ".join(f"{name} {kind}" for name, kind, _ in COLUMNS)
-    rows = [made(rng) for _ in range(TRIALS if server.major == max(MAJORS) else ELSEWHERE)]
+    most = TRIALS if request.config.getoption("thorough") else USUAL
+    rows = [made(rng) for _ in range(most if server.major == max(MAJORS) else ELSEWHERE)]
     for keyed in (True, False):
         schema, key = ("keyed", "id integer PRIMARY KEY, ") if keyed else ("loose", "")
         database.run(
@@ -152,7 +154,7 @@ def after(trials: Any, way: Callable[[Rows, random.Random], Rows] | None, keyed:
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "keyless"])
 @pytest.mark.parametrize("way", [shifted, swapped, doubled, null_moved, lost])
-def test_none_of_500_random_losses_is_missed(
+def test_none_of_many_random_losses_is_missed(
     trials: Any, way: Callable[[Rows, random.Random], Rows], keyed: bool
 ) -> None:
     now, hit = after(trials, way, keyed)
@@ -165,7 +167,7 @@ def test_none_of_500_random_losses_is_missed(
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "keyless"])
-def test_none_of_500_tables_differs_whose_rows_were_written_anew_in_another_order(trials: Any, keyed: bool) -> None:
+def test_none_of_many_tables_differs_whose_rows_were_written_anew_in_another_order(trials: Any, keyed: bool) -> None:
     now, _ = after(trials, None, keyed)
     schema = "keyed" if keyed else "loose"
     for mask in (EXACT_MASK, COARSE_MASK, 0):
