@@ -94,7 +94,7 @@ def refuse_faults(history: History, settings: Settings) -> None:
 def at_head(context: Context, sessions: Sessions, where: Ground, leases: Leases, history: History) -> Lent:
     """A new branch, upgraded."""
     context.talk.say(f"branch of {where.parent.name}")
-    session = sessions.take()
+    session = sessions.take(trace=False)
     patience = Patience(seconds=context.settings.wait, say=context.talk.say)
     lease = leases.take(deadline=context.deadline, patience=patience)
     url = lease.url(where.access.database, where.access.role, deadline=context.deadline)

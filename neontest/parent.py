@@ -33,7 +33,7 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
     assert ground.local is not None
     if start or settings.prepare or settings.seed or settings.from_url:
         url = parent_url(ground, context.deadline)
-        session = sessions.take()
+        session = sessions.take(trace=False)  # nobody asks what the parent's own upgrade locks
         environ = sessions.rendered(session, url)
         if settings.prepare:
             fill(context, "prepare", settings.prepare, environ, url)

@@ -53,8 +53,11 @@ class Sessions:
             self.scratch.close()
             raise
 
-    def take(self, surroundings: Mapping[str, str] = NONE) -> Session:
-        """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these."""
+    def take(self, surroundings: Mapping[str, str] = NONE, *, trace: bool = True) -> Session:
+        """A worker of which nobody has asked anything yet; with `surroundings` one whose interpreter began in these.
+
+        Without `trace` it does not look for the locks of what it runs.
+        """
         from neontest.migrate.session import Commands, Session
 
         settings = self._context.settings
@@ -66,6 +69,7 @@ class Sessions:
             isolate=settings.isolate,
             commands=Commands(upgrade=commands.upgrade, downgrade=commands.downgrade) if commands else None,
             other_databases=settings.other_databases,
+            trace=trace,
             stop=self._context.stop,
             log=self._logged,
             deadline=self._context.deadline,
