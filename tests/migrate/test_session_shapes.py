@@ -204,6 +204,32 @@ def test_each_visit_has_a_new_connection(files, opened):
     assert walk.visit("downgrade", "base").error.kind == "UndefinedTable"
 
 
+def test_each_visit_has_a_modules_variables_as_they_are_written(files, opened):
+    seen = "seen.append({0})\nassert seen == [{0}], seen"
+    files.alembic().revision("a1", seen.format(1), seen.format(2), head="seen = []")
+    files.revision("b2", seen.format(3), seen.format(4), head="seen = []")
+    walk = opened()
+    ways = [("upgrade", "a1"), ("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head"), ("downgrade", "a1")]
+    assert [walk.visit(*way).moved for way in ways] == [True] * 5
+    other = opened()
+    assert other.stairway(("upgrade", "b2"))[0].moved
+    assert other.visit("downgrade", "base").moved
+
+
+def test_two_schemas_of_one_visit_share_a_modules_variables(files, opened, database):
+    up, down = (
+        "seen.append(1)\nop.execute(f'CREATE TABLE t{len(seen)} ()')",
+        "op.execute('DROP TABLE IF EXISTS t1, t2')",
+    )
+    files.alembic(TWICE).revision("a1", up, down, head="seen = []")
+    walk = opened()
+    for direction, to in (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head")):
+        assert walk.visit(direction, to).moved
+    assert [database.has(name) for name in ("one.t1", "two.t2", "one.t2", "two.t1", "one.t3", "two.t4")] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
+
+
 def test_the_migrations_helpers_are_told_by_the_migrations_line(files, opened):
     files.alembic().write(
         "helper.py", "from alembic import op\ndef make(name):\n    op.execute(f'CREATE TABLE {name} ()')\n"
