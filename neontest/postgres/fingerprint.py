@@ -8,8 +8,9 @@ its 1,024 groups, values of old rows that were changed and not emptied, and rows
 
 from __future__ import annotations
 
+import contextlib
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import psycopg2
@@ -40,8 +41,10 @@ from neontest.postgres.fingerprint_sql import (
     Reading,
     as_text,
     count_sql,
+    numbers,
     print_sql,
     reading,
+    together_sql,
 )
 from neontest.postgres.fingerprint_tables import large_objects, listed, sequences
 from neontest.stop import Deadline
@@ -69,6 +72,12 @@ _UNCASTABLE: Final = ("22", "42846", "23514")
 """How the codes begin that say: this value cannot be cast, there is no such cast, a domain would not have it."""
 _LOCKED: Final = 10_000
 """Milliseconds to wait for a lock; a migration's forgotten transaction may hold it for ever."""
+_HASTY: Final = 2.0
+"""Seconds for what can be done in another way as well; but no more than a quarter of those that there are."""
+_TOGETHER: Final = 50
+"""Small tables that are read by one query: far from the database a round trip takes longer than their rows."""
+_SMALL: Final = 2 << 20
+"""Bytes that they have together."""
 _MOST: Final = 2_000_000
 """Seconds; a setting takes no more than 2^31 milliseconds."""
 _NARROWEST: Final = 28
@@ -123,11 +132,15 @@ def read(
     values, reads = _sequences(conn, deadline)
     objects = large_objects(conn)
     prints: dict[int, Print] = {}
-    for table in sorted(chosen, key=_size):
-        done = _Scan(conn, table, how, earlier.get(table.oid), deadline).read()
+    scans = [_Scan(conn, table, how, earlier.get(table.oid), deadline) for table in sorted(chosen, key=_size)]
+    with contextlib.suppress(psycopg2.Error, TimeoutError):
+        for batch in _batches(scan for scan in scans if scan.few):
+            _read_together(batch, conn, deadline)
+    for scan in scans:
+        done = scan.read()
         if isinstance(done, Print):
-            prints[table.oid] = done
-            done = Read(table=table.name, how=done.how, rows=done.rows, why=_reason(done))
+            prints[done.table.oid] = done
+            done = Read(table=done.table.name, how=done.how, rows=done.rows, why=_reason(done))
         reads.append(done)
     return State(
         known=tuple((each.oid, each.name, each.root) for each in found),
@@ -145,7 +158,7 @@ class _Scan:
         self, conn: Connection, table: Table, how: Literal["full", "sample"], was: Print | None, deadline: Deadline
     ) -> None:
         self._conn = conn
-        self._table = table
+        self.table = table
         self._was = was
         self._deadline = deadline
         columns = {column.number: column for column in table.columns}
@@ -154,11 +167,13 @@ class _Scan:
         self._keyed = bool(table.key)
         if was is not None:
             self._as_it_was(was)
-        self._how: How = _how(table, how, self._keyed, was)
+        self._how: How = "count" if len(columns) > TOO_WIDE else _how(table, how, self._keyed, was)
+        self.ahead: Sequence[tuple[Any, ...]] | None = None
+        """What `exact_sql` answered."""
 
     def _as_it_was(self, was: Print) -> None:
         """Hash what there was as it was hashed, and tell rows apart by what they were told apart by."""
-        same = counterparts(was.table, self._table)
+        same = counterparts(was.table, self.table)
         old = {column.number: column for column in was.table.columns}
         families = dict(was.by) | {each.column.number: each.family for each in was.columns}
         for number, column in same.items():
@@ -169,31 +184,35 @@ class _Scan:
         elif was.keyed and len(by) == len(was.by) and not any(self._readings[number].note for number in by):
             self._by, self._keyed = by, True
 
+    @property
+    def few(self) -> bool:
+        """It is read first with a group a row, since it seems to have few."""
+        few = self.table.bytes <= _DENSE if self.table.rows is None else self.table.rows <= FEW
+        return few and self._how == "full"
+
     def read(self) -> Print | Read:
         """The fingerprint, or why there is none."""
         try:
-            if len(self._table.columns) > TOO_WIDE:
-                self._how = "count"
             if self._how == "count":
-                return Print(table=self._table, rows=int(self._rows(count_sql(self._table))[0][0]), how="count")
+                return Print(table=self.table, rows=int(self._rows(count_sql(self.table))[0][0]), how="count")
             return self._settled()
         except psycopg2.Error as error:
             if self._conn.closed or error.pgcode is None:
-                raise DatabaseError(f"the connection was lost while {self._table.name} was read") from error
+                raise DatabaseError(f"the connection was lost while {self.table.name} was read") from error
             why = _WHY.get(error.pgcode, f"the server refused ({error.pgcode})")
         except TimeoutError:
             why = _OVER
-        return Read(table=self._table.name, how="not", why=why)
+        return Read(table=self.table.name, how="not", why=why)
 
     def _settled(self) -> Print:
         """The fingerprint with as many groups as the table's rows are worth: estimates may be wrong, both ways."""
         if self._how == "sample":
             return self._print(COARSE_MASK, SAMPLED)
-        few = self._table.bytes <= _DENSE if self._table.rows is None else self._table.rows <= FEW
+        few = self.few
         if few and len((done := self._print(EXACT_MASK)).groups) <= FEW:
             return done
         coarse = self._print(COARSE_MASK)
-        if not few and coarse.rows <= FEW and self._table.bytes <= _REREAD:
+        if not few and coarse.rows <= FEW and self.table.bytes <= _REREAD:
             exact = self._print(EXACT_MASK)
             return exact if len(exact.groups) <= FEW else coarse
         return coarse
@@ -213,7 +232,7 @@ class _Scan:
             if each.cast is None:
                 continue
             try:
-                self._rows(count_sql(self._table, each))
+                self._rows(count_sql(self.table, each))
             except psycopg2.Error as error:
                 if not (error.pgcode or "").startswith(_UNCASTABLE):
                     raise
@@ -231,9 +250,10 @@ class _Scan:
         return failed
 
     def _printed(self, mask: int, one_in: int) -> Print:
-        by = [self._readings[number] for number in self._by]
-        columns = [each for number, each in self._readings.items() if not (self._keyed and number in self._by)]
-        rows = self._rows(print_sql(self._table, columns, by=by, keyed=self._keyed, mask=mask, one_in=one_in))
+        by, columns = self._hashed()
+        rows, self.ahead = self.ahead, None
+        if rows is None:
+            rows = self._rows(print_sql(self.table, columns, by=by, keyed=self._keyed, mask=mask, one_in=one_in))
         read = [row for row in rows if row[0] is not None]
         first = 4 if self._keyed else 3
 
@@ -241,7 +261,7 @@ class _Scan:
             return words([int(row[index] or 0) for row in read])
 
         return Print(
-            table=self._table,
+            table=self.table,
             rows=sum(row[1] for row in rows),
             how=self._how,
             by=tuple((each.column.number, each.family) for each in by),
@@ -264,32 +284,68 @@ class _Scan:
             ),
         )
 
+    def _hashed(self) -> tuple[list[Reading], list[Reading]]:
+        """What a row is known by, and the other columns."""
+        by = [self._readings[number] for number in self._by]
+        return by, [each for number, each in self._readings.items() if not (self._keyed and number in self._by)]
+
+    def exact_sql(self) -> str:
+        """SQL for a group a row."""
+        by, columns = self._hashed()
+        return print_sql(self.table, columns, by=by, keyed=self._keyed, mask=EXACT_MASK)
+
     def _rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         """The result of one query; by one process alone where several cannot, as with some functions of the project."""
         try:
-            return self._asked(sql, WORKERS)
+            return _asked(self._conn, sql, self._deadline.left(), workers=WORKERS)
         except psycopg2.Error as error:
             code = error.pgcode or ""
             if self._conn.closed or not code or code in _WHY or code.startswith(_UNCASTABLE):
                 raise
-        return self._asked(sql, 0)
+        return _asked(self._conn, sql, self._deadline.left())
 
-    def _asked(self, sql: str, workers: int) -> Sequence[tuple[Any, ...]]:
-        """In a transaction of its own, with the settings that it needs and the time left."""
-        left = self._deadline.left()
-        if left < _LEAST:
-            raise TimeoutError
-        milliseconds = 0 if left > _MOST else int(left * 1000)
-        settings = SETTINGS | {
-            "statement_timeout": str(milliseconds),
-            "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
-            "max_parallel_workers_per_gather": str(workers),
-        }
-        local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-        with self._conn.cursor() as cursor:
-            # One simple query is one transaction, and the settings end with it.
-            cursor.execute(f"SELECT {local}; {sql}")
-            return cursor.fetchall()
+
+def _batches(scans: Iterable[_Scan]) -> Iterator[list[_Scan]]:
+    """Those of small tables, some at a time."""
+    batch: list[_Scan] = []
+    size = 0
+    for scan in scans:
+        size += scan.table.bytes
+        if batch and (len(batch) == _TOGETHER or size > _SMALL):
+            yield batch
+            batch, size = [], scan.table.bytes
+        if scan.table.bytes > _SMALL:
+            return
+        batch.append(scan)
+    if batch:
+        yield batch
+
+
+def _read_together(scans: Sequence[_Scan], conn: Connection, deadline: Deadline) -> None:
+    """Ask for these at once. Where that fails, as for a table that may not be read, each asks by itself later."""
+    found: list[list[tuple[int | None, ...]]] = [[] for _ in scans]
+    seconds = min(_HASTY, deadline.left() / 4)
+    for number, row in _asked(conn, together_sql([scan.exact_sql() for scan in scans]), seconds):
+        found[number].append(numbers(row))
+    for scan, rows in zip(scans, found, strict=True):
+        scan.ahead = rows
+
+
+def _asked(conn: Connection, sql: str, seconds: float, *, workers: int = 0) -> Sequence[tuple[Any, ...]]:
+    """The result of a query in a transaction of its own, with the settings that it needs and so much time."""
+    if seconds < _LEAST:
+        raise TimeoutError
+    milliseconds = 0 if seconds > _MOST else int(seconds * 1000)
+    settings = SETTINGS | {
+        "statement_timeout": str(milliseconds),
+        "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
+        "max_parallel_workers_per_gather": str(workers),
+    }
+    local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    with conn.cursor() as cursor:
+        # One simple query is one transaction, and the settings end with it.
+        cursor.execute(f"SELECT {local}; {sql}")
+        return cursor.fetchall()
 
 
 def _selected(like: State, wanted: Collection[int] | None) -> list[Print]:

@@ -200,6 +200,16 @@ def print_sql(
     return f"SELECT {', '.join(results)} FROM ({source}) c GROUP BY 1{limit}"
 
 
+def together_sql(queries: Sequence[str]) -> str:
+    """SQL for several such results of numbers as one: which query's, and a row of it as text, which `numbers` reads."""
+    return " UNION ALL ".join(f"SELECT {number}, each::text FROM ({sql}) each" for number, sql in enumerate(queries))
+
+
+def numbers(row: str) -> tuple[int | None, ...]:
+    """A row of numbers, as Postgres writes it as text."""
+    return tuple(int(each) if each else None for each in row[1:-1].split(","))
+
+
 def _source(table: Table) -> str:
     name = f"{identifier(table.schema)}.{identifier(table.relation)}"
     # A table's children by INHERITS are tables of their own.

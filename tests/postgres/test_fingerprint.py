@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from neontest.errors import DatabaseError
+from neontest.postgres import fingerprint
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import ColumnChange, DataChange, Read, SequenceChange, TableChange
 from neontest.postgres.fingerprint import compare, read, tables
@@ -519,6 +520,24 @@ def test_a_scan_that_takes_too_long_is_cancelled_and_said(db: Any) -> None:
         Read(table="public.first", rows=1),
         Read(table="public.stuck", how="not", why="the time for reading rows was over"),
     )
+
+
+def test_small_tables_are_read_together_and_alike(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A far database costs a round trip a query; what is large, or has more rows than it seems, is asked for alone."""
+    for n in range(120):
+        db.run(f"CREATE TABLE t{n} (id integer PRIMARY KEY, v text)")
+        db.run(f"INSERT INTO t{n} SELECT i, nullif('v' || i, 'v3') FROM generate_series(1, {n % 7}) i")
+    db.run("CREATE TABLE more (id integer PRIMARY KEY); INSERT INTO more SELECT generate_series(1, 2500)")
+    db.run("CREATE TABLE large (v text); INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 2500)")
+    asked, queries = fingerprint._asked, []
+    monkeypatch.setattr(fingerprint, "_asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
+    together = state(db)
+    assert len(queries) == 3 + 2
+    monkeypatch.setattr(fingerprint, "_TOGETHER", 1)
+    apart = state(db)
+    assert together.prints == apart.prints
+    assert len({each.rows for each in together.prints.values()}) == 8
+    assert compare(together, apart) == DataChange()
 
 
 def test_a_locked_table_is_said_when_the_time_is_over(db: Any) -> None:
