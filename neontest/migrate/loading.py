@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Dict, List
 
 if TYPE_CHECKING:
@@ -61,10 +60,10 @@ def config(project: Facts, urls: Dict[str, str], app: Any) -> Any:
     return config
 
 
-def revisions(script: Any, name: Callable[[str], str]) -> List[Facts]:
-    """What the scripts say of themselves, parents first; `name` is how a file is called."""
+def revisions(scripts: List[Any], names: Dict[str, str]) -> List[Facts]:
+    """What the scripts say of themselves, parents first; `names` are those of their files. The heads come first."""
     found = []
-    for each in script.walk_revisions():
+    for each in scripts:
         found.append(
             {
                 "id": each.revision,
@@ -72,7 +71,7 @@ def revisions(script: Any, name: Callable[[str], str]) -> List[Facts]:
                 "depends_on": list(getattr(each, "_resolved_dependencies", ())),
                 "labels": sorted(each._orig_branch_labels),
                 "message": watch.text((each.doc or "").split("\n")[0]),
-                "file": name(each.path),
+                "file": names[each.path],
                 "upgrade_line": line_of(each.module, "upgrade"),
                 "downgrade_line": line_of(each.module, "downgrade"),
             }

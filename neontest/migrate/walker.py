@@ -200,8 +200,9 @@ class Walker:
             self.load(command["environ"], command["urls"])
             current = self.heads()
             self.several = len(current) > 1
-            revisions = loading.revisions(self.script, self._watch.name)
-            self._watch.scripts([script.path for script in self.script.walk_revisions()])
+            scripts = list(self.script.walk_revisions())
+            names = self._watch.scripts([script.path for script in scripts])
+            revisions = loading.revisions(scripts, names)
         except BaseException as error:
             if self.guard.refused:
                 raise guard.Refused from error
