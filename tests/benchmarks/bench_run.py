@@ -1,17 +1,20 @@
 """The whole run, as a person waits for it: on the guide's application beside the same work by hand (three calls of
-`flask db`, and pytest); on long histories, with rows and data, beside pytest-alembic's default tests."""
+`flask db`, and pytest); on long histories, with rows and data, beside pytest-alembic's default tests; and, as most pull
+requests are, on the last revision of a long history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tests.benchmarks import peers
-from tests.benchmarks.measure import Row, Variant, compared, in_turns
+from tests.benchmarks.measure import Row, Variant, compared, growth, in_turns
 from tests.benchmarks.place import ROOT, Place, tool
 from tests.conftest import BARE_PYTEST
 
 OURS, BOTH = "neontest run", "neontest run, both walks, rows compared"
 BY_HAND = "flask db upgrade, downgrade, upgrade; pytest"
+LAST, CALLS = "neontest run, one pending revision", "alembic upgrade to it; upgrade, downgrade, upgrade"
+OPTIONS = ("run", "--local", "--no-tests", "--no-lint")
 
 
 def rows(place: Place) -> Iterator[Row]:
@@ -21,14 +24,37 @@ def rows(place: Place) -> Iterator[Row]:
         files = place.project(size)
 
         def both() -> Callable[[], object]:
-            words = ("run", "--local", "--no-tests", "--no-lint")
-            return lambda: place.run(tool("neontest"), *words, cwd=files.root)  # noqa: B023
+            return lambda: place.run(tool("neontest"), *OPTIONS, cwd=files.root)  # noqa: B023
 
         variants: dict[str, Variant] = {BOTH: both}
         if "pytest-alembic" in peers.installed():
             variants["pytest-alembic, its 4 tests"] = peers.whole(place, "pytest-alembic", files)
         costs = in_turns(variants, place.meter(), rounds=place.rounds(5 if size == 20 else 3))
         yield from compared("run", f"{size} revisions", costs, ours=BOTH)
+    points: dict[int, float] = {}
+    for size in place.sizes(20, 100, 1000):
+        costs = in_turns(last(place, size), place.meter(), rounds=place.rounds(5))
+        found = compared("run", f"of {size:,}", costs, ours=LAST)
+        points[size] = found[0].seconds
+        yield from found
+    yield from growth("run", LAST, points, of="revisions")
+
+
+def last(place: Place, size: int) -> dict[str, Variant]:
+    """A run of the last revision alone, and the same by hand."""
+    files = place.project(size)
+    start = files.written[-2]
+
+    def ours() -> Callable[[], object]:
+        words = (*OPTIONS, "--from-revision", start, "--fail-on", "never")
+        return lambda: place.run(tool("neontest"), *words, cwd=files.root)
+
+    def by_hand() -> Callable[[], object]:
+        env = {"DATABASE_URL": place.database().replace("://", "+psycopg2://", 1)}
+        calls = (("upgrade", start), ("upgrade", "head"), ("downgrade", start), ("upgrade", "head"))
+        return lambda: [place.run(tool("alembic"), *words, cwd=files.root, env=env) for words in calls]
+
+    return {LAST: ours, CALLS: by_hand}
 
 
 def guide(place: Place) -> Variant:
