@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from neontest import checks, old_code, several, whose_data
+from neontest import checks, several, whose_data
 from neontest.errors import BranchLeftBehind, Defect, NeontestError, Stopped
 from neontest.ground import Context, Ground, beside_base, ground, known, moved_by_env, parent_seen, planned_start
 from neontest.lease.give_back import left_behind
@@ -164,6 +164,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
                 # It imports Alembic, which takes longer than all that we have to do before it is needed.
                 sessions = Sessions(context, job.redactor)
                 stack.callback(sessions.end)
+                from neontest import old_code
             stop.check()
             context, said = old_code.based(context)
             history, notes = beside_base(context, histories.read(project))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from neontest import whose
 from neontest.errors import CouldNotTest
 from neontest.ground import Context, Ground
-from neontest.postgres.connect import Connection
-from neontest.postgres.snapshot import fill_version_tables
 from neontest.record import DataSeen
 from neontest.settings import Settings
 from neontest.whose import Source
+
+if TYPE_CHECKING:
+    from neontest.postgres.connect import Connection
 
 
 def source(settings: Settings) -> Source:
@@ -38,6 +40,8 @@ def tell_revisions(context: Context, ground: Ground, connection: Connection) -> 
             " rows does not say it",
             hint="give the parent a compute that can be reached from here, or leave --schema-only out",
         )
+    from neontest.postgres.snapshot import fill_version_tables
+
     fill_version_tables(connection, ground.versions)
 
 

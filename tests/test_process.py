@@ -100,3 +100,11 @@ def test_a_start_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no"):
         Child(fails, stop=Stop(), log=print)
     assert sorted(Path("/dev/fd").iterdir()) == before
+
+
+def test_where_processes_cannot_be_listed_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: str) -> list[str]:
+        raise PermissionError
+
+    monkeypatch.setattr("neontest.process.os.listdir", closed)
+    assert marked(b"anything") == []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,9 +21,11 @@ from neontest.errors import (
     one_line,
 )
 from neontest.lease.names import MARK, MARK_VERSION
-from neontest.neon.client import Neon
-from neontest.neon.models import Branch, Operation
 from neontest.stop import Deadline
+
+if TYPE_CHECKING:
+    from neontest.neon.client import Neon
+    from neontest.neon.models import Branch, Operation
 
 NEVER_MADE: Final = "it was never made"
 

@@ -170,3 +170,10 @@ def test_a_worker_that_is_born_after_its_end_does_not_live(files, tmp_path):
             time.sleep(0.01)
         first.kill()
         second.kill()
+
+
+def test_nothing_heavy_is_imported_before_it_is_started():
+    """It imports Alembic meanwhile, which is the longest wait of a short run."""
+    script = "import sys, neontest.run; print(sorted({'httpx', 'psycopg2', 'rich'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
