@@ -79,13 +79,6 @@ def revisions(scripts: List[Any], names: Dict[str, str]) -> List[Facts]:
     return found[::-1]
 
 
-def module(path: str) -> Any:
-    """A revision's file, executed anew as Alembic does it."""
-    from alembic.util import load_python_file
-
-    return load_python_file(*os.path.split(path))
-
-
 def line_of(module: Any, name: str) -> int:
     code = getattr(getattr(module, name, None), "__code__", None)
     return code.co_firstlineno if code is not None else 0

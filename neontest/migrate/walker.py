@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from neontest.migrate import guard, loading, pause, watch
@@ -48,16 +48,10 @@ class Walker:
         self.step: Optional[Facts] = None
         self.several = False
         """env.py asks for migrations more than once: several databases."""
-        self._called: Set[str] = set()
-        """Revisions of which this visit has called a function, or a stairway."""
-        self._used: Set[str] = set()
-        """Those of which an earlier one has, and that were not read again since."""
 
     # -- loading
 
     def load(self, environ: Dict[str, str], urls: Dict[str, str]) -> None:
-        from alembic.script import ScriptDirectory
-
         for name in set(os.environ) - set(environ) - {MARK}:
             del os.environ[name]
         os.environ.update(environ)
@@ -67,6 +61,11 @@ class Walker:
         if self._project["kind"] == "flask":
             self._app = loading.flask_app()
         self.config = loading.config(self._project, urls, self._app)
+        self._read_scripts()
+
+    def _read_scripts(self) -> None:
+        from alembic.script import ScriptDirectory
+
         self.script = ScriptDirectory.from_config(self.config)
 
     # -- one run of env.py
@@ -158,7 +157,6 @@ class Walker:
 
     def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
-        self._called.add(revision)
         self._watch.revision, self._watch.trace.at_once = revision, stepwise
         if stepwise:  # who asked for it knows which it is
             self._watch.step()
@@ -250,19 +248,6 @@ class Walker:
                 todo.extend((below, False) for below in script._all_down_revisions)
         return list(found)
 
-    def _as_read(self, steps: List[Any]) -> List[Any]:
-        """The steps as another `alembic` has them: what an upgrade left in its module's variables, its rollback lacks.
-
-        Only what this visit runs is read again, and only where something has run of it.
-        """
-        for step in steps:
-            script = step.revision
-            if script.revision in self._used:
-                script.module = loading.module(script.path)
-                step.migration_fn = script.module.upgrade if step.is_upgrade else script.module.downgrade
-                self._used.discard(script.revision)
-        return steps
-
     def target(self, to: str) -> List[str]:
         """The ids that `to` stands for; itself where Alembic cannot tell."""
         try:
@@ -272,8 +257,9 @@ class Walker:
             return [to]
 
     def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
-        self._used |= self._called
-        self._called.clear()
+        # All read anew while env.py runs, as by another `alembic`: what an upgrade left in its module's variables, its
+        # rollback has not; what env.py sets, or finds in `context.script`, they have.
+        self._read_scripts()
         self.step = None
         began = time.perf_counter()
         unfinished = []
@@ -281,7 +267,7 @@ class Walker:
         def fn(heads: Tuple[str, ...], context: Any) -> Iterator[Any]:
             self.called(heads, context)
             unfinished.append(True)
-            for step in self._as_read(self.plan(direction, to, heads)):
+            for step in self.plan(direction, to, heads):
                 self.begin("upgrade" if step.is_upgrade else "downgrade", step.revision.revision)
                 yield self.watched(step)
             unfinished.pop()

@@ -24,6 +24,7 @@ SETS = ENV_PY.replace(
     "        connection.exec_driver_sql('SELECT pg_advisory_lock(815)')\n        connection.commit()\n"
     "        context.configure(",
 )
+GIVES = "    for each in context.script.walk_revisions():\n        each.module.TABLE = 'acme'"
 UP_DOWN_UP = ("upgrade", "downgrade", "upgrade")
 
 
@@ -228,6 +229,30 @@ def test_two_schemas_of_one_visit_share_a_modules_variables(files, opened, datab
     assert [database.has(name) for name in ("one.t1", "two.t2", "one.t2", "two.t1", "one.t3", "two.t4")] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("env_py", "head"),
+    [
+        (ENV_PY.replace("    with connectable", f"{GIVES}\n    with connectable"), ""),
+        (
+            ENV_PY.replace(
+                "\nrun_migrations_online()", "\nimport os\nos.environ['TENANT'] = 'acme'\nrun_migrations_online()"
+            )
+            + "del os.environ['TENANT']\n",
+            "TABLE = os.environ.get('TENANT', 'nobody')",
+        ),
+    ],
+    ids=["in their modules", "while they are read"],
+)
+def test_what_env_py_gives_its_revisions_they_have_at_each_visit(files, opened, database, env_py, head):
+    """They are read while env.py runs, and are those that it finds in `context.script`."""
+    files.alembic(env_py)
+    files.revision("a1", "op.execute(f'CREATE TABLE {TABLE} ()')", "op.execute(f'DROP TABLE {TABLE}')", head=head)
+    walk = opened()
+    for direction, to in (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head")):
+        assert walk.visit(direction, to).moved
+    assert database.has("acme")
 
 
 def test_the_migrations_helpers_are_told_by_the_migrations_line(files, opened):
