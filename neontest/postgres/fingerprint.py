@@ -8,7 +8,6 @@ its 1,024 groups, values of old rows that were changed and not emptied, and rows
 
 from __future__ import annotations
 
-import contextlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
@@ -18,6 +17,7 @@ import psycopg2
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection
 from neontest.postgres.data import Read
+from neontest.postgres.fingerprint_asking import LEAST, asked
 from neontest.postgres.fingerprint_compare import compare
 from neontest.postgres.fingerprint_model import (
     COARSE_MASK,
@@ -35,7 +35,6 @@ from neontest.postgres.fingerprint_model import (
 from neontest.postgres.fingerprint_sql import (
     FEW,
     SAMPLED,
-    SETTINGS,
     TOO_WIDE,
     WORKERS,
     Reading,
@@ -57,8 +56,6 @@ _DENSE: Final = 2 << 20
 """Tables of which nobody counted the rows are tried with a group a row up to so many bytes."""
 _REREAD: Final = 16 << 20
 """A table that turns out to have few rows is read once more for exact numbers if it is no larger."""
-_LEAST: Final = 0.05
-"""Seconds without which no table is begun."""
 
 _OVER: Final = "the time for reading rows was over"
 _WHY: Final = {
@@ -68,18 +65,19 @@ _WHY: Final = {
     "55P03": "it is locked by another session",
 }
 """By SQLSTATE. The server's own words may quote values."""
+_SLOW: Final = ("57014", "55P03")
+"""Those that time has gone by for."""
 _UNCASTABLE: Final = ("22", "42846", "23514")
 """How the codes begin that say: this value cannot be cast, there is no such cast, a domain would not have it."""
-_LOCKED: Final = 10_000
-"""Milliseconds to wait for a lock; a migration's forgotten transaction may hold it for ever."""
-_HASTY: Final = 2.0
-"""Seconds for what can be done in another way as well; but no more than a quarter of those that there are."""
-_TOGETHER: Final = 50
-"""Small tables that are read by one query: far from the database a round trip takes longer than their rows."""
+_HASTY: Final = 1.0
+"""Seconds for what can be done in another way as well; but no more than an eighth of those that there are."""
+_TOGETHER: Final = 10
+"""Small tables that are read by one query: far from the database a round trip takes longer than their rows. Of more, or
+of more columns, the server spends more time on the query than it saves, also where it is near."""
+_WIDE: Final = 200
+"""Columns that they have together."""
 _SMALL: Final = 2 << 20
 """Bytes that they have together."""
-_MOST: Final = 2_000_000
-"""Seconds; a setting takes no more than 2^31 milliseconds."""
 _NARROWEST: Final = 28
 """Bytes that no row goes below."""
 _ATTEMPTS: Final = 3
@@ -133,9 +131,7 @@ def read(
     objects = large_objects(conn)
     prints: dict[int, Print] = {}
     scans = [_Scan(conn, table, how, earlier.get(table.oid), deadline) for table in sorted(chosen, key=_size)]
-    with contextlib.suppress(psycopg2.Error, TimeoutError):
-        for batch in _batches(scan for scan in scans if scan.few):
-            _read_together(batch, conn, deadline)
+    _read_ahead(conn, (scan for scan in scans if scan.few), deadline)
     for scan in scans:
         done = scan.read()
         if isinstance(done, Print):
@@ -297,55 +293,48 @@ class _Scan:
     def _rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         """The result of one query; by one process alone where several cannot, as with some functions of the project."""
         try:
-            return _asked(self._conn, sql, self._deadline.left(), workers=WORKERS)
+            return asked(self._conn, sql, self._deadline.left(), workers=WORKERS)
         except psycopg2.Error as error:
             code = error.pgcode or ""
             if self._conn.closed or not code or code in _WHY or code.startswith(_UNCASTABLE):
                 raise
-        return _asked(self._conn, sql, self._deadline.left())
+        return asked(self._conn, sql, self._deadline.left())
 
 
 def _batches(scans: Iterable[_Scan]) -> Iterator[list[_Scan]]:
     """Those of small tables, some at a time."""
     batch: list[_Scan] = []
-    size = 0
+    size = columns = 0
     for scan in scans:
-        size += scan.table.bytes
-        if batch and (len(batch) == _TOGETHER or size > _SMALL):
-            yield batch
-            batch, size = [], scan.table.bytes
         if scan.table.bytes > _SMALL:
-            return
+            continue
+        size, columns = size + scan.table.bytes, columns + len(scan.table.columns)
+        if batch and (len(batch) == _TOGETHER or columns > _WIDE or size > _SMALL):
+            yield batch
+            batch, size, columns = [], scan.table.bytes, len(scan.table.columns)
         batch.append(scan)
     if batch:
         yield batch
 
 
-def _read_together(scans: Sequence[_Scan], conn: Connection, deadline: Deadline) -> None:
-    """Ask for these at once. Where that fails, as for a table that may not be read, each asks by itself later."""
-    found: list[list[tuple[int | None, ...]]] = [[] for _ in scans]
-    seconds = min(_HASTY, deadline.left() / 4)
-    for number, row in _asked(conn, together_sql([scan.exact_sql() for scan in scans]), seconds):
-        found[number].append(numbers(row))
-    for scan, rows in zip(scans, found, strict=True):
-        scan.ahead = rows
-
-
-def _asked(conn: Connection, sql: str, seconds: float, *, workers: int = 0) -> Sequence[tuple[Any, ...]]:
-    """The result of a query in a transaction of its own, with the settings that it needs and so much time."""
-    if seconds < _LEAST:
-        raise TimeoutError
-    milliseconds = 0 if seconds > _MOST else int(seconds * 1000)
-    settings = SETTINGS | {
-        "statement_timeout": str(milliseconds),
-        "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
-        "max_parallel_workers_per_gather": str(workers),
-    }
-    local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-    with conn.cursor() as cursor:
-        # One simple query is one transaction, and the settings end with it.
-        cursor.execute(f"SELECT {local}; {sql}")
-        return cursor.fetchall()
+def _read_ahead(conn: Connection, scans: Iterable[_Scan], deadline: Deadline) -> None:
+    """Ask for small tables together. Where that fails, as for one that may not be read, each asks by itself later."""
+    for batch in _batches(scans):
+        found: list[list[tuple[int | None, ...]]] = [[] for _ in batch]
+        try:
+            sql = together_sql([scan.exact_sql() for scan in batch])
+            for number, row in asked(conn, sql, min(_HASTY, deadline.left() / 8)):
+                found[number].append(numbers(row))
+        except TimeoutError:
+            return
+        except psycopg2.Error as error:
+            if conn.closed:
+                raise DatabaseError("the connection was lost while rows were read") from error
+            if error.pgcode in _SLOW:
+                return
+            continue
+        for scan, rows in zip(batch, found, strict=True):
+            scan.ahead = rows
 
 
 def _selected(like: State, wanted: Collection[int] | None) -> list[Print]:
@@ -376,7 +365,7 @@ def _sequences(conn: Connection, deadline: Deadline) -> tuple[tuple[SequenceValu
     """Where they stand; None, with the reason, where that could not be found out."""
     why = _OVER
     for _ in range(_ATTEMPTS):
-        if deadline.left() < _LEAST:
+        if deadline.left() < LEAST:
             break
         try:
             return sequences(conn), []

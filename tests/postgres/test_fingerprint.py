@@ -529,10 +529,10 @@ def test_small_tables_are_read_together_and_alike(db: Any, monkeypatch: pytest.M
         db.run(f"INSERT INTO t{n} SELECT i, nullif('v' || i, 'v3') FROM generate_series(1, {n % 7}) i")
     db.run("CREATE TABLE more (id integer PRIMARY KEY); INSERT INTO more SELECT generate_series(1, 2500)")
     db.run("CREATE TABLE large (v text); INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 2500)")
-    asked, queries = fingerprint._asked, []
-    monkeypatch.setattr(fingerprint, "_asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
+    asked, queries = fingerprint.asked, []
+    monkeypatch.setattr(fingerprint, "asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
     together = state(db)
-    assert len(queries) == 3 + 2
+    assert len(queries) == 12 + 1 + 2
     monkeypatch.setattr(fingerprint, "_TOGETHER", 1)
     apart = state(db)
     assert together.prints == apart.prints
