@@ -153,7 +153,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="every test on every Postgres of this machine, all releases of SQLAlchemy and Alembic, all loads",
+        help="every test on every Postgres here, all releases of SQLAlchemy and Alembic, all loads, more random trials",
     )
 
 
@@ -172,20 +172,22 @@ ON_POSTGRES = re.compile(r"\bpg\d+\b")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without `--thorough`: of the same test on several Postgres versions one, another one from test to test.
 
-    But of a test marked `every_postgres`, all. What is marked `thorough` is left out.
+    But of a test marked `every_postgres`, all. What is marked `thorough` is left out. What was asked for by its id, by
+    a mark or because it failed the last time, is run.
     """
-    if config.getoption("thorough"):
+    by_name = any("::" in each for each in config.args)
+    if by_name or any(config.getoption(each, False) for each in ("thorough", "markexpr", "lf")):
         return
-    left = {item.nodeid for item in items if item.get_closest_marker("thorough")}
+    left = {id(item) for item in items if item.get_closest_marker("thorough")}
     alike: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if not item.get_closest_marker("every_postgres"):
+        if ON_POSTGRES.search(item.nodeid) and not item.get_closest_marker("every_postgres"):
             alike[ON_POSTGRES.sub("", item.nodeid)].append(item)
     for test, these in alike.items():
         taken = these[zlib.crc32(test.encode()) % len(these)]
-        left |= {item.nodeid for item in these if item is not taken}
-    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left])
-    items[:] = [item for item in items if item.nodeid not in left]
+        left |= {id(item) for item in these if item.nodeid != taken.nodeid}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
+    items[:] = [item for item in items if id(item) not in left]
 
 
 def pytest_unconfigure() -> None:

@@ -134,6 +134,7 @@ def without(ran_out: str, *more: str) -> None:
             assert secret not in text
 
 
+@pytest.mark.every_postgres
 def test_the_parent_has_the_sources_rows_and_stands_where_it_does(neontest: Run, project: Path, filled: str) -> None:
     seen = "SELECT count(*), max(latest), max(id) FROM users"
     check = (
@@ -259,6 +260,7 @@ def test_tools_that_are_older_than_the_source_are_not_used() -> None:
     assert [each and each.major for each in (tools.find(14, folders, ""),)] == [min(MAJORS)]
 
 
+@pytest.mark.every_postgres
 def test_only_the_tables_that_are_named_have_rows(neontest: Run, project: Path, filled: str) -> None:
     with closing(connect(filled)) as connection, connection.cursor() as cursor:
         cursor.execute('CREATE TABLE "log Of" (n int); INSERT INTO "log Of" VALUES (1)')

@@ -46,6 +46,7 @@ def test_the_fresh_cluster_is_made_once_and_then_copied(clusters: Clusters, fres
     assert os.path.samestat(facts, again.stat())
 
 
+@pytest.mark.every_postgres
 def test_the_owner_is_what_it_is_on_neon_and_no_superuser(parent: Cluster, ask: Ask) -> None:
     attributes = "rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication, rolcanlogin"
     assert ask(parent, f"SELECT {attributes} FROM pg_roles WHERE rolname = current_user") == [
@@ -63,6 +64,7 @@ def test_the_owner_is_what_it_is_on_neon_and_no_superuser(parent: Cluster, ask: 
         ask(parent, "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize("role", ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"])
 def test_the_owner_cannot_get_at_the_systems_files_and_programs(parent: Cluster, ask: Ask, role: str) -> None:
     for statement in (
@@ -107,6 +109,7 @@ def test_a_cluster_from_before_this_was_closed_is_closed_at_its_start(
             ask(cluster, "GRANT pg_execute_server_program TO neondb_owner")
 
 
+@pytest.mark.every_postgres
 def test_text_sorts_and_times_show_as_on_neon(parent: Cluster, ask: Ask) -> None:
     assert ask(parent, "SHOW timezone") == [("GMT",)]
     assert ask(parent, "SHOW server_encoding") == [("UTF8",)]
@@ -134,6 +137,7 @@ def test_only_we_can_reach_the_socket(parent: Cluster) -> None:
         assert cursor.fetchall() == [(True,)]
 
 
+@pytest.mark.every_postgres
 def test_tls_with_channel_binding_works_where_postgres_has_tls(clusters: Clusters, parent: Cluster, ask: Ask) -> None:
     assert clusters.tls == parent.tls == clusters.binaries.tls
     if parent.tls:

@@ -308,6 +308,7 @@ def kill_all_that_name(path: Path) -> set[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="Linux only")
 
 
+@pytest.mark.every_postgres
 @needs_proc
 def test_what_was_killed_while_the_fresh_cluster_was_made_leaves_nothing_after_a_sweep(
     room: Path, owners: Owners, fresh_id: NewId
@@ -359,6 +360,7 @@ def test_a_builder_that_outlives_its_owner_is_ended_before_another_one_begins(
     assert not any((state / "tmpl").glob("*.new"))
 
 
+@pytest.mark.every_postgres
 @needs_proc
 def test_the_segment_of_a_server_killed_before_its_pid_file_named_it_is_found(
     clusters: Clusters, owners: Owners, fresh_id: NewId

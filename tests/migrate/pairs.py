@@ -78,8 +78,8 @@ PAIRS = (
     Pair(sqlalchemy="1.3.24", alembic="1.8.1", driver="psycopg2-binary"),
 )
 
-OFTEN = (PAIRS[0], PAIRS[4], PAIRS[6])
-"""The newest, the oldest on the oldest Python, and a Flask-Migrate between them. The others come with `--thorough`."""
+OFTEN = (PAIRS[0], PAIRS[2], PAIRS[4], *PAIRS[6:])
+"""Each series of SQLAlchemy, each driver, Flask-Migrate, the oldest Python. The others come with `--thorough`."""
 
 
 def params(*pairs: Pair) -> list[Any]:

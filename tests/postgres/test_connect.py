@@ -22,6 +22,8 @@ from neontest.postgres.connect import (
 )
 from neontest.stop import Deadline, Stop
 
+pytestmark = pytest.mark.every_postgres
+
 SECRET = "p%w:o@r/d'x"
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from neontest.errors import DatabaseError
 
+pytestmark = pytest.mark.every_postgres
+
 REFUSED = tomllib.loads((Path(__file__).parent / "fill_refused.toml").read_text(encoding="utf-8"))
 
 

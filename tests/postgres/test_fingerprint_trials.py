@@ -1,5 +1,5 @@
-"""Random trials: five ways to lose data, none of which may be missed; 500 times each on the newest server here, if
-with --thorough.
+"""Random trials: five ways to lose data, none of which may be missed; a hundred times each on the newest server
+here, 500 times with `--thorough`.
 
 Rows have a key, or have none. Each is judged three times: with a group a row, with 1,024 groups, and with all rows of
 the table in one group, where nothing but sums of digests is left to see it by.

@@ -7,6 +7,8 @@ import pytest
 from neontest.postgres.implied_locks import implied, split
 from tests.postgres.conftest import Database
 
+pytestmark = pytest.mark.every_postgres
+
 SCHEMA = """
 CREATE TABLE b (id int PRIMARY KEY);
 CREATE TABLE a (id int PRIMARY KEY, b int, x int, CONSTRAINT later CHECK (x > 0) NOT VALID);
