@@ -164,7 +164,7 @@ def work(job: Job, settings: Settings, environ: Mapping[str, str], stop: Stop, t
                 # It imports Alembic, which takes longer than all that we have to do before it is needed.
                 sessions = Sessions(context, job.redactor)
                 stack.callback(sessions.end)
-                from neontest import old_code
+                from neontest import old_code  # only now: it imports much, while the project's Python imports Alembic
             stop.check()
             context, said = old_code.based(context)
             history, notes = beside_base(context, histories.read(project))

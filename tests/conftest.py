@@ -157,12 +157,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def asked_for(config: pytest.Config) -> bool:
+    """Tests were chosen by id, by a mark, or because they failed the last time."""
+    by_id = any("::" in each for each in config.args)
+    return by_id or any(config.getoption(each, False) for each in ("markexpr", "lf"))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if asked_for(config):
+        return None
     if config.getoption("thorough"):
-        return (
-            "thorough: every test on every Postgres of this machine, all releases of SQLAlchemy and Alembic, all loads"
-        )
-    return "not thorough: most tests on one Postgres of this machine each, with some releases; --thorough for the rest"
+        return "thorough: nothing is left out"
+    return (
+        "not thorough: many tests on one Postgres each of those here, some releases and loads; --thorough for the rest"
+    )
 
 
 ON_POSTGRES = re.compile(r"\bpg\d+\b")
@@ -172,11 +180,9 @@ ON_POSTGRES = re.compile(r"\bpg\d+\b")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without `--thorough`: of the same test on several Postgres versions one, another one from test to test.
 
-    But of a test marked `every_postgres`, all. What is marked `thorough` is left out. What was asked for by its id, by
-    a mark or because it failed the last time, is run.
+    But of a test marked `every_postgres`, all. What is marked `thorough` is left out.
     """
-    by_name = any("::" in each for each in config.args)
-    if by_name or any(config.getoption(each, False) for each in ("thorough", "markexpr", "lf")):
+    if config.getoption("thorough") or asked_for(config):
         return
     left = {id(item) for item in items if item.get_closest_marker("thorough")}
     alike: dict[str, list[pytest.Item]] = defaultdict(list)

@@ -61,7 +61,7 @@ def config(project: Facts, urls: Dict[str, str], app: Any) -> Any:
 
 
 def revisions(scripts: List[Any], names: Dict[str, str]) -> List[Facts]:
-    """What the scripts say of themselves, parents first; `names` are those of their files. The heads come first."""
+    """What the scripts, heads first, say of themselves, parents first; `names` are those of their files."""
     found = []
     for each in scripts:
         found.append(

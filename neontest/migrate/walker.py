@@ -257,8 +257,8 @@ class Walker:
             return [to]
 
     def visit(self, direction: str, to: str, at: Optional[Facts] = None) -> None:
-        # All read anew while env.py runs, as by another `alembic`: what an upgrade left in its module's variables, its
-        # rollback has not; what env.py sets, or finds in `context.script`, they have.
+        # All are read anew, while env.py runs, as by another `alembic`. What an upgrade left in its module's variables,
+        # its rollback has not; what env.py sets, in the environment or on modules in `context.script`, it has.
         self._read_scripts()
         self.step = None
         began = time.perf_counter()

@@ -70,10 +70,10 @@ _SLOW: Final = ("57014", "55P03")
 _UNCASTABLE: Final = ("22", "42846", "23514")
 """How the codes begin that say: this value cannot be cast, there is no such cast, a domain would not have it."""
 _HASTY: Final = 1.0
-"""Seconds for what can be done in another way as well; but no more than an eighth of those that there are."""
+"""Seconds for a query that can be asked in another way as well; but no more than an eighth of those that are left."""
 _TOGETHER: Final = 10
-"""Small tables that are read by one query: far from the database a round trip takes longer than their rows. Of more, or
-of more columns, the server spends more time on the query than it saves, also where it is near."""
+"""Small tables that are read by one query: far from the database a round trip takes longer than their rows. With more,
+or with more columns, such a query takes longer than one a table where the database is near."""
 _WIDE: Final = 200
 """Columns that they have together."""
 _SMALL: Final = 2 << 20
@@ -114,8 +114,8 @@ def read(
     found = listed(conn, oids, [*names, *(each.table.name for each in again)])
     named = {each.oid: each.name for each in found}
     earlier = {oid: each for each in again if (oid := successor(each.table, named)) is not None}
-    asked = {each.oid for each in found if wanted is None or each.oid in wanted or each.name in names}
-    roots = {each.root for each in found if each.oid in asked}
+    meant = {each.oid for each in found if wanted is None or each.oid in wanted or each.name in names}
+    roots = {each.root for each in found if each.oid in meant}
     chosen = [
         each.table
         for each in found
@@ -123,7 +123,7 @@ def read(
         and (
             each.oid in earlier
             # A part is read with the whole.
-            or (each.root is None and (each.oid in asked or each.oid in roots))
+            or (each.root is None and (each.oid in meant or each.oid in roots))
         )
     ]
     # First what is small: one table can take all the time that there is.
@@ -131,13 +131,15 @@ def read(
     objects = large_objects(conn)
     prints: dict[int, Print] = {}
     scans = [_Scan(conn, table, how, earlier.get(table.oid), deadline) for table in sorted(chosen, key=_size)]
-    _read_ahead(conn, (scan for scan in scans if scan.few), deadline)
-    for scan in scans:
-        done = scan.read()
-        if isinstance(done, Print):
-            prints[done.table.oid] = done
-            done = Read(table=done.table.name, how=done.how, rows=done.rows, why=_reason(done))
-        reads.append(done)
+    together = True
+    for batch in _batches(scans):
+        together = together and (len(batch) < 2 or _read_together(conn, batch, deadline))
+        for scan in batch:
+            done = scan.read()
+            if isinstance(done, Print):
+                prints[done.table.oid] = done
+                done = Read(table=done.table.name, how=done.how, rows=done.rows, why=_reason(done))
+            reads.append(done)
     return State(
         known=tuple((each.oid, each.name, each.root) for each in found),
         prints=prints,
@@ -302,39 +304,43 @@ class _Scan:
 
 
 def _batches(scans: Iterable[_Scan]) -> Iterator[list[_Scan]]:
-    """Those of small tables, some at a time."""
+    """All of them, the smallest first as they come: small ones some at a time, others by themselves."""
     batch: list[_Scan] = []
     size = columns = 0
     for scan in scans:
-        if scan.table.bytes > _SMALL:
-            continue
+        small = scan.few and scan.table.bytes <= _SMALL
         size, columns = size + scan.table.bytes, columns + len(scan.table.columns)
-        if batch and (len(batch) == _TOGETHER or columns > _WIDE or size > _SMALL):
+        if batch and (not small or len(batch) == _TOGETHER or columns > _WIDE or size > _SMALL):
             yield batch
             batch, size, columns = [], scan.table.bytes, len(scan.table.columns)
         batch.append(scan)
+        if not small:
+            yield batch
+            batch, size, columns = [], 0, 0
     if batch:
         yield batch
 
 
-def _read_ahead(conn: Connection, scans: Iterable[_Scan], deadline: Deadline) -> None:
-    """Ask for small tables together. Where that fails, as for one that may not be read, each asks by itself later."""
-    for batch in _batches(scans):
-        found: list[list[tuple[int | None, ...]]] = [[] for _ in batch]
-        try:
-            sql = together_sql([scan.exact_sql() for scan in batch])
-            for number, row in asked(conn, sql, min(_HASTY, deadline.left() / 8)):
-                found[number].append(numbers(row))
-        except TimeoutError:
-            return
-        except psycopg2.Error as error:
-            if conn.closed:
-                raise DatabaseError("the connection was lost while rows were read") from error
-            if error.pgcode in _SLOW:
-                return
-            continue
-        for scan, rows in zip(batch, found, strict=True):
-            scan.ahead = rows
+def _read_together(conn: Connection, batch: list[_Scan], deadline: Deadline) -> bool:
+    """Ask for these at once; where that fails, as for one that may not be read, each asks by itself afterwards.
+
+    Returns:
+        Whether that is worth trying for others, too: not where time is what was missing.
+    """
+    found: list[list[tuple[int | None, ...]]] = [[] for _ in batch]
+    try:
+        sql = together_sql([scan.exact_sql() for scan in batch])
+        for number, row in asked(conn, sql, min(_HASTY, deadline.left() / 8)):
+            found[number].append(numbers(row))
+    except TimeoutError:
+        return False
+    except psycopg2.Error as error:
+        if conn.closed:
+            raise DatabaseError("the connection was lost while rows were read") from error
+        return error.pgcode not in _SLOW
+    for scan, rows in zip(batch, found, strict=True):
+        scan.ahead = rows
+    return True
 
 
 def _selected(like: State, wanted: Collection[int] | None) -> list[Print]:
