@@ -167,7 +167,7 @@ class _Scan:
             self._as_it_was(was)
         self._how: How = "count" if len(columns) > TOO_WIDE else _how(table, how, self._keyed, was)
         self.ahead: Sequence[tuple[Any, ...]] | None = None
-        """What `exact_sql` answered."""
+        """What the query for a group a row answered, where it was asked together with others."""
 
     def _as_it_was(self, was: Print) -> None:
         """Hash what there was as it was hashed, and tell rows apart by what they were told apart by."""
@@ -249,9 +249,9 @@ class _Scan:
 
     def _printed(self, mask: int, one_in: int) -> Print:
         by, columns = self._hashed()
-        rows, self.ahead = self.ahead, None
+        rows, self.ahead = self.ahead if mask == EXACT_MASK else None, None
         if rows is None:
-            rows = self._rows(print_sql(self.table, columns, by=by, keyed=self._keyed, mask=mask, one_in=one_in))
+            rows = self._rows(self.sql(mask, one_in))
         read = [row for row in rows if row[0] is not None]
         first = 4 if self._keyed else 3
 
@@ -287,10 +287,9 @@ class _Scan:
         by = [self._readings[number] for number in self._by]
         return by, [each for number, each in self._readings.items() if not (self._keyed and number in self._by)]
 
-    def exact_sql(self) -> str:
-        """SQL for a group a row."""
+    def sql(self, mask: int, one_in: int = 1) -> str:
         by, columns = self._hashed()
-        return print_sql(self.table, columns, by=by, keyed=self._keyed, mask=EXACT_MASK)
+        return print_sql(self.table, columns, by=by, keyed=self._keyed, mask=mask, one_in=one_in)
 
     def _rows(self, sql: str) -> Sequence[tuple[Any, ...]]:
         """The result of one query; by one process alone where several cannot, as with some functions of the project."""
@@ -329,7 +328,7 @@ def _read_together(conn: Connection, batch: list[_Scan], deadline: Deadline) -> 
     """
     found: list[list[tuple[int | None, ...]]] = [[] for _ in batch]
     try:
-        sql = together_sql([scan.exact_sql() for scan in batch])
+        sql = together_sql([scan.sql(EXACT_MASK) for scan in batch])
         for number, row in asked(conn, sql, min(_HASTY, deadline.left() / 8)):
             found[number].append(numbers(row))
     except TimeoutError:
