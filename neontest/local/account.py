@@ -32,12 +32,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     switch: bool
     """Children must become `uid`: we are root."""
     prefix: tuple[str, ...] = ()
-    """What stands before a command: the user namespace, where root cannot become another user."""
+    """What stands before a command: what becomes the user, or the user namespace where root cannot."""
 
     def how(self) -> dict[str, Any]:
         """The arguments to subprocess that run a command as this account, with a clean environment."""
         options: dict[str, Any] = {"env": ENVIRONMENT, "cwd": "/"}
-        if self.switch:
+        if self.switch and not self.prefix:  # subprocess copies all our page tables for this
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         return options
 
@@ -104,9 +104,11 @@ def choose() -> Account:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        account = Account(uid=entry.pw_uid, gid=entry.pw_gid, switch=True)
-        if entry.pw_uid != 0 and account.can("true"):
-            return account
+        uid, gid = entry.pw_uid, entry.pw_gid
+        for prefix in (("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"), ()):
+            account = Account(uid=uid, gid=gid, switch=True, prefix=prefix)
+            if uid != 0 and account.can("true"):
+                return account
     if shutil.which("unshare") and inside.can("true"):
         return inside
     raise LocalError(

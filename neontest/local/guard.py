@@ -70,17 +70,7 @@ class Guard:
         fate = "keep" if keep else "remove"
         try:
             self._process = subprocess.Popen(
-                [
-                    "/bin/sh",
-                    "-c",
-                    SCRIPT,
-                    "neontest-guard",
-                    str(folder),
-                    str(sockets),
-                    fate,
-                    *account.prefix,
-                    *command,
-                ],
+                [*account.prefix, "/bin/sh", "-c", SCRIPT, "neontest-guard", str(folder), str(sockets), fate, *command],
                 stdin=orders_read,
                 stdout=life_write,
                 stderr=claim,
