@@ -153,7 +153,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="every test on every Postgres here, all releases of SQLAlchemy and Alembic, all loads, more random trials",
+        help="every test on every Postgres here, all parameters, all releases of SQLAlchemy and Alembic, all loads,"
+        " more random trials",
     )
 
 
@@ -169,7 +170,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("thorough"):
         return "thorough: nothing is left out"
     return (
-        "not thorough: many tests on one Postgres each of those here, some releases and loads; --thorough for the rest"
+        "not thorough: many tests on one Postgres each of those here, some parameters, releases and loads;"
+        " --thorough for the rest"
     )
 
 
@@ -180,7 +182,8 @@ ON_POSTGRES = re.compile(r"\bpg\d+\b")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without `--thorough`: of the same test on several Postgres versions one, another one from test to test.
 
-    But of a test marked `every_postgres`, all. What is marked `thorough` is left out.
+    But of a test marked `every_postgres`, all. Of one marked `sampled` some of its parameters are run, and what is
+    marked `thorough` is left out.
     """
     if config.getoption("thorough") or asked_for(config):
         return
@@ -192,6 +195,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test, these in alike.items():
         taken = these[zlib.crc32(test.encode()) % len(these)]
         left |= {id(item) for item in these if item.nodeid != taken.nodeid}
+    sampled: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if (mark := item.get_closest_marker("sampled")) and id(item) not in left:
+            sampled[item.nodeid.partition("[")[0], *mark.args].append(item)
+    for (_, one_in), these in sampled.items():
+        these.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
+        left |= {id(item) for number, item in enumerate(these) if number % one_in}
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
     items[:] = [item for item in items if id(item) not in left]
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from neontest.cells import Cell
 from neontest.local.binaries import find_all
 from neontest.migrate.git import Checkout
@@ -220,6 +222,7 @@ def downgrade():
 """
 
 
+@pytest.mark.thorough
 def test_expand_and_contract_passes(neontest: Run, tmp_path: Path) -> None:
     models = (REPOSITORY / "app" / "models.py").read_text()
     column = "    years_old: Mapped[int | None]\n"
@@ -443,6 +446,7 @@ def test_a_signal_in_the_middle_of_a_cell_leaves_no_worktree_and_no_branch(local
 IGNORED = 'import os, pathlib\npathlib.Path(os.environ["SEEN"], os.environ["NEONTEST_CELL"]).write_text(__file__)\n'
 
 
+@pytest.mark.thorough
 def test_a_path_in_the_command_leads_the_old_cells_to_the_old_tests(neontest: Run, tmp_path: Path) -> None:
     root = project(
         tmp_path / "repository" / "shop",

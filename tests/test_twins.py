@@ -93,6 +93,7 @@ op.get_bind().execute(sa.text("INSERT INTO t VALUES (1, current_date::text)"))
 """.strip()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("args", "checks", "notes"),
     [

@@ -37,6 +37,7 @@ def calls(one: Lane) -> list[str]:
     return one.calls()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("fault", "call"), [each[:2] for each in SAMPLE], ids=[each[2] for each in SAMPLE])
 def test_a_run_survives(one: Lane, calls: list[str], fault: str, call: str) -> None:
     knob = KNOB[fault]
@@ -47,6 +48,7 @@ def test_a_run_survives(one: Lane, calls: list[str], fault: str, call: str) -> N
     assert trial.met
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", ["small-pages", "clock-behind", "parent-protected", "idle", "cut-upgrade"])
 def test_a_run_survives_what_is_there_all_the_time(one: Lane, fault: str) -> None:
     trial = one.run(KNOB[fault], 0)

@@ -78,7 +78,7 @@ PAIRS = (
     Pair(sqlalchemy="1.3.24", alembic="1.8.1", driver="psycopg2-binary"),
 )
 
-OFTEN = (PAIRS[0], PAIRS[2], PAIRS[4], *PAIRS[6:])
+OFTEN = (PAIRS[0], PAIRS[2], PAIRS[4], PAIRS[6])
 """Each series of SQLAlchemy, each driver, Flask-Migrate, the oldest Python. The others come with `--thorough`."""
 
 

@@ -221,6 +221,7 @@ DRIFTS = {
 """The models, and what they differ in from what the revision makes."""
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", DRIFTS)
 def test_each_kind_of_drift_is_named_and_its_line_mends_it(files, opened, kind):
     tables, told = DRIFTS[kind]

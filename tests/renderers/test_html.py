@@ -322,6 +322,7 @@ def test_the_policy_stops_what_would_break_in(page: Page, kept: bool) -> None:
 
 
 @browsing
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_nothing_of_the_data_is_executed(page: Page, text: str) -> None:
     # The policy is taken out: what is proved is that there is nothing that it would have to stop.

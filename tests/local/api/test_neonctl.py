@@ -156,6 +156,7 @@ def test_its_connection_strings_connect(run: Run, api: Any, neon: LocalNeon) -> 
         assert ask(uri, "SELECT current_user, current_database()") == [("neondb_owner", "neondb")]
 
 
+@pytest.mark.thorough
 def test_databases_roles_and_operations_are_listed(run: Run, api: Any) -> None:
     id = api.create("with more")["branch"]["id"]
     api.wait(api.call("POST", f"P/branches/{id}/roles", status=201, json={"role": {"name": "reporter"}}))
@@ -167,6 +168,7 @@ def test_databases_roles_and_operations_are_listed(run: Run, api: Any) -> None:
     assert {"create_branch", "start_compute", "apply_config"} <= {each["action"] for each in operations}
 
 
+@pytest.mark.thorough
 def test_schemas_are_compared(run: Run, api: Any) -> None:
     id = api.create("changed")["branch"]["id"]
     ask(api.uri(id), "CREATE TABLE added (id int PRIMARY KEY)")
@@ -174,6 +176,7 @@ def test_schemas_are_compared(run: Run, api: Any) -> None:
     assert "+CREATE TABLE public.added" in diff
 
 
+@pytest.mark.thorough
 def test_a_branch_is_reset_to_its_parent(run: Run, api: Any) -> None:
     id = api.create("to reset")["branch"]["id"]
     ask(api.uri(id), "CREATE TABLE gone (id int)")
