@@ -51,6 +51,8 @@ class Watch:
         self._scripts: Dict[str, str] = {}
         self._places: Dict[str, Optional[str]] = {}
         self._running: Dict[int, Ran] = {}
+        self._own = 0
+        """The cursor that Alembic's own statement runs on, past SQLAlchemy's events."""
         self._connections: List[Any] = []
         self._engines: Any = weakref.WeakSet()
         self.trace = tracing
@@ -119,9 +121,11 @@ class Watch:
         """The innermost line of a migration on the stack; and whether Alembic itself is the one who asks."""
         frame: Any = sys._getframe(2)
         other = own = False
+        known = self._places
         while frame is not None:
             code = frame.f_code
-            place = self.place(code.co_filename)
+            # Of each statement, some twenty times.
+            place = known[code.co_filename] if code.co_filename in known else self.place(code.co_filename)
             if place:
                 return (place, frame.f_lineno), False
             if place is None:
@@ -183,6 +187,18 @@ class Watch:
         self.trace.connected(connection)
         self._connections.append(weakref.ref(connection))
 
+    def own(self, connection: Any, cursor: Any, statement: str) -> None:
+        """Alembic's own statement is sent, past SQLAlchemy's events."""
+        if self.on:
+            self._own = id(cursor)
+            self._running[self._own] = (statement, (None, None), True, time.perf_counter(), connection, 0)
+
+    def ended(self, cursor: Any) -> None:
+        """And has succeeded."""
+        self._own = 0
+        if self._running.pop(id(cursor), None) is not None:
+            self.first = None
+
     def _before(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if self.on:
             place, own = self.origin()
@@ -215,7 +231,7 @@ class Watch:
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context
-        ran = self._running.pop(id(execution.cursor), None) if execution is not None else None
+        ran = self._running.pop(self._own if execution is None else id(execution.cursor), None)
         if ran is not None:
             self._tell(ran)
             self.trace.failed(ran[4])

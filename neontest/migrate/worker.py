@@ -170,7 +170,7 @@ def serve(wire: Wire) -> None:
                 hello(wire, project["kind"])
                 walk.guard.listen()
                 watching.listen()
-                shortcuts.Shortcuts().listen()
+                shortcuts.Shortcuts(watching).listen()
             elif command["do"] == "open":
                 watching.trace.wanted = command["trace"]
                 walk.open(command)

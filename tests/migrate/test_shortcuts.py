@@ -83,6 +83,47 @@ if not hasattr(SQLCompiler, "plain"):
     SQLCompiler.plain, SQLCompiler.visit_update = SQLCompiler.visit_update, told
 """
 
+DONE = """
+@event.listens_for(engine, "do_execute")
+def done(cursor, statement, parameters, context):
+    if "UPDATE" in statement:
+        assert context is not None, "what is sent is SQLAlchemy's"
+        with open("sent", "a") as file:
+            file.write(json.dumps(["mine", ""]) + chr(10))
+"""
+ECHO = """
+import logging
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        if "UPDATE" in record.getMessage():
+            with open("sent", "a") as file:
+                file.write(json.dumps(["mine", ""]) + chr(10))
+
+logger = logging.getLogger("sqlalchemy.engine.Engine")
+logger.handlers[:], logger.propagate = [Handler()], False
+engine = create_engine(URL, poolclass=pool.NullPool, echo=True, connect_args={"cursor_factory": Cursor})
+"""
+ALONE = """
+engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+"""
+TOLD = """
+import sqlalchemy.exc
+
+plain = context.plain = getattr(context, "plain", context.run_migrations)
+def run_migrations():
+    try:
+        plain()
+    except sqlalchemy.exc.DBAPIError as error:
+        with open("sent", "a") as file:
+            file.write(json.dumps([f"caught {type(error).__name__} {error.statement} {error.params}", ""]) + chr(10))
+        raise
+context.run_migrations = run_migrations
+"""
+STOPS = """CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {0}; RETURN NEW; END $$;
+CREATE TRIGGER stop BEFORE UPDATE ON alembic_version FOR EACH ROW WHEN (NEW.version_num = 'c3') EXECUTE FUNCTION stop()
+"""
+
 
 def sent(files: Files, *, between: tuple[str, ...] = ("UPDATE", "INSERT", "DELETE")) -> list[list[str]]:
     found = [json.loads(line) for line in (files.root / "sent").read_text().splitlines()]
@@ -138,7 +179,10 @@ def test_a_version_that_somebody_else_changed_is_told_in_alembic_s_words(
     assert walk.session.current() == ("c3",)
 
 
-@pytest.mark.parametrize(("listener", "own"), [(BEFORE, 0), (COMPILED, 0), (IMPL, 3), (COUNTED, 3), (COMPILES, 1)])
+@pytest.mark.parametrize(
+    ("listener", "own"),
+    [(BEFORE, 0), (COMPILED, 0), (ALONE, 0), (IMPL, 3), (COUNTED, 3), (COMPILES, 1), (DONE, 3), (ECHO, 3)],
+)
 def test_who_looks_at_the_statement_sees_what_alembic_made(
     files: Files, opened: Callable[..., Walked], listener: str, own: int
 ) -> None:
@@ -148,6 +192,53 @@ def test_who_looks_at_the_statement_sees_what_alembic_made(
     walk = opened()
     assert walk.visit("upgrade", "head").error is None
     assert len(sent(files, between=("mine",))) == own
+
+
+@pytest.mark.parametrize(
+    ("stops", "kind", "caught"),
+    [
+        ("RAISE 'not now' USING ERRCODE = '55000'", "ObjectNotInPrerequisiteState", "OperationalError"),
+        ("PERFORM 1 / 0", "DivisionByZero", "DataError"),
+        ("PERFORM pg_terminate_backend(pg_backend_pid())", "lost", "OperationalError"),
+    ],
+)
+def test_what_stops_the_statement_is_told_as_where_sqlalchemy_sends_it(
+    files: Files, opened: Callable[..., Walked], database: Database, stops: str, kind: str, caught: str
+) -> None:
+    for each in ("a1", "b2", "c3", "d4"):
+        files.revision(each)
+    found = []
+    for listener in (BEFORE, ""):
+        project(files, listener=listener + TOLD)
+        walk = opened()
+        assert walk.visit("upgrade", "a1").moved
+        database.rows(f"{STOPS.format(stops)}; SELECT 1")
+        failures = [walk.visit("upgrade", "head").error]
+        failures += [visit.error for visit in walk.stairway(("upgrade", "b2"), ("upgrade", "c3"))[1:]]
+        said = [each[0] for each in sent(files, between=("caught",))]
+        database.rows("DROP FUNCTION stop() CASCADE; SELECT 1")
+        assert walk.visit("upgrade", "c3").moved
+        assert walk.visit("downgrade", "base").moved
+        found.append((failures, said))
+    assert found[0] == found[1]
+    (failures, said) = found[1]
+    assert [(each and each.kind, each and each.revision) for each in failures] == [(kind, "c3")] * 2
+    update = "UPDATE alembic_version SET version_num='c3' WHERE alembic_version.version_num = 'b2'"
+    assert [each and each.sql for each in failures] == [update] * 2
+    assert said == [f"caught {caught} {update} {{}}"] * 2
+
+
+def test_one_that_hangs_is_named(files: Files, opened: Callable[..., Walked], database: Database) -> None:
+    for each in ("a1", "b2", "c3"):
+        files.revision(each)
+    project(files)
+    walk = opened()
+    assert walk.visit("upgrade", "a1").moved
+    database.rows(f"{STOPS.format('PERFORM pg_sleep(60)')}; SELECT 1")
+    _, hung = walk.stairway(("upgrade", "b2"), ("upgrade", "c3"), seconds=1)
+    assert hung.error is not None
+    assert (hung.error.kind, hung.error.revision) == ("timeout", "c3")
+    assert hung.error.sql == "UPDATE alembic_version SET version_num='c3' WHERE alembic_version.version_num = 'b2'"
 
 
 def test_a_schema_that_is_another_from_some_revision_on_is_another_for_the_version_table_too(
