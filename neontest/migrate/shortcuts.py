@@ -143,7 +143,7 @@ class Shortcuts:
         )
         dialect = connection.dialect.dispatch
         theirs = theirs or dialect.do_execute or dialect.do_execute_no_params
-        return not theirs and connection.get_execution_options().keys() <= HARMLESS
+        return not theirs and HARMLESS.issuperset(connection.get_execution_options())
 
 
 def quoted(revision: str) -> str:
