@@ -55,11 +55,12 @@ ALONE: Final = {
 index, which the catalogs can lead back), what names a row, and which rows."""
 
 OF: Final = {
-    "pg_class": "(oid = ANY($1) OR relname = ANY(ARRAY(SELECT ('pg_toast_' || o)::name FROM unnest($1) o)))",
-    "pg_constraint": "(conrelid = ANY($1) OR contypid = ANY($1))",
-    "pg_type": "(oid = ANY($1) OR oid = ANY(ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY($1))))",
+    "pg_class": ("oid = ANY($1 || ARRAY(SELECT reltoastrelid FROM pg_class WHERE oid = ANY($1)))",),
+    "pg_constraint": ("conrelid = ANY($1)", "conrelid = 0 AND contypid = ANY($1)"),
+    "pg_type": ("oid = ANY($1 || ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY($1)))",),
 }
-"""Which of their rows are of the oids `$1`, where that is not a column, so that an index finds them."""
+"""Which of their rows are of the oids `$1`, one after the other, where that is not a column: so that an index finds
+them."""
 
 BY_OID: Final = (
     "pg_proc",
@@ -200,8 +201,12 @@ def sums_sql(version: int) -> str:
 
 def some_sql() -> str:
     """The probe's rows of the oids `$1`, and maybe parts of others; of those that are gone there is none."""
-    of = {catalog: f"{oid} = ANY($1)" for catalog, (oid, _, _) in ALONE.items()} | OF
-    return _by_oid([f"{_digests(catalog)} AND {which}" for catalog, which in of.items()])
+    of = {catalog: (f"{oid} = ANY($1)",) for catalog, (oid, _, _) in ALONE.items()} | OF
+    # Where a schema was small when this was planned, all rows of a user would be looked through by their oid.
+    told = [
+        f"{_digests(catalog)} AND {each}".replace("oid >= ", "oid::int8 >= ") for catalog in of for each in of[catalog]
+    ]
+    return _by_oid(told)
 
 
 def _rest(version: int) -> str:

@@ -65,9 +65,10 @@ NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
-_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; "
-_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; "
-"""For a few of many the indexes are better, which a plan for any number would not use."""
+_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_seqscan = on; "
+_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; "
+"""For a few of many the indexes are better, which a plan for any number would not use; nor one that was made when there
+were not many."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
@@ -101,6 +102,8 @@ class Reader:
         """Of each kind what its rows' texts mean: most columns are alike."""
         self._prepared: dict[str, str] = {}
         """Queries, by their names on the server."""
+        self._planned = _ALL
+        """How the server plans what is prepared."""
         self._there = 0
         """What there has been of kinds that few databases have: bits of the probe."""
         self._moment = ""
@@ -240,8 +243,9 @@ class Reader:
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
             prepare = f"PREPARE {name}{f'({kind})' if kind else ''} AS {query}; "
-        cursor.execute(f"{_FEW if kind == 'oid[]' else _ALL}{prepare}EXECUTE {name}{of}")
-        self._prepared[key] = name
+        planned = _FEW if kind == "oid[]" else _ALL
+        cursor.execute(f"{planned if planned != self._planned else ''}{prepare}EXECUTE {name}{of}")
+        self._prepared[key], self._planned = name, planned
         return cursor.fetchall()
 
     def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:
