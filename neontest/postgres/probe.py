@@ -54,12 +54,17 @@ ALONE: Final = {
 """Catalogs of what is read without all else: relations, enums, domains, and what hangs on them. Its oid (or that of an
 index, which the catalogs can lead back), what names a row, and which rows."""
 
+NEAR: Final = 100
+"""Oids that are asked for one by one where the sum has changed."""
+
+_NEAR: Final = f"(SELECT oids FROM near WHERE cardinality(oids) <= {NEAR})::oid[]"
+
 OF: Final = {
-    "pg_class": ("oid = ANY($1 || ARRAY(SELECT reltoastrelid FROM pg_class WHERE oid = ANY($1)))",),
-    "pg_constraint": ("conrelid = ANY($1)", "conrelid = 0 AND contypid = ANY($1)"),
-    "pg_type": ("oid = ANY($1 || ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY($1)))",),
+    "pg_class": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltoastrelid FROM pg_class WHERE oid = ANY({_NEAR})))",),
+    "pg_constraint": (f"conrelid = ANY({_NEAR})", f"conrelid = 0 AND contypid = ANY({_NEAR})"),
+    "pg_type": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY({_NEAR})))",),
 }
-"""Which of their rows are of the oids `$1`, one after the other, where that is not a column: so that an index finds
+"""Which of their rows are of those oids, one after the other, where that is not a column: so that an index finds
 them."""
 
 BY_OID: Final = (
@@ -185,28 +190,29 @@ def probe_sql(version: int) -> str:
 
 def sums_sql(version: int) -> str:
     """Without a row for each, which is most of the work: of each catalog the sum of the numbers (`SUM`), and in a
-    fourth column, as words, the oids of which transactions from `$1` on, an xid, have written rows.
+    fourth column, as words, the oids of which transactions from `$1` on, an xid, have written rows; and of those oids
+    and of `$2`, an array, if they are not more than `NEAR`, the probe's rows: of those that are gone there is none.
 
     The rows of all else and of `MOMENT` are as in the probe. Rows that are gone have left nothing but another sum.
     """
-    told = [
-        f"SELECT {SUM}, sum({_digest(row)})::text, 0,"
-        f" array_to_string(array_agg({oid}) FILTER (WHERE age(xmin) <= (SELECT age($1))), ' ')"
+    sums = [
+        f"SELECT {SUM}::oid AS id, sum({_digest(row)})::text AS digest, 0 AS there,"
+        f" array_to_string(array_agg({oid}) FILTER (WHERE age(xmin) <= (SELECT age($1))), ' ') AS written"
         f" FROM {catalog} WHERE {where}"
         for catalog, (oid, row, where) in ALONE.items()
     ]
-    moment = f"SELECT {MOMENT}, pg_current_snapshot()::text, 0, ''"
-    return " UNION ALL ".join([f"SELECT r.*, '' FROM ({_rest(version)}) r", *told, moment])
-
-
-def some_sql() -> str:
-    """The probe's rows of the oids `$1`, and maybe parts of others; of those that are gone there is none."""
-    of = {catalog: (f"{oid} = ANY($1)",) for catalog, (oid, _, _) in ALONE.items()} | OF
+    of = {catalog: (f"{oid} = ANY({_NEAR})",) for catalog, (oid, _, _) in ALONE.items()} | OF
     # Where a schema was small when this was planned, all rows of a user would be looked through by their oid.
-    told = [
+    near = [
         f"{_digests(catalog)} AND {each}".replace("oid >= ", "oid::int8 >= ") for catalog in of for each in of[catalog]
     ]
-    return _by_oid(told)
+    return (
+        f"WITH sums AS MATERIALIZED ({' UNION ALL '.join(sums)}), near AS MATERIALIZED (SELECT ARRAY("
+        "SELECT unnest(string_to_array(written, ' '))::oid FROM sums UNION SELECT unnest($2::oid[])) AS oids)"
+        f" SELECT * FROM sums UNION ALL SELECT r.*, '' FROM ({_rest(version)}) r"
+        f" UNION ALL SELECT n.*, '' FROM ({_by_oid(near)}) n"
+        f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0, ''"
+    )
 
 
 def _rest(version: int) -> str:

@@ -22,7 +22,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, RARE_THERE, SUM, probe_sql, some_sql, sums_sql
+from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, NEAR, RARE_THERE, SUM, probe_sql, sums_sql
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -59,10 +59,8 @@ _SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
 }
 
-SUMMED: Final = 1_000
-"""Numbers of a state, from which on their sum is asked for first: to read each takes longer than a round trip."""
-NEAR: Final = 100
-"""Oids that are asked for one by one where the sum has changed."""
+SUMMED: Final = 200
+"""Numbers of a state, from which on their sum is asked for first: to read each takes longer."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_seqscan = on; "
@@ -162,22 +160,19 @@ class Reader:
         # Not the first that was open then: that one may stay open, and then all is written since.
         _, since, _ = self._moment.split(":")
         xid = str(int(since) & 0xFFFFFFFF)
-        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), "xid", xid)
+        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), xid=xid, oids=list(self._changed))
         now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
         more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
         near: set[int] = set()
         if more:
             near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._changed) - {0}
-            if not 0 < len(near) <= NEAR:
+            if not 0 < len(near) <= NEAR or more != sum(now.get(oid, 0) - before.get(oid, 0) for oid in near):
                 return None
-            some = self._numbers(self._asked(cursor, "numbers", some_sql(), "oid[]", list(near)))
-            if more != sum(some.get(oid, 0) - before.get(oid, 0) for oid in near):
-                return None
-            now |= {oid: number for oid, number in some.items() if oid in near}  # of a toast table it is its table's
         changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
         if not changed:
             return before, ()
-        return {oid: number for oid, number in before.items() if oid not in near} | now, changed
+        written = {oid: now[oid] for oid in (0, *near) if oid in now}
+        return {oid: number for oid, number in before.items() if oid not in near} | written, changed
 
     def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
         """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""
@@ -215,7 +210,7 @@ class Reader:
         sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
-            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), "oid[]", there) if oid not in read]
+            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), oids=there) if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -230,20 +225,23 @@ class Reader:
         """Which relations and types were asked for; and what was read."""
         there = self._there & RARE_THERE
         rows: list[Row] = self._asked(
-            cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), "oid[]", oids
+            cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids=oids
         )
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _asked(self, cursor: Cursor, key: str, query: str, kind: str = "", value: object = None) -> list[Any]:
-        """What a query answers, with or without a value of this type; it is prepared when it is asked first."""
-        name, prepare, of = self._prepared.get(key), "", ""
-        if kind:
-            of = cursor.mogrify(f"(%s::{kind})", (value,)).decode()
+    def _asked(
+        self, cursor: Cursor, key: str, query: str, *, xid: str | None = None, oids: list[int] | None = None
+    ) -> list[Any]:
+        """What a query answers, with or without values; it is prepared when it is asked first."""
+        given = {kind: value for kind, value in (("xid", xid), ("oid[]", oids)) if value is not None}
+        kinds, values = ", ".join(given), ", ".join(f"%s::{kind}" for kind in given)
+        of = cursor.mogrify(f"({values})", list(given.values())).decode() if given else ""
+        name, prepare = self._prepared.get(key), ""
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
-            prepare = f"PREPARE {name}{f'({kind})' if kind else ''} AS {query}; "
-        planned = _FEW if kind == "oid[]" else _ALL
+            prepare = f"PREPARE {name}{f'({kinds})' if kinds else ''} AS {query}; "
+        planned = _ALL if xid is not None or oids is None else _FEW
         cursor.execute(f"{planned if planned != self._planned else ''}{prepare}EXECUTE {name}{of}")
         self._prepared[key], self._planned = name, planned
         return cursor.fetchall()

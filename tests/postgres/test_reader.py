@@ -311,11 +311,11 @@ def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other
     database.reader.snapshot()
     asked, done = database.reader._asked, []
 
-    def asking(cursor: Any, name: str, *more: Any) -> Any:
+    def asking(cursor: Any, name: str, *more: Any, **values: Any) -> Any:
         if name == during and not done:
             done.append(name)
             database.run(other)
-        return asked(cursor, name, *more)
+        return asked(cursor, name, *more, **values)
 
     database.run("ALTER TABLE a RENAME TO a2")
     monkeypatch.setattr(database.reader, "_asked", asking)
@@ -335,10 +335,10 @@ def test_a_renaming_in_the_middle_of_reading_is_told_where_others_name_it(
 
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("other", [RENAMED, "ALTER TABLE a2 RENAME TO a3", "DROP TABLE b CASCADE"])
-def test_what_is_committed_between_the_sum_and_the_numbers_is_told_later_at_most(
+def test_what_is_committed_between_the_sum_and_the_reading_is_told_later_at_most(
     database: Any, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    disturbed(database, monkeypatch, "numbers", other)
+    disturbed(database, monkeypatch, "some 0", other)
     same_as_anew(database)
 
 
@@ -346,11 +346,11 @@ def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkey
     disturbed(database, monkeypatch, "others")
     asked, failed = database.reader._asked, []
 
-    def failing(cursor: Any, name: str, *more: Any) -> Any:
+    def failing(cursor: Any, name: str, *more: Any, **values: Any) -> Any:
         if not failed:
             failed.append(name)
             raise psycopg2.errors.UndefinedTable("gone meanwhile")
-        return asked(cursor, name, *more)
+        return asked(cursor, name, *more, **values)
 
     monkeypatch.setattr(database.reader, "_asked", failing)
     same_as_anew(database)
