@@ -12,7 +12,7 @@ from neontest.postgres.data import Filled
 from neontest.postgres.fill_model import UPDATE, Table, Value, identifier, sql_value
 from neontest.postgres.fill_refusal import refusal
 from neontest.postgres.fill_rows import Plan, Unfit
-from neontest.postgres.fill_session import GIVE_UP, TIME_IS_UP, TRIES, Cursor, Session, bump, title
+from neontest.postgres.fill_session import CHUNK, GIVE_UP, TIME_IS_UP, TRIES, Cursor, Session, bump, title
 from neontest.postgres.names import literal, quoted
 
 
@@ -83,22 +83,83 @@ class _Updating:
 
     def every(self, rows: Sequence[tuple[Any, ...]]) -> tuple[int, str | None]:
         """How many rows got values, and why others did not."""
-        written, failed, why = 0, 0, None
-        for at, (tableoid, ctid, *texts) in enumerate(rows):
+        written, why = 0, None
+        for start in range(0, len(rows), CHUNK):
+            chunk = range(start, min(len(rows), start + CHUNK))
             if self._session.time_is_up:
                 return written, TIME_IS_UP
-            there: dict[int, Value] = dict(zip(self._read, texts, strict=True))
-            changed, reason, final = self._row(at, f"tableoid = {tableoid} AND ctid = {literal(ctid)}", there)
+            if (at_once := self._at_once(rows, chunk)) is not None:
+                written += at_once
+                continue
+            some, reason, final = self._one_by_one(rows, chunk)
+            written, why = written + some, reason or why
+            if final:
+                break
+        return written, why
+
+    def _at_once(self, rows: Sequence[tuple[Any, ...]], chunk: range) -> int | None:
+        """How many of these rows got values, in one round trip; None where it is refused and nothing has happened.
+
+        Only where nothing can leave a row out without an error: the server tells of the last statement alone.
+        """
+        if self._table.guarded or _in_the_way(self._table, self._numbers) is not None:
+            return None
+        thought: list[dict[int, Value]] = []
+        statements = []
+        for at in chunk:
+            where, there = self._there(rows[at])
+            try:
+                values = self._plan.values(at, {}, self._fixed(there))
+            except Unfit:
+                break
+            if not (new := _new(values, there)):
+                continue
+            if self._plan.taken(values) is not None:
+                break
+            self._plan.take(values)
+            thought.append(values)
+            statements.append(self._sql(new, where))
+        else:
+            try:
+                if statements:
+                    self._session.send(self._cursor, "; ".join(statements))
+            except psycopg2.Error:
+                if self._session.conn.closed:
+                    raise
+            else:
+                return len(statements)
+        self._plan.forget(thought)
+        return None
+
+    def _one_by_one(self, rows: Sequence[tuple[Any, ...]], chunk: range) -> tuple[int, str | None, bool]:
+        """How many got values, why others did not, and whether going on is of no use."""
+        written, failed, why = 0, 0, None
+        for at in chunk:
+            if self._session.time_is_up:
+                return written, TIME_IS_UP, True
+            changed, reason, final = self._row(at, *self._there(rows[at]))
             written += changed
             failed = failed + 1 if reason else 0
             why = reason or why
             if final or failed >= GIVE_UP:
-                break
-        return written, why
+                return written, why, True
+        return written, why, False
+
+    def _there(self, row: tuple[Any, ...]) -> tuple[str, dict[int, Value]]:
+        """What finds the row, and its values."""
+        tableoid, ctid, *texts = row
+        return f"tableoid = {tableoid} AND ctid = {literal(ctid)}", dict(zip(self._read, texts, strict=True))
+
+    def _fixed(self, there: dict[int, Value]) -> dict[int, Value]:
+        return {number: value for number, value in there.items() if value is not None or number not in self._numbers}
+
+    def _sql(self, new: dict[int, Value], where: str) -> str:
+        sets = ", ".join(f"{identifier(self._table.by_number[n].name)} = {sql_value(v)}" for n, v in new.items())
+        return f"UPDATE {self._table.only} SET {sets} WHERE {where}"
 
     def _row(self, at: int, where: str, there: dict[int, Value]) -> tuple[int, str | None, bool]:
         """1 if the row was changed, why it was not, and whether that goes for all rows."""
-        fixed = {number: value for number, value in there.items() if value is not None or number not in self._numbers}
+        fixed = self._fixed(there)
         tries: dict[int, int] = {}
         why = None
         for _ in range(TRIES):
@@ -106,16 +167,14 @@ class _Updating:
                 values = self._plan.values(at, tries, fixed)
             except Unfit as error:
                 return 0, why or str(error), False
-            new = {n: value for n, value in values.items() if value is not None and there[n] is None}
-            if not new:
+            if not (new := _new(values, there)):
                 return 0, None, False
             if (unique := self._plan.taken(values)) is not None:
                 why = f"unique constraint {unique.name}: no further values were found"
                 bump(tries, unique.mentioned, {})
                 continue
-            sets = ", ".join(f"{identifier(self._table.by_number[n].name)} = {sql_value(v)}" for n, v in new.items())
             try:
-                written = self._session.send(self._cursor, f"UPDATE {self._table.only} SET {sets} WHERE {where}")
+                written = self._session.send(self._cursor, self._sql(new, where))
             except psycopg2.Error as error:
                 if self._session.conn.closed:
                     raise
@@ -128,3 +187,7 @@ class _Updating:
             self._plan.take(values)
             return written, None, False
         return 0, why, False
+
+
+def _new(values: dict[int, Value], there: dict[int, Value]) -> dict[int, Value]:
+    return {n: value for n, value in values.items() if value is not None and there[n] is None}

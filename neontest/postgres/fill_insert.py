@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import psycopg2
 
@@ -11,6 +10,7 @@ from neontest.postgres.fill_model import Table, Value
 from neontest.postgres.fill_refusal import refusal
 from neontest.postgres.fill_rows import Plan, Unfit
 from neontest.postgres.fill_session import (
+    CHUNK,
     GIVE_UP,
     TIME_IS_UP,
     TRIES,
@@ -23,8 +23,6 @@ from neontest.postgres.fill_session import (
     swallowed,
 )
 
-_CHUNK: Final = 500
-
 
 def insert(session: Session, table: Table, without: Iterable[str]) -> Done:
     """Fill the table; the foreign keys in `without` stay null."""
@@ -32,8 +30,8 @@ def insert(session: Session, table: Table, without: Iterable[str]) -> Done:
     try:
         with session.transaction() as cursor:
             plan = session.plan(cursor, table, without=without)
-            for start in range(0, session.rows, _CHUNK):
-                chunk = range(start, min(session.rows, start + _CHUNK))
+            for start in range(0, session.rows, CHUNK):
+                chunk = range(start, min(session.rows, start + CHUNK))
                 if not (
                     _at_once(session, cursor, plan, chunk, done) or _one_by_one(session, cursor, plan, chunk, done)
                 ):

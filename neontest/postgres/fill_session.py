@@ -26,6 +26,8 @@ TRIES: Final = 100
 """So many times a row is sent before it is given up."""
 GIVE_UP: Final = 3
 """So many rows refused one after another end a table."""
+CHUNK: Final = 500
+"""So many rows are sent at once."""
 TIME_IS_UP: Final = "the time for it was up"
 _TURNS: Final = 400
 """So many times a row is thought out anew before it is sent."""

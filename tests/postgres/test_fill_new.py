@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from neontest.postgres import fill_columns
+from neontest.postgres.fill_session import Session
 from neontest.rows import Plan, Rows
 from neontest.stop import Deadline
 
@@ -92,6 +96,48 @@ def test_only_as_many_rows_as_were_asked_for_get_values(filling: Any) -> None:
     (filled,) = filler.fill_new()
     assert (filled.rows, filled.columns) == (16, ("a",))
     assert filling.ask("SELECT count(a), max(id) FILTER (WHERE a IS NOT NULL) <= 20 FROM big") == [(16, True)]
+
+
+def test_values_of_new_columns_are_sent_together_and_are_those_that_would_be_sent_row_by_row(
+    filling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A far database costs a round trip a statement. Where one is refused, each row is tried by itself."""
+    sent: list[int] = []
+    send = Session.send
+    monkeypatch.setattr(Session, "send", lambda session, *given: sent.append(1) or send(session, *given))
+    more = "ADD a varchar(3) UNIQUE, ADD b numeric(5, 2), ADD c jsonb, ADD d date[], ADD e smallint CHECK (e > 100)"
+    found = []
+    for how, column in (("at once", ""), ("row by row", ""), ("refused", ", ADD f integer CHECK (f % 5 = id % 5)")):
+        filling.made("CREATE TABLE t (id serial PRIMARY KEY, name text NOT NULL)")
+        filler = filling.filler()
+        filler.fill_empty()
+        filling.made(f"ALTER TABLE t {more}{column}")
+        with monkeypatch.context() as patched:
+            if how == "row by row":
+                patched.setattr(fill_columns._Updating, "_at_once", lambda *_: None)
+            sent.clear()
+            (filled,) = filler.fill_new()
+        found.append((filled.rows, filled.why, filling.ask("SELECT id, a, b, c::text, d::text, e FROM t ORDER BY id")))
+        assert (len(sent) == 1) is (how == "at once")
+        assert filled.rows > 15
+        filling.made("DROP TABLE t CASCADE")
+    assert found[0] == found[1]
+    assert found[2][0] > 15
+
+
+def test_a_policy_that_leaves_rows_out_is_not_taken_for_rows_with_values(filling: Any) -> None:
+    filling.made("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 20)")
+    filling.made("CREATE ROLE guarded LOGIN; GRANT ALL ON t TO guarded; ALTER TABLE t ENABLE ROW LEVEL SECURITY")
+    try:
+        filling.made("CREATE POLICY seen ON t FOR SELECT USING (true)")
+        filling.made("CREATE POLICY few ON t FOR UPDATE USING (id <= 5)")
+        filler = filling.filler(user="guarded")
+        filling.made("ALTER TABLE t ADD a integer")
+        (filled,) = filler.fill_new()
+        assert 0 < filled.rows == filling.ask("SELECT count(a) FROM t")[0][0] <= 5
+    finally:
+        filling.conn.close()
+        filling.made("DROP TABLE t; DROP ROLE guarded")
 
 
 def test_a_new_column_of_partitions_keeps_to_its_checks_and_keys(filling: Any) -> None:
