@@ -55,6 +55,9 @@ _SETTINGS: Final = {
     "lock_timeout": "10s",
     # A generic plan saves 4 ms of planning a query; compiling or parallel workers would cost more than they save.
     "plan_cache_mode": "force_generic_plan",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
+    "enable_seqscan": "on",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
@@ -63,10 +66,9 @@ SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first: to read each takes longer."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
-_ALL: Final = "SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_seqscan = on; "
-_FEW: Final = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; "
+_FEW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
 """For a few of many the indexes are better, which a plan for any number would not use; nor one that was made when there
-were not many."""
+were not many. Until the end of the statement that comes with it: others read whole tables over this connection."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
@@ -100,8 +102,6 @@ class Reader:
         """Of each kind what its rows' texts mean: most columns are alike."""
         self._prepared: dict[str, str] = {}
         """Queries, by their names on the server."""
-        self._planned = _ALL
-        """How the server plans what is prepared."""
         self._there = 0
         """What there has been of kinds that few databases have: bits of the probe."""
         self._moment = ""
@@ -241,9 +241,8 @@ class Reader:
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
             prepare = f"PREPARE {name}{f'({kinds})' if kinds else ''} AS {query}; "
-        planned = _ALL if xid is not None or oids is None else _FEW
-        cursor.execute(f"{planned if planned != self._planned else ''}{prepare}EXECUTE {name}{of}")
-        self._prepared[key], self._planned = name, planned
+        cursor.execute(f"{_FEW if list(given) == ['oid[]'] else ''}{prepare}EXECUTE {name}{of}")
+        self._prepared[key] = name
         return cursor.fetchall()
 
     def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:

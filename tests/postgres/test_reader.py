@@ -357,6 +357,22 @@ def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkey
     assert failed
 
 
+@pytest.mark.usefixtures("large")
+def test_how_a_few_relations_are_looked_for_is_how_nothing_else_is(database: Any) -> None:
+    """Whole tables are read over the same connection."""
+    database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
+    database.reader.snapshot()
+    database.run("ALTER TABLE a RENAME TO a2")
+    database.reader.snapshot()
+    with database.reader._conn.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name ~ '^enable_(hashjoin|mergejoin|seqscan)$'")
+        assert dict(cursor.fetchall()) == dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_seqscan"), "on")
+        cursor.execute(f"EXPLAIN (COSTS off) EXECUTE {database.reader._prepared['some 0']}('{{1}}')")
+        planned = "\n".join(str(line) for (line,) in cursor.fetchall())
+        assert "Seq Scan on pg_constraint" not in planned
+        assert "Hash Join" not in planned
+
+
 def test_a_rolled_back_change_is_none(database: Any) -> None:
     first = database.reader.snapshot()
     database.run("BEGIN; CREATE TABLE t (id integer); ROLLBACK")
