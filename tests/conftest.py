@@ -159,9 +159,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def asked_for(config: pytest.Config) -> bool:
-    """Tests were chosen by id, by a mark, or because they failed the last time."""
+    """Tests were chosen by id, by a word or a mark, or because they failed the last time."""
     by_id = any("::" in each for each in config.args)
-    return by_id or any(config.getoption(each, False) for each in ("markexpr", "lf"))
+    return by_id or any(config.getoption(each, False) for each in ("keyword", "markexpr", "lf"))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -182,8 +182,7 @@ ON_POSTGRES = re.compile(r"\bpg\d+\b")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without `--thorough`: of the same test on several Postgres versions one, another one from test to test.
 
-    But of a test marked `every_postgres`, all. Of one marked `sampled` some of its parameters are run, and what is
-    marked `thorough` is left out.
+    But of a test marked `every_postgres`, all. What is marked `thorough` is left out.
     """
     if config.getoption("thorough") or asked_for(config):
         return
@@ -195,13 +194,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test, these in alike.items():
         taken = these[zlib.crc32(test.encode()) % len(these)]
         left |= {id(item) for item in these if item.nodeid != taken.nodeid}
-    sampled: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
-    for item in items:
-        if (mark := item.get_closest_marker("sampled")) and id(item) not in left:
-            sampled[item.nodeid.partition("[")[0], *mark.args].append(item)
-    for (_, one_in), these in sampled.items():
-        these.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
-        left |= {id(item) for number, item in enumerate(these) if number % one_in}
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
     items[:] = [item for item in items if id(item) not in left]
 

@@ -248,7 +248,6 @@ def test_without_use_nothing_is_imported_or_started(suite: Suite) -> None:
     assert not (suite.root / "state").exists()
 
 
-@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("env", "toml", "said"),
     [

@@ -70,8 +70,7 @@ GOOD = ("CREATE TABLE a (id int PRIMARY KEY)", "DROP TABLE a")
 LEFT = ("CREATE TABLE b (m int); CREATE TYPE mood AS ENUM ('ok')", "DROP TABLE b")
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("rows", ["0", "20"])
+@pytest.mark.parametrize("rows", [pytest.param("0", marks=pytest.mark.thorough), "20"])
 def test_the_guides_application_passes_whole_and_without_a_finding(neontest: Run, rows: str) -> None:
     ran = neontest("run", "--from-revision", "base", "--local", "--rows", rows, cwd=REPOSITORY)
     assert ran.code == 0, ran.out + ran.err
@@ -456,8 +455,7 @@ def test_what_could_not_be_tested_for_two_heads_never_passes(neontest: Run, proj
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("lines", [0, 1, 4])
+@pytest.mark.parametrize("lines", [0, pytest.param(1, marks=pytest.mark.thorough), 4])
 def test_a_reader_who_goes_away_changes_nothing(local_state: Path, project: Project, lines: int) -> None:
     root = project(GOOD)
     process = subprocess.Popen(
@@ -554,9 +552,18 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("where", ["tests", "migration"])
+@pytest.mark.parametrize(
+    ("where", "signum"),
+    [
+        ("tests", signal.SIGINT),
+        ("tests", signal.SIGTERM),
+        ("migration", signal.SIGINT),
+        *(
+            pytest.param(*each, marks=pytest.mark.thorough)
+            for each in (("tests", signal.SIGHUP), ("migration", signal.SIGTERM), ("migration", signal.SIGHUP))
+        ),
+    ],
+)
 def test_a_signal_ends_the_children_gives_the_branch_back_and_has_its_code(
     project: Project, started: Callable[..., subprocess.Popen[str]], signum: int, where: str
 ) -> None:

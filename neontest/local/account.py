@@ -22,6 +22,8 @@ from neontest.local.once import once
 
 NAMES: Final = ("postgres", "nobody")
 NAMESPACE: Final = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+SETPRIV: Final = "/usr/bin/setpriv"
+"""Of util-linux. By its whole name, since it begins as root."""
 ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
 """All that a server sees of the environment: no key, token or PG* variable of ours."""
 
@@ -31,13 +33,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     gid: int
     switch: bool
     """Children must become `uid`: we are root."""
+    become: tuple[str, ...] = ()
+    """What stands before all that is run, and becomes `uid`; if there is nothing, subprocess has to."""
     prefix: tuple[str, ...] = ()
-    """What stands before a command: what becomes the user, or the user namespace where root cannot."""
+    """What stands before a command: the user namespace, where root cannot become another user."""
 
     def how(self) -> dict[str, Any]:
         """The arguments to subprocess that run a command as this account, with a clean environment."""
         options: dict[str, Any] = {"env": ENVIRONMENT, "cwd": "/"}
-        if self.switch and not self.prefix:  # subprocess copies all our page tables for this
+        if self.switch and not self.become:  # a copy of all our page tables
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         return options
 
@@ -50,7 +54,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """The account can run the command, and it succeeds."""
         try:
             done = subprocess.run(
-                [*self.prefix, *command],
+                [*self.become, *self.prefix, *command],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=30,
@@ -105,9 +109,9 @@ def choose() -> Account:
         except KeyError:
             continue
         uid, gid = entry.pw_uid, entry.pw_gid
-        for prefix in (("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"), ()):
-            account = Account(uid=uid, gid=gid, switch=True, prefix=prefix)
-            if uid != 0 and account.can("true"):
+        for become in ((SETPRIV, f"--reuid={uid}", f"--regid={gid}", "--clear-groups"), ()):
+            account = Account(uid=uid, gid=gid, switch=True, become=become)
+            if uid != 0 and account.can("sh", "-c", f'test "$(id -u)" = {uid}'):
                 return account
     if shutil.which("unshare") and inside.can("true"):
         return inside

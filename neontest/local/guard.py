@@ -70,7 +70,18 @@ class Guard:
         fate = "keep" if keep else "remove"
         try:
             self._process = subprocess.Popen(
-                [*account.prefix, "/bin/sh", "-c", SCRIPT, "neontest-guard", str(folder), str(sockets), fate, *command],
+                [
+                    *account.become,
+                    "/bin/sh",
+                    "-c",
+                    SCRIPT,
+                    "neontest-guard",
+                    str(folder),
+                    str(sockets),
+                    fate,
+                    *account.prefix,
+                    *command,
+                ],
                 stdin=orders_read,
                 stdout=life_write,
                 stderr=claim,

@@ -3,8 +3,7 @@
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
 
 A fifth of a long walk went into two things. `UPDATE alembic_version` has the revisions in its text, so SQLAlchemy
-compiles it each time, and asks all who listen; and since 1.12 each step down reads all that is below it, which grows
-with the square.
+compiles it each time; and since 1.12 each step down reads all that is below it, which grows with the square.
 """
 
 # ruff: noqa: UP006, UP035, UP045
@@ -24,16 +23,7 @@ FROM, TO = "\0from", "\0to"
 OURS = (2, 1)
 """How many listeners before and after a statement are the worker's: those of `watch` and of this file."""
 KNOWN = "neontest_update"
-"""Where a HeadMaintainer keeps its statement, with the parameters that are sent with it: none, in the driver's form."""
-HARMLESS = frozenset({"compiled_cache", "isolation_level", "logging_token", "postgresql_readonly"})
-"""Options of a connection that change nothing about how a statement is sent."""
-
-
-class Sent:
-    """What Alembic asks of a result."""
-
-    def __init__(self, rowcount: int) -> None:
-        self.rowcount = rowcount
+"""Where a HeadMaintainer keeps its statement."""
 
 
 class Shortcuts:
@@ -41,12 +31,12 @@ class Shortcuts:
 
     def __init__(self, watching: watch.Watch) -> None:
         self._watch = watching
-        self._heard: Optional[Tuple[Any, List[Tuple[str, Any]]]] = None
+        self._heard: Optional[Tuple[Any, List[Tuple[str, bool]]]] = None
         self._exec: Any = None
         """Alembic's own, before any code of the project could change it."""
-        self._clause: Any = None
         self._asks: Any = None
         """Whose statement it is, unless somebody else does as Alembic does."""
+        self._clause: Any = None
 
     def listen(self) -> None:
         from alembic.ddl.impl import DefaultImpl
@@ -67,7 +57,7 @@ class Shortcuts:
     def _hear(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         heard = self._heard
         if heard is not None and heard[0] is connection:
-            heard[1].append((statement, parameters))
+            heard[1].append((statement, bool(parameters)))
 
     def updating(self, plain: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
         """Of a run of env.py Alembic sends the first update; the others are that one with other revisions."""
@@ -76,14 +66,19 @@ class Shortcuts:
             context, heads = maintainer.context, maintainer.heads
             usual = PLAIN.fullmatch(from_) and PLAIN.fullmatch(to_) and from_ in heads and to_ not in heads
             known = getattr(maintainer, KNOWN, None)
-            asks = sys._getframe(1).f_back
-            if not usual or known == "" or asks is None or asks.f_code is not self._asks or not self._direct(context):
+            if not usual or known == "" or not self._direct(context):
                 plain(maintainer, from_, to_)
             elif known is None:
                 setattr(maintainer, KNOWN, self._learnt(plain, maintainer, from_, to_))
             else:
-                statement = known[0].replace(FROM, quoted(from_)).replace(TO, quoted(to_))
-                done = self._sent(context.impl.connection, statement, known[1])
+                statement = known.replace(FROM, quoted(from_)).replace(TO, quoted(to_))
+                caller = sys._getframe(1).f_back
+                if caller is not None and caller.f_code is self._asks:
+                    self._watch.asks = context.impl.connection
+                try:
+                    done = context.impl.connection.exec_driver_sql(statement)
+                finally:
+                    self._watch.asks = None
                 if done.rowcount == 1:
                     maintainer.heads = (heads - {from_}) | {to_}
                     return
@@ -95,40 +90,23 @@ class Shortcuts:
 
         return update
 
-    def _sent(self, connection: Any, statement: str, parameters: Any) -> Sent:
-        """As SQLAlchemy sends it, in the transaction that is open; it tells of errors itself."""
-        cursor = connection.connection.cursor()
-        self._watch.own(connection, cursor, statement)
-        try:
-            connection.dialect.do_execute(cursor, statement, parameters, None)
-            done = Sent(cursor.rowcount)
-        except BaseException as error:
-            connection._handle_dbapi_exception(error, statement, parameters, cursor, None)
-            raise
-        self._watch.ended(cursor)
-        cursor.close()
-        return done
-
-    def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> Any:
-        """The statement that Alembic sent, without its revisions, and its parameters; "" where it is more than that."""
-        heard: List[Tuple[str, Any]] = []
+    def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> str:
+        """The statement that Alembic sent, without its revisions; "" where it is more than that."""
+        heard: List[Tuple[str, bool]] = []
         self._heard = (maintainer.context.impl.connection, heard)
         try:
             plain(maintainer, from_, to_)
         finally:
             self._heard = None
-        statement, parameters = heard[0] if len(heard) == 1 else ("", None)
-        if parameters or any(statement.count(quoted(name)) != 1 for name in (from_, to_)):
+        statement, with_parameters = heard[0] if len(heard) == 1 else ("", True)
+        if with_parameters or any(statement.count(quoted(name)) != 1 for name in (from_, to_)):
             return ""
-        return statement.replace(quoted(from_), FROM).replace(quoted(to_), TO), parameters
+        return statement.replace(quoted(from_), FROM).replace(quoted(to_), TO)
 
     def _direct(self, context: Any) -> bool:
         """Nobody is to see, or to change, what SQLAlchemy makes of the statement: it is Alembic's text that is sent."""
         connection = context.impl.connection
         if context.as_sql or context.dialect.name != "postgresql" or not hasattr(connection, "exec_driver_sql"):
-            return False
-        # Before it is in a transaction, SQLAlchemy begins one, or commits after the statement.
-        if not connection.in_transaction() or getattr(connection, "_echo", True):
             return False
         if (
             type(context.impl)._exec is not self._exec
@@ -141,9 +119,7 @@ class Shortcuts:
         theirs = (
             theirs or len(listeners.before_cursor_execute) > OURS[0] or len(listeners.after_cursor_execute) > OURS[1]
         )
-        dialect = connection.dialect.dispatch
-        theirs = theirs or dialect.do_execute or dialect.do_execute_no_params
-        return not theirs and HARMLESS.issuperset(connection.get_execution_options())
+        return not (theirs or connection.get_execution_options().get("schema_translate_map"))
 
 
 def quoted(revision: str) -> str:

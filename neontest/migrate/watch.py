@@ -51,8 +51,8 @@ class Watch:
         self._scripts: Dict[str, str] = {}
         self._places: Dict[str, Optional[str]] = {}
         self._running: Dict[int, Ran] = {}
-        self._own = 0
-        """The cursor that Alembic's own statement runs on, past SQLAlchemy's events."""
+        self.asks: Any = None
+        """The connection of a statement that comes now, if it is known to be Alembic's own."""
         self._connections: List[Any] = []
         self._engines: Any = weakref.WeakSet()
         self.trace = tracing
@@ -187,21 +187,10 @@ class Watch:
         self.trace.connected(connection)
         self._connections.append(weakref.ref(connection))
 
-    def own(self, connection: Any, cursor: Any, statement: str) -> None:
-        """Alembic's own statement is sent, past SQLAlchemy's events."""
-        if self.on:
-            self._own = id(cursor)
-            self._running[self._own] = (statement, (None, None), True, time.perf_counter(), connection, 0)
-
-    def ended(self, cursor: Any) -> None:
-        """And has succeeded."""
-        self._own = 0
-        if self._running.pop(id(cursor), None) is not None:
-            self.first = None
-
     def _before(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if self.on:
-            place, own = self.origin()
+            asks, self.asks = self.asks, None
+            place, own = ((None, None), True) if connection is asks else self.origin()
             transaction = 0
             if not own:
                 with contextlib.suppress(Exception):  # none of ours may become the migration's
@@ -231,7 +220,7 @@ class Watch:
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context
-        ran = self._running.pop(self._own if execution is None else id(execution.cursor), None)
+        ran = self._running.pop(id(execution.cursor), None) if execution is not None else None
         if ran is not None:
             self._tell(ran)
             self.trace.failed(ran[4])

@@ -61,7 +61,7 @@ _NEAR: Final = f"(SELECT oids FROM near WHERE cardinality(oids) <= {NEAR})::oid[
 
 OF: Final = {
     "pg_class": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltoastrelid FROM pg_class WHERE oid = ANY({_NEAR})))",),
-    "pg_constraint": (f"conrelid = ANY({_NEAR})", f"conrelid = 0 AND contypid = ANY({_NEAR})"),
+    "pg_constraint": (f"conrelid <> 0 AND conrelid = ANY({_NEAR})", f"conrelid = 0 AND contypid = ANY({_NEAR})"),
     "pg_type": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY({_NEAR})))",),
 }
 """Which of their rows are of those oids, one after the other, where that is not a column: so that an index finds

@@ -160,7 +160,9 @@ class Reader:
         # Not the first that was open then: that one may stay open, and then all is written since.
         _, since, _ = self._moment.split(":")
         xid = str(int(since) & 0xFFFFFFFF)
-        rows = self._asked(cursor, "sums", sums_sql(self._conn.server_version), xid=xid, oids=list(self._changed))
+        rows = self._asked(
+            cursor, "sums", sums_sql(self._conn.server_version), xid=xid, oids=[oid for oid in self._changed if oid]
+        )
         now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
         more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
         near: set[int] = set()

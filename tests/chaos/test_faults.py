@@ -37,8 +37,17 @@ def calls(one: Lane) -> list[str]:
     return one.calls()
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize(("fault", "call"), [each[:2] for each in SAMPLE], ids=[each[2] for each in SAMPLE])
+RARE = {"500-after", "delete-empty", "423"}
+"""Others like these are always tried."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "call"),
+    [
+        pytest.param(fault, call, id=title, marks=pytest.mark.thorough if fault in RARE else ())
+        for fault, call, title in SAMPLE
+    ],
+)
 def test_a_run_survives(one: Lane, calls: list[str], fault: str, call: str) -> None:
     knob = KNOB[fault]
     its = [each for each in calls if knob.calls is not None and knob.calls.match(each)]
@@ -48,8 +57,14 @@ def test_a_run_survives(one: Lane, calls: list[str], fault: str, call: str) -> N
     assert trial.met
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("fault", ["small-pages", "clock-behind", "parent-protected", "idle", "cut-upgrade"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "clock-behind",
+        "parent-protected",
+        *(pytest.param(each, marks=pytest.mark.thorough) for each in ("small-pages", "idle", "cut-upgrade")),
+    ],
+)
 def test_a_run_survives_what_is_there_all_the_time(one: Lane, fault: str) -> None:
     trial = one.run(KNOB[fault], 0)
     assert not trial.wrong, f"{trial.title}: {trial.wrong}\n{trial.said}"

@@ -106,8 +106,7 @@ def used(machine: Machine, tmp_path: Path, checked_out: Mapping[str, str], **giv
     return result, from_json(report.read_bytes())
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("checked_out", ["merge", "head"])
+@pytest.mark.parametrize("checked_out", ["merge", pytest.param("head", marks=pytest.mark.thorough)])
 def test_what_the_clone_lacks_is_fetched_and_the_grid_is_on(
     machine: Machine, hosted: Hosted, tmp_path: Path, checked_out: str
 ) -> None:

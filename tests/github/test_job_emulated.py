@@ -93,7 +93,6 @@ def test_a_pull_request_has_comment_status_summary_outputs_and_no_secret(hub: Hu
     assert not list((tmp_path / "temp").iterdir())
 
 
-@pytest.mark.sampled(2)
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_run_ends_status_and_comment_after_the_branch_is_given_back(
     hub: Hub, step: Start, tmp_path: Path, signum: int

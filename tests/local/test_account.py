@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from neontest.local.account import NAMESPACE, Account, choose, default_state
+from neontest.local.account import NAMESPACE, SETPRIV, Account, choose, default_state
 from neontest.local.binaries import Binaries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ def test_root_becomes_an_ordinary_user_and_others_stay_themselves() -> None:
     account = choose()
     if os.geteuid() == 0:
         assert account.switch or account.prefix == NAMESPACE
-        assert (account.prefix[:1] == ("setpriv",)) is (account.switch and shutil.which("setpriv") is not None)
+        able = msgspec.structs.replace(account, become=(SETPRIV, f"--reuid={account.uid}")).can("true")
+        assert bool(account.become) is (account.switch and able)
     else:
         assert account == Account(uid=os.geteuid(), gid=os.getegid(), switch=False)
 
@@ -42,13 +44,13 @@ def test_root_becomes_an_ordinary_user_and_others_stay_themselves() -> None:
 @pytest.mark.parametrize("there", [True, False])
 def test_what_root_runs_as_the_account_is_no_more_than_that(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not there:  # as on systems without util-linux
-        monkeypatch.setattr(Account, "can", lambda account, *command: not account.prefix)
+        monkeypatch.setattr(Account, "can", lambda account, *command: not account.become)
     account = choose()
-    if not account.switch or bool(account.prefix) is not there:
+    if not account.switch or bool(account.become) is not there:
         pytest.skip("root cannot become another user here, or there is no setpriv")
     told = ("Uid", "Gid", "Groups", "CapEff", "CapPrm")
     status = subprocess.run(
-        [*account.prefix, "cat", "/proc/self/status"], capture_output=True, text=True, check=True, **account.how()
+        [*account.become, "cat", "/proc/self/status"], capture_output=True, text=True, check=True, **account.how()
     ).stdout
     found = {name: value.split() for name, _, value in (line.partition(":") for line in status.splitlines())}
     uid, gid = str(account.uid), str(account.gid)

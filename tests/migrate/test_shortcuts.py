@@ -116,7 +116,8 @@ def run_migrations():
         plain()
     except sqlalchemy.exc.DBAPIError as error:
         with open("sent", "a") as file:
-            file.write(json.dumps([f"caught {type(error).__name__} {error.statement} {error.params}", ""]) + chr(10))
+            told = f"caught {type(error).__name__} {error.statement} {dict(error.params)}"
+            file.write(json.dumps([told, ""]) + chr(10))
         raise
 context.run_migrations = run_migrations
 """
