@@ -37,15 +37,16 @@ class Shortcuts:
         self._asks: Any = None
         """Whose statement it is, unless somebody else does as Alembic does."""
         self._clause: Any = None
+        self._connection: Any = None
 
     def listen(self) -> None:
         from alembic.ddl.impl import DefaultImpl
         from alembic.runtime import migration
         from sqlalchemy import event
-        from sqlalchemy.engine import Engine
+        from sqlalchemy.engine import Connection, Engine
         from sqlalchemy.sql.dml import Update
 
-        self._clause = Update
+        self._clause, self._connection = Update, Connection
         event.listen(Engine, "before_cursor_execute", self._hear)
         self._exec = DefaultImpl._exec
         self._asks = migration.MigrationContext.run_migrations.__code__
@@ -106,6 +107,8 @@ class Shortcuts:
     def _direct(self, context: Any) -> bool:
         """Nobody is to see, or to change, what SQLAlchemy makes of the statement: it is Alembic's text that is sent."""
         connection = context.impl.connection
+        if type(connection) is not self._connection or "do_execute" in vars(connection.dialect):
+            return False
         if context.as_sql or context.dialect.name != "postgresql" or not hasattr(connection, "exec_driver_sql"):
             return False
         if (

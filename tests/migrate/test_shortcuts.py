@@ -104,6 +104,27 @@ logger = logging.getLogger("sqlalchemy.engine.Engine")
 logger.handlers[:], logger.propagate = [Handler()], False
 engine = create_engine(URL, poolclass=pool.NullPool, echo=True, connect_args={"cursor_factory": Cursor})
 """
+MINE = """
+from sqlalchemy.engine import Connection
+
+class Mine(Connection):
+    def execute(self, statement, *rest, **more):
+        if "UPDATE" in str(statement):
+            with open("sent", "a") as file:
+                file.write(json.dumps(["mine", ""]) + chr(10))
+        return super().execute(statement, *rest, **more)
+
+engine._connection_cls = Mine
+"""
+DIALECT = """
+def told(cursor, statement, parameters, context=None, plain=engine.dialect.do_execute):
+    if context.isupdate:
+        with open("sent", "a") as file:
+            file.write(json.dumps(["mine", ""]) + chr(10))
+    return plain(cursor, statement, parameters, context)
+
+engine.dialect.do_execute = told
+"""
 ALONE = """
 engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 """
@@ -182,7 +203,8 @@ def test_a_version_that_somebody_else_changed_is_told_in_alembic_s_words(
 
 @pytest.mark.parametrize(
     ("listener", "own"),
-    [(BEFORE, 0), (COMPILED, 0), (ALONE, 0), (IMPL, 3), (COUNTED, 3), (COMPILES, 1), (DONE, 3), (ECHO, 3)],
+    [(BEFORE, 0), (COMPILED, 0), (ALONE, 0), (IMPL, 3), (COUNTED, 3), (COMPILES, 1)]
+    + [(DONE, 3), (ECHO, 3), (MINE, 3), (DIALECT, 3)],
 )
 def test_who_looks_at_the_statement_sees_what_alembic_made(
     files: Files, opened: Callable[..., Walked], listener: str, own: int
