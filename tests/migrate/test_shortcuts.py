@@ -203,8 +203,10 @@ def test_a_version_that_somebody_else_changed_is_told_in_alembic_s_words(
 
 @pytest.mark.parametrize(
     ("listener", "own"),
-    [(BEFORE, 0), (COMPILED, 0), (ALONE, 0), (IMPL, 3), (COUNTED, 3), (COMPILES, 1)]
-    + [(DONE, 3), (ECHO, 3), (MINE, 3), (DIALECT, 3)],
+    [
+        *((BEFORE, 0), (COMPILED, 0), (ALONE, 0), (COMPILES, 1)),
+        *((listener, 3) for listener in (IMPL, COUNTED, DONE, ECHO, MINE, DIALECT)),
+    ],
 )
 def test_who_looks_at_the_statement_sees_what_alembic_made(
     files: Files, opened: Callable[..., Walked], listener: str, own: int
