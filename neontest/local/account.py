@@ -38,6 +38,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     prefix: tuple[str, ...] = ()
     """What stands before a command: the user namespace, where root cannot become another user."""
 
+    def words(self, *command: str) -> list[str]:
+        """The command with all that stands before it."""
+        return [*self.become, *self.prefix, *command]
+
     def how(self) -> dict[str, Any]:
         """The arguments to subprocess that run a command as this account, with a clean environment."""
         options: dict[str, Any] = {"env": ENVIRONMENT, "cwd": "/"}
@@ -54,7 +58,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """The account can run the command, and it succeeds."""
         try:
             done = subprocess.run(
-                [*self.become, *self.prefix, *command],
+                self.words(*command),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=30,

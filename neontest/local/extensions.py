@@ -175,7 +175,7 @@ def _ask(bindir: Path, account: Account, *options: str) -> list[Path]:
     """What this installation's pg_config says to each; nothing if there is no such program."""
     try:
         done = subprocess.run(
-            [*account.become, *account.prefix, str(bindir / "pg_config"), *options],
+            account.words(str(bindir / "pg_config"), *options),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -78,7 +78,7 @@ def _make(data: Path, binaries: Binaries, options: Sequence[str], account: Accou
 def _run(what: str, command: list[str], account: Account, lines: str = "") -> None:
     try:
         done = subprocess.run(
-            [*account.become, *account.prefix, *command],
+            account.words(*command),
             input=lines,
             capture_output=True,
             text=True,

@@ -9,6 +9,7 @@ nothing else: after RENAME COLUMN the rows of an index or a view that names it k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from neontest.postgres.kind import USER_OID
@@ -188,6 +189,7 @@ def probe_sql(version: int) -> str:
     return f"{_rest(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
 
 
+@cache
 def sums_sql(version: int) -> str:
     """Without a row for each, which is most of the work: of each catalog the sum of the numbers (`SUM`), and in a
     fourth column, as words, the oids of which transactions from `$1` on, an xid, have written rows; and of those oids

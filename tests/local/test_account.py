@@ -50,7 +50,7 @@ def test_what_root_runs_as_the_account_is_no_more_than_that(there: bool, monkeyp
         pytest.skip("root cannot become another user here, or there is no setpriv")
     told = ("Uid", "Gid", "Groups", "CapEff", "CapPrm")
     status = subprocess.run(
-        [*account.become, "cat", "/proc/self/status"], capture_output=True, text=True, check=True, **account.how()
+        account.words("cat", "/proc/self/status"), capture_output=True, text=True, check=True, **account.how()
     ).stdout
     found = {name: value.split() for name, _, value in (line.partition(":") for line in status.splitlines())}
     uid, gid = str(account.uid), str(account.gid)
