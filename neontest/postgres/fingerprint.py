@@ -9,7 +9,7 @@ its 1,024 groups, values of old rows that were changed and not emptied, and rows
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
 
 import psycopg2
@@ -17,7 +17,7 @@ import psycopg2
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection
 from neontest.postgres.data import Read
-from neontest.postgres.fingerprint_asking import LEAST, asked
+from neontest.postgres.fingerprint_asking import OVER, SMALL, WHY, asked, batches, read_together, why
 from neontest.postgres.fingerprint_compare import compare
 from neontest.postgres.fingerprint_model import (
     COARSE_MASK,
@@ -25,13 +25,13 @@ from neontest.postgres.fingerprint_model import (
     Hashed,
     How,
     Print,
-    SequenceValue,
     State,
     Table,
     counterparts,
     successor,
     words,
 )
+from neontest.postgres.fingerprint_sequences import Standing
 from neontest.postgres.fingerprint_sql import (
     FEW,
     SAMPLED,
@@ -40,12 +40,10 @@ from neontest.postgres.fingerprint_sql import (
     Reading,
     as_text,
     count_sql,
-    numbers,
     print_sql,
     reading,
-    together_sql,
 )
-from neontest.postgres.fingerprint_tables import large_objects, listed, sequences
+from neontest.postgres.fingerprint_tables import Listing, listed
 from neontest.stop import Deadline
 
 __all__ = ["Print", "State", "Table", "compare", "read", "tables"]
@@ -57,35 +55,16 @@ _DENSE: Final = 2 << 20
 _REREAD: Final = 16 << 20
 """A table that turns out to have few rows is read once more for exact numbers if it is no larger."""
 
-_OVER: Final = "the time for reading rows was over"
-_WHY: Final = {
-    "57014": _OVER,
-    "42501": "this role may not read all of its rows",
-    "42P01": "it was dropped meanwhile",
-    "55P03": "it is locked by another session",
-}
-"""By SQLSTATE. The server's own words may quote values."""
-_SLOW: Final = ("57014", "55P03")
-"""Those that time has gone by for."""
 _UNCASTABLE: Final = ("22", "42846", "23514")
 """How the codes begin that say: this value cannot be cast, there is no such cast, a domain would not have it."""
-_HASTY: Final = 1.0
-"""Seconds for a query that can be asked in another way as well; but no more than an eighth of those that are left."""
-_TOGETHER: Final = 10
-"""Small tables that are read by one query: far from the database a round trip takes longer than their rows. With more,
-or with more columns, such a query takes longer than one a table where the database is near."""
-_WIDE: Final = 200
-"""Columns that they have together."""
-_SMALL: Final = 2 << 20
-"""Bytes that they have together."""
 _NARROWEST: Final = 28
 """Bytes that no row goes below."""
-_ATTEMPTS: Final = 3
 
 
 def tables(conn: Connection) -> tuple[Table, ...]:
     """All tables of the project, by size, the smallest first: partitioned ones as one, Alembic's own not among them."""
-    return tuple(sorted((each.table for each in listed(conn) if each.root is None and each.table), key=_size))
+    found = listed(conn).tables
+    return tuple(sorted((each.table for each in found if each.root is None and each.table), key=_size))
 
 
 def read(
@@ -111,7 +90,8 @@ def read(
         raise ValueError("a fingerprint needs autocommit: its settings last as long as a transaction")
     again = [] if like is None else _selected(like, wanted)
     oids = None if wanted is None else {*wanted, *(each.table.oid for each in again)}
-    found = listed(conn, oids, [*names, *(each.table.name for each in again)])
+    listing = listed(conn, oids, [*names, *(each.table.name for each in again)])
+    found = listing.tables
     named = {each.oid: each.name for each in found}
     earlier = {oid: each for each in again if (oid := successor(each.table, named)) is not None}
     meant = {each.oid for each in found if wanted is None or each.oid in wanted or each.name in names}
@@ -126,25 +106,31 @@ def read(
             or (each.root is None and (each.oid in meant or each.oid in roots))
         )
     ]
-    # First what is small: one table can take all the time that there is.
-    values, reads = _sequences(conn, deadline)
-    objects = large_objects(conn)
-    prints: dict[int, Print] = {}
     scans = [_Scan(conn, table, how, earlier.get(table.oid), deadline) for table in sorted(chosen, key=_size)]
+    return _state(conn, listing, scans, deadline)
+
+
+def _state(conn: Connection, listing: Listing, tables: list[_Scan], deadline: Deadline) -> State:
+    """Read these, the small ones first: one table can take all the time that there is."""
+    prints: dict[int, Print] = {}
+    reads: list[Read] = []
+    standing = Standing(conn, listing.sequences, deadline)
+    scans: list[Standing | _Scan] = [standing, *tables] if listing.sequences else [*tables]
     together = True
-    for batch in _batches(scans):
-        together = together and (len(batch) < 2 or _read_together(conn, batch, deadline))
+    for batch in batches(scans):
+        together = together and (len(batch) < 2 or read_together(conn, batch, deadline))
         for scan in batch:
             done = scan.read()
             if isinstance(done, Print):
                 prints[done.table.oid] = done
                 done = Read(table=done.table.name, how=done.how, rows=done.rows, why=_reason(done))
-            reads.append(done)
+            if done is not None:
+                reads.append(done)
     return State(
-        known=tuple((each.oid, each.name, each.root) for each in found),
+        known=tuple((each.oid, each.name, each.root) for each in listing.tables),
         prints=prints,
-        sequences=values,
-        large_objects=objects,
+        sequences=standing.values,
+        large_objects=listing.large_objects,
         reads=tuple(reads),
     )
 
@@ -168,6 +154,7 @@ class _Scan:
         self._how: How = "count" if len(columns) > TOO_WIDE else _how(table, how, self._keyed, was)
         self.ahead: Sequence[tuple[Any, ...]] | None = None
         """What the query for a group a row answered, where it was asked together with others."""
+        self.bytes, self.columns = table.bytes, len(table.columns)
 
     def _as_it_was(self, was: Print) -> None:
         """Hash what there was as it was hashed, and tell rows apart by what they were told apart by."""
@@ -181,6 +168,15 @@ class _Scan:
             self._by, self._keyed = by, False
         elif was.keyed and len(by) == len(was.by) and not any(self._readings[number].note for number in by):
             self._by, self._keyed = by, True
+
+    @property
+    def small(self) -> bool:
+        """It can be read with others."""
+        return self.few and self.bytes <= SMALL
+
+    def first(self) -> str:
+        """The query for a group a row."""
+        return self.sql(EXACT_MASK)
 
     @property
     def few(self) -> bool:
@@ -197,10 +193,10 @@ class _Scan:
         except psycopg2.Error as error:
             if self._conn.closed or error.pgcode is None:
                 raise DatabaseError(f"the connection was lost while {self.table.name} was read") from error
-            why = _WHY.get(error.pgcode, f"the server refused ({error.pgcode})")
+            reason = why(error.pgcode)
         except TimeoutError:
-            why = _OVER
-        return Read(table=self.table.name, how="not", why=why)
+            reason = OVER
+        return Read(table=self.table.name, how="not", why=reason)
 
     def _settled(self) -> Print:
         """The fingerprint with as many groups as the table's rows are worth: estimates may be wrong, both ways."""
@@ -297,49 +293,9 @@ class _Scan:
             return asked(self._conn, sql, self._deadline.left(), workers=WORKERS)
         except psycopg2.Error as error:
             code = error.pgcode or ""
-            if self._conn.closed or not code or code in _WHY or code.startswith(_UNCASTABLE):
+            if self._conn.closed or not code or code in WHY or code.startswith(_UNCASTABLE):
                 raise
         return asked(self._conn, sql, self._deadline.left())
-
-
-def _batches(scans: Iterable[_Scan]) -> Iterator[list[_Scan]]:
-    """All of them, the smallest first as they come: small ones some at a time, others by themselves."""
-    batch: list[_Scan] = []
-    size = columns = 0
-    for scan in scans:
-        small = scan.few and scan.table.bytes <= _SMALL
-        size, columns = size + scan.table.bytes, columns + len(scan.table.columns)
-        if batch and (not small or len(batch) == _TOGETHER or columns > _WIDE or size > _SMALL):
-            yield batch
-            batch, size, columns = [], scan.table.bytes, len(scan.table.columns)
-        batch.append(scan)
-        if not small:
-            yield batch
-            batch, size, columns = [], 0, 0
-    if batch:
-        yield batch
-
-
-def _read_together(conn: Connection, batch: list[_Scan], deadline: Deadline) -> bool:
-    """Ask for these at once; where that fails, as for one that may not be read, each asks by itself afterwards.
-
-    Returns:
-        Whether that is worth trying for others, too: not where time is what was missing.
-    """
-    found: list[list[tuple[int | None, ...]]] = [[] for _ in batch]
-    try:
-        sql = together_sql([scan.sql(EXACT_MASK) for scan in batch])
-        for number, row in asked(conn, sql, min(_HASTY, deadline.left() / 8)):
-            found[number].append(numbers(row))
-    except TimeoutError:
-        return False
-    except psycopg2.Error as error:
-        if conn.closed:
-            raise DatabaseError("the connection was lost while rows were read") from error
-        return error.pgcode not in _SLOW
-    for scan, rows in zip(batch, found, strict=True):
-        scan.ahead = rows
-    return True
 
 
 def _selected(like: State, wanted: Collection[int] | None) -> list[Print]:
@@ -364,23 +320,6 @@ def _reason(done: Print) -> str | None:
         wide = len(done.table.columns) > TOO_WIDE
         return f"it has more than {TOO_WIDE} columns" if wide else f"it has more than {LARGE:,} rows and no key"
     return None
-
-
-def _sequences(conn: Connection, deadline: Deadline) -> tuple[tuple[SequenceValue, ...] | None, list[Read]]:
-    """Where they stand; None, with the reason, where that could not be found out."""
-    why = _OVER
-    for _ in range(_ATTEMPTS):
-        if deadline.left() < LEAST:
-            break
-        try:
-            return sequences(conn), []
-        except DatabaseError as error:
-            if conn.closed:
-                raise
-            cause = error.__cause__
-            code = cause.pgcode if isinstance(cause, psycopg2.Error) else None
-            why = _WHY.get(code or "", f"the server refused ({code})")
-    return None, [Read(table="sequences", how="not", why=why)]
 
 
 def _size(table: Table) -> tuple[int, str]:

@@ -1,17 +1,17 @@
 # ruff: noqa: S608 - the SQL is put together from constants only
-"""Which tables and sequences there are to read, from the catalogs."""
+"""What there is to read, from the catalogs: tables, sequences, large objects."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 import psycopg2.errors
 
 from neontest.postgres.connect import Connection, mapped
-from neontest.postgres.fingerprint_model import Column, SequenceValue, Table
-from neontest.postgres.fingerprint_sql import identifier
+from neontest.postgres.fingerprint_model import Column, Table
 from neontest.postgres.kind import PRELUDE
 from neontest.postgres.prepared import execute
 
@@ -32,7 +32,12 @@ _STAMPED: Final = r"""EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid =
 _LEAVES: Final = """FROM pg_class l WHERE r.wanted AND l.relkind IN ('r', 'm')
   AND l.oid IN (SELECT r.oid UNION ALL SELECT p.oid FROM part p WHERE p.root = r.oid)"""
 
-_TABLES: Final = f"""WITH RECURSIVE {PRELUDE},
+TABLE: Final = 0
+SEQUENCE: Final = 1
+LARGE_OBJECTS: Final = 2
+"""What a row of the listing is about."""
+
+_EVERYTHING: Final = f"""WITH RECURSIVE {PRELUDE},
 part(oid, root) AS (
   SELECT h.inhrelid, h.inhparent FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhparent
     WHERE c.relkind = 'p' AND NOT c.relispartition
@@ -48,7 +53,7 @@ chosen AS MATERIALIZED (
     OR r.oid IN (SELECT w.root FROM part w JOIN rel q ON q.oid = w.oid WHERE w.oid = ANY ($1) OR q.name = ANY ($2))
     AS wanted
   FROM rel r LEFT JOIN part p ON p.oid = r.oid WHERE r.relkind IN ('r', 'p'))
-SELECT r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
+SELECT {TABLE}, r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
 FROM chosen r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
   SELECT coalesce(json_agg(json_build_array(a.attname, a.attnum, coalesce(b.of, a.atttypid)::int8,
@@ -68,16 +73,17 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {_SIZE}::int8 AS bytes {_LEAVES}
   ) s ON r.wanted
-"""
-"""A row a table; what comes after its name is NULL where it is not wanted, and is not looked for: so `wanted` is asked
-inside of each join, too."""
-
-_SEQUENCES: Final = f"""WITH {PRELUDE}
-SELECT r.oid, r.name, n.nspname, c.relname, s.seqincrement
+UNION ALL
+SELECT {SEQUENCE}, r.oid, r.name, NULL, n.nspname, c.relname, NULL, NULL, NULL, s.seqincrement, NULL
 FROM rel r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_sequence s ON s.seqrelid = r.oid
 WHERE CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT') END
+UNION ALL
+SELECT {LARGE_OBJECTS}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*), NULL FROM pg_largeobject_metadata
 """
+"""A row a table; what comes after its name is NULL where it is not wanted, and is not looked for: so `wanted` is asked
+inside of each join, too. A row a sequence that this role may read, and one that counts the large objects: both in the
+column of the rows."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +97,29 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was asked for."""
 
 
-def listed(conn: Connection, oids: Collection[int] | None = None, names: Collection[str] = ()) -> tuple[Listed, ...]:
-    """Every table, with all about those of these oids (None: all) or names, and the roots of such partitions.
+class Sequence(msgspec.Struct, frozen=True, kw_only=True):
+    """A sequence that there is."""
+
+    oid: int
+    name: str
+    schema: str
+    relation: str
+    increment: int
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """All that there is at one moment."""
+
+    tables: tuple[Listed, ...]
+    sequences: tuple[Sequence, ...]
+    """Those that this role may read, by oid."""
+    large_objects: int
+    """How many."""
+
+
+def listed(conn: Connection, oids: Collection[int] | None = None, names: Collection[str] = ()) -> Listing:
+    """Every table, with all about those of these oids (None: all) or names, and the roots of such partitions; every
+    sequence; and how many large objects. In one round trip.
 
     Raises:
         DatabaseError: the catalogs could not be read.
@@ -100,47 +127,25 @@ def listed(conn: Connection, oids: Collection[int] | None = None, names: Collect
     given = (None if oids is None else list(oids), list(names))
     with mapped("cannot list the tables"), conn.cursor() as cursor:
         try:
-            execute(cursor, _TABLES, "oid[], text[]", given)
+            execute(cursor, _EVERYTHING, "oid[], text[]", given)
         except psycopg2.errors.LockNotAvailable:
             # Somebody keeps a table locked. Sizes only say where to begin.
-            execute(cursor, _TABLES.replace(_SIZE, _SIZE_WITHOUT_LOCK), "oid[], text[]", given)
-        return tuple(_listed(row) for row in cursor.fetchall())
-
-
-def sequences(conn: Connection) -> tuple[SequenceValue, ...]:
-    """Where each sequence stands that this role may read.
-
-    Raises:
-        DatabaseError: the server's error is its cause; a sequence may have been dropped meanwhile.
-    """
-    with mapped("cannot read the sequences"), conn.cursor() as cursor:
-        execute(cursor, _SEQUENCES)
+            execute(cursor, _EVERYTHING.replace(_SIZE, _SIZE_WITHOUT_LOCK), "oid[], text[]", given)
         rows = cursor.fetchall()
-        if not rows:
-            return ()
-        about = {int(row[0]): row for row in rows}
-        cursor.execute(
-            " UNION ALL ".join(
-                f"SELECT {oid}::int8, last_value, is_called FROM {identifier(schema)}.{identifier(relation)}"
-                for oid, _, schema, relation, _ in rows
+    return Listing(
+        tables=tuple(_listed(row) for row in rows if row[0] == TABLE),
+        sequences=tuple(
+            Sequence(oid=oid, name=name, schema=schema, relation=relation, increment=increment)
+            for _, oid, name, _, schema, relation, *_, increment, _ in sorted(
+                (row for row in rows if row[0] == SEQUENCE), key=itemgetter(1)
             )
-        )
-        return tuple(
-            SequenceValue(oid=oid, name=about[oid][1], last=last, called=called, increment=about[oid][4])
-            for oid, last, called in sorted(cursor.fetchall())
-        )
-
-
-def large_objects(conn: Connection) -> int:
-    """How many there are."""
-    with mapped("cannot count the large objects"), conn.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_catalog.pg_largeobject_metadata")
-        (count,) = cursor.fetchone() or (0,)
-        return int(count)
+        ),
+        large_objects=sum(int(row[-2]) for row in rows if row[0] == LARGE_OBJECTS),
+    )
 
 
 def _listed(row: tuple[Any, ...]) -> Listed:
-    oid, name, root, schema, relation, partitioned, columns, key, rows, size = row
+    _, oid, name, root, schema, relation, partitioned, columns, key, rows, size = row
     table = None
     if columns is not None:
         table = Table(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -16,18 +18,27 @@ def _name(sql: str) -> str:
     return "neontest_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
 
 
+_KNOWN: weakref.WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = weakref.WeakKeyDictionary()
+"""What was prepared on each connection, unless somebody has dropped it since."""
+
+
 def execute(cursor: psycopg2.extensions.cursor, sql: str, types: str = "", values: Sequence[Any] = ()) -> None:
     """Run one statement, whose parameters are `$1`, `$2`, … of these types (`oid[], text[]`); in autocommit only.
 
-    Planning some of what neontest asks of the catalogs takes longer than the answer.
+    Planning some of what neontest asks of the catalogs takes longer than the answer. It is one round trip.
 
     Raises:
         psycopg2.Error: the server's, as from `cursor.execute`.
     """
-    name = _name(sql)
-    call = f"EXECUTE {name}" + (f"({', '.join(['%s'] * len(values))})" if values else "")
+    name, known = _name(sql), _KNOWN.setdefault(cursor.connection, set())
+    given = cursor.mogrify(f"({', '.join(['%s'] * len(values))})", values) if values else b""
+    call = f"EXECUTE {name}".encode() + given
+    if name in known:
+        with suppress(psycopg2.errors.InvalidSqlStatementName):
+            cursor.execute(call)
+            return
     try:
-        cursor.execute(call, values or None)
-    except psycopg2.errors.InvalidSqlStatementName:
-        cursor.execute(f"PREPARE {name}{f'({types})' if types else ''} AS {sql}")
-        cursor.execute(call, values or None)
+        cursor.execute(f"PREPARE {name}{f'({types})' if types else ''} AS {sql}; ".encode() + call)
+    except psycopg2.errors.DuplicatePreparedStatement:  # prepared, and then it failed
+        cursor.execute(call)
+    known.add(name)

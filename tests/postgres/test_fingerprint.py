@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neontest.errors import DatabaseError
-from neontest.postgres import fingerprint
+from neontest.postgres import fingerprint, fingerprint_asking, fingerprint_sequences
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import ColumnChange, DataChange, Read, SequenceChange, TableChange
 from neontest.postgres.fingerprint import compare, read, tables
@@ -499,7 +499,7 @@ def test_a_table_that_may_not_be_read_is_said_and_left_out(db: Any) -> None:
 
 
 def test_what_was_not_reached_in_time_is_said(db: Any) -> None:
-    db.run(USERS)
+    db.run(USERS + "CREATE SEQUENCE numbers")
     late = Deadline(0, what="reading")
     found = state(db, deadline=late)
     assert found.prints == {}
@@ -529,13 +529,21 @@ def test_small_tables_are_read_together_and_alike(db: Any, monkeypatch: pytest.M
         db.run(f"INSERT INTO t{n} SELECT i, nullif('v' || i, 'v3') FROM generate_series(1, {n % 7}) i")
     db.run("CREATE TABLE more (id integer PRIMARY KEY); INSERT INTO more SELECT generate_series(1, 2500)")
     db.run("CREATE TABLE large (v text); INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 2500)")
+    db.run("CREATE SEQUENCE used START 5; SELECT nextval('used'); CREATE SEQUENCE unused START 7")
     asked, queries = fingerprint.asked, []
-    monkeypatch.setattr(fingerprint, "asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
+    for module in (fingerprint, fingerprint_asking, fingerprint_sequences):
+        monkeypatch.setattr(module, "asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
     together = state(db)
-    assert len(queries) == 12 + 1 + 2
-    monkeypatch.setattr(fingerprint, "_TOGETHER", 1)
+    assert len(queries) == 13 + 2  # the sequences are one of the small ones, and 121 make 13 queries
+    monkeypatch.setattr(fingerprint_asking, "_TOGETHER", 1)
     apart = state(db)
+    assert len(queries) == 15 + 1 + 121 + 2
     assert together.prints == apart.prints
+    assert together.sequences == apart.sequences
+    assert [(each.name, each.last, each.called) for each in together.sequences or ()] == [
+        ("public.used", 5, True),
+        ("public.unused", 7, False),
+    ]
     assert len({each.rows for each in together.prints.values()}) == 8
     assert compare(together, apart) == DataChange()
 
