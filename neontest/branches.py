@@ -40,7 +40,8 @@ from neontest.postgres.connect import Connection, advisory_guard, connect_when_r
 from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
-from neontest.postgres.snapshot import Reader, VersionTables, version_tables
+from neontest.postgres.snapshot import Reader
+from neontest.postgres.versions import Versions, VersionTables, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
 from neontest.rows import Plan, Rows
@@ -126,14 +127,15 @@ class Branches:
             with suppress(NeontestError):
                 self._note(load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection)))
             raise
-        schema = reader.snapshot()
+        schema, held = reader.snapshot(), version_tables(connection, [name for name, _ in tables])
+        session.versions = Versions(connection, held)
         session.observer = observer = Observer(connection, url)
         version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"
         self._note(server_version=version)
         trial = Trial(
             lease=lease, url=url, guard=guard, environment=environ, connection=connection, reader=reader,
             session=session, observer=observer, loaded=loaded, before=before, schema=schema,
-            load_changes=load_changes(before, schema, tables, version_tables(connection)),
+            load_changes=load_changes(before, schema, tables, held),
             start=self._start_of(tables), visit_seconds=context.settings.visit_timeout, deadline=context.deadline,
             rows=Rows(connection, self._plan, forget=observer.forget),
             remedy=ground.local.missing_extension if ground.local else no_remedy,

@@ -243,7 +243,7 @@ def parent_seen(context: Context, ground: Ground) -> ParentSeen:
     Several version tables, or a parent that cannot be reached, are left to the project itself to tell on a branch.
     """
     from neontest.postgres.connect import connect_when_ready, mapped, server
-    from neontest.postgres.snapshot import version_tables
+    from neontest.postgres.versions import version_tables
 
     if not ground.access.endpoints:
         return ParentSeen()

@@ -14,7 +14,7 @@ from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
-from neontest.postgres.snapshot import VersionTables, version_tables
+from neontest.postgres.versions import VersionTables, version_tables
 from neontest.record import Failure
 from neontest.sessions import Sessions
 from neontest.suite import run_to_end

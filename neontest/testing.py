@@ -24,7 +24,8 @@ from neontest.outcomes import Outcomes, outcomes
 from neontest.postgres.connect import mapped
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
-from neontest.postgres.snapshot import tables, version_tables
+from neontest.postgres.snapshot import tables
+from neontest.postgres.versions import version_tables
 from neontest.record import SuiteResult
 from neontest.redact import Redactor
 from neontest.sessions import Sessions

@@ -40,7 +40,7 @@ def tell_revisions(context: Context, ground: Ground, connection: Connection) -> 
             " rows does not say it",
             hint="give the parent a compute that can be reached from here, or leave --schema-only out",
         )
-    from neontest.postgres.snapshot import fill_version_tables
+    from neontest.postgres.versions import fill_version_tables
 
     fill_version_tables(connection, ground.versions)
 

@@ -23,7 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "whose": {"errors"},
     "config": {"errors", "settings", "source.way", "whose"},
-    "source": {"errors", "stop", "process", "postgres.connect", "postgres.snapshot"},
+    "source": {"errors", "stop", "process", "postgres.connect", "postgres.versions"},
     "postgres": {"errors", "stop"},
     "seconds": set(),
     "cells": {"seconds"},

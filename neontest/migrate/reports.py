@@ -115,6 +115,13 @@ class Resumed(msgspec.Struct, frozen=True, tag_field="is", tag="resumed"):
     """It came to its own end; False: an error ended it."""
 
 
+class Landed(msgspec.Struct, frozen=True, tag_field="is", tag="landed"):
+    """The worker waits to hear whether the version table has gone from these revisions to those; else it looks."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
 class Visited(msgspec.Struct, frozen=True, tag_field="is", tag="visited"):
     direction: Direction
     from_: tuple[str, ...] | None = msgspec.field(name="from")
@@ -171,6 +178,7 @@ Report = (
     | Ended
     | Paused
     | Resumed
+    | Landed
     | Visited
     | Current
     | Compared

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -52,6 +52,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class Versions(Protocol):
+    """Knows what the version table holds."""
+
+    def moved(self, before: Sequence[str], after: Sequence[str]) -> bool:
+        """Whether it is sure that the table held these revisions, and holds those now."""
+
+
 class Session:
     """Starts the worker at once, in the interpreter and the environment of the server."""
 
@@ -81,6 +88,8 @@ class Session:
         self._trace = trace
         self.observer: Observer | None = None
         """Sees the database from beside; without one the trace has only what the migration's connection shows."""
+        self.versions: Versions | None = None
+        """Sees the version table from beside; without it, and where it is not sure, env.py is run once more."""
         self.notes: list[str] = []
         self._channel = Channel(partial(server.worker, cwd=project.cwd), stop=stop, log=self._logged)
         what = "starting the project's Python"
@@ -296,6 +305,9 @@ class Session:
             return
         if isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
             self.notes.append(self._hidden(report.text))
+        elif isinstance(report, reports.Landed):
+            moved = self.versions is not None and self.versions.moved(report.before, report.after)
+            self._channel.send("go" if moved else "stop")
         elif isinstance(report, reports.WrongDatabase):
             self.kill()  # it may have gone on all the same
             raise reports.wrong_database(report)

@@ -6,10 +6,10 @@ for each session that is asked for on the socket, or as `worker.py alone COMMAND
 two descriptors. Commands come a JSON object a line, reports a JSON array of some a line; each command ends with a
 report `done`. When the commands end, the process and its children do.
 
-Commands:  start, open, visit (its pause is answered with go or stop), stairway (step by step with go or stop),
-           current, models, cancel, close
-Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed, visited, current, models, running,
-           note, wrong-database, failed, done
+Commands:  start, open, visit (its pauses and its landing are answered with go or stop), stairway (step by step
+           with go or stop), current, models, cancel, close
+Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed, landed, visited, current, models,
+           running, note, wrong-database, failed, done
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120

@@ -305,44 +305,6 @@ def snapshot(conn: Connection) -> Snapshot:
     return Reader(conn).snapshot()
 
 
-VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
-"""Alembic's version tables: (qualified name, revisions) each."""
-
-
-def version_tables(conn: Connection) -> VersionTables:
-    """Alembic's version tables with what is in them: every table whose only column is version_num."""
-    with mapped("cannot read the version table"), conn.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), min(quote_ident(n.nspname)), c.oid
-            FROM pg_catalog.pg_class c
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT starts_with(n.nspname::text, 'pg_')
-            GROUP BY n.nspname, c.relname, c.oid
-            HAVING count(*) = 1 AND min(a.attname::text) = 'version_num'
-            ORDER BY 1
-            """
-        )
-        found = []
-        for table, _, _ in cursor.fetchall():
-            cursor.execute(f"SELECT version_num::text FROM {table} WHERE version_num IS NOT NULL ORDER BY 1")  # noqa: S608
-            found.append((str(table), tuple(str(revision) for (revision,) in cursor.fetchall())))
-    return tuple(found)
-
-
-def fill_version_tables(conn: Connection, tables: VersionTables) -> None:
-    """Write revisions into version tables, as `version_tables` read them elsewhere; those that are there stay."""
-    with mapped("cannot write the version table"), conn.cursor() as cursor:
-        for table, revisions in tables:
-            for revision in revisions:
-                cursor.execute(
-                    f"INSERT INTO {table} (version_num) SELECT %s"  # noqa: S608
-                    f" WHERE NOT EXISTS (SELECT FROM {table} WHERE version_num = %s)",
-                    [revision, revision],
-                )
-
-
 def tables(conn: Connection) -> frozenset[int]:
     """The oids of the tables that there are: one that was dropped and made again has another."""
     with mapped("cannot read the tables"), conn.cursor() as cursor:

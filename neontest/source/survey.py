@@ -13,7 +13,7 @@ from psycopg2.errors import LockNotAvailable
 
 from neontest.errors import CouldNotTest, DatabaseError, UsageError
 from neontest.postgres.connect import Connection, connect, mapped, place
-from neontest.postgres.snapshot import version_tables
+from neontest.postgres.versions import version_tables
 
 LOCK_SECONDS: Final = 5
 """How long the source's locks are waited for: who waits in that queue makes others wait behind it."""

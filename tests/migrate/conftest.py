@@ -22,6 +22,7 @@ from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.project import Project
 from neontest.migrate.project import find as find_project
 from neontest.migrate.session import Session
+from neontest.postgres.versions import Versions, version_tables
 from neontest.record import Direction, Visit
 from neontest.stop import Deadline, Stop
 from tests.conftest import away
@@ -285,7 +286,10 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> Iterator[Callable[..., Walked]]:
-    """Starts a session on the project and opens it on the database; keyword arguments go to Session or change it."""
+    """Starts a session on the project and opens it on the database; keyword arguments go to Session or change it.
+
+    `beside`: the version table is seen over the test's own connection, as a run does.
+    """
     sessions: list[Session] = []
 
     def opened(
@@ -298,6 +302,7 @@ def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> It
         asynchronous: bool = False,
         find: Mapping[str, object] | None = None,
         seconds: float = MINUTE,
+        beside: bool = True,
         **options: object,
     ) -> Walked:
         printed: list[str] = []
@@ -320,6 +325,8 @@ def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> It
             asynchronous=asynchronous,
         )
         session.open(url, whole, guard=guard, deadline=Deadline(seconds, what="loading the project"))
+        if beside:
+            session.versions = Versions(database.connection, version_tables(database.connection))
         return Walked(session, printed)
 
     yield opened

@@ -20,7 +20,8 @@ from neontest.postgres.connect import connect
 from neontest.postgres.diff import diff
 from neontest.postgres.model import Snapshot
 from neontest.postgres.probe import MOMENT, probe_sql
-from neontest.postgres.snapshot import Reader, snapshot, version_tables
+from neontest.postgres.snapshot import Reader, snapshot
+from neontest.postgres.versions import version_tables
 
 
 def lines(before: Any, after: Any) -> list[str]:
