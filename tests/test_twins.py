@@ -88,7 +88,7 @@ def test_an_upgrade_that_fails_in_another_zone_is_told(neontest: Run, files: Fil
 
 
 MOMENT = """
-op.execute("CREATE TABLE t (id int PRIMARY KEY, day text)")
+op.execute("CREATE TABLE t (id serial PRIMARY KEY, day text)")
 op.get_bind().execute(sa.text("INSERT INTO t VALUES (1, current_date::text)"))
 """.strip()
 
