@@ -23,27 +23,77 @@ _WIDTHS: Final = f"""
 SELECT oid::int8, relnatts, relispartition, relnamespace FROM pg_catalog.pg_class
 WHERE oid >= {USER_OID} AND relkind IN ('r', 'p') AND relpersistence <> 't'"""
 
-_TABLES: Final = f"""
-WITH {PRELUDE}
-SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind = 'p',
-  has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
-  row_security_active(c.oid),
-  COALESCE((SELECT string_to_array(partattrs::text, ' ')::int[] FROM pg_catalog.pg_partitioned_table p
-    WHERE p.partrelid = c.oid), '{{}}'),
-  CASE c.relkind WHEN 'p' THEN ARRAY(SELECT DISTINCT own.attnum FROM pg_partition_tree(c.oid) t
-    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.relid
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid
-      AND a.attnum = ANY (string_to_array(p.partattrs::text, ' ')::int[])
-    JOIN pg_catalog.pg_attribute own ON own.attrelid = c.oid AND own.attname = a.attname) END
-FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY n.nspname, c.relname"""
+_PARTS: Final = {
+    "table": (
+        "f.oid",
+        """f.nspname, f.relname, f.relkind = 'p',
+          has_schema_privilege(f.space, 'USAGE') AND has_table_privilege(f.oid, 'SELECT'),
+          row_security_active(f.oid),
+          COALESCE((SELECT string_to_array(partattrs::text, ' ')::int[] FROM pg_catalog.pg_partitioned_table p
+            WHERE p.partrelid = f.oid), '{}'),
+          CASE f.relkind WHEN 'p' THEN ARRAY(SELECT DISTINCT own.attnum FROM pg_partition_tree(f.oid) t
+            JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.relid
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid
+              AND a.attnum = ANY (string_to_array(p.partattrs::text, ' ')::int[])
+            JOIN pg_catalog.pg_attribute own ON own.attrelid = f.oid AND own.attname = a.attname) END""",
+        "found f",
+    ),
+    "column": (
+        "a.attrelid",
+        """a.attnum, a.attname, a.atttypid::int8, a.atttypmod, a.attnotnull, a.attidentity::text, a.attgenerated <> '',
+          (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
+            WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)""",
+        "found f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.oid AND a.attnum > 0 AND NOT a.attisdropped",
+    ),
+    "constraint": (
+        "x.conrelid",
+        """x.conname, x.contype::text, COALESCE(x.conkey, '{}'), pg_get_constraintdef(x.oid), x.confrelid::int8,
+          n.nspname, c.relname, x.confmatchtype = 'f',
+          ARRAY(SELECT a.attname::text FROM unnest(x.confkey) WITH ORDINALITY k (number, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = x.confrelid AND a.attnum = k.number ORDER BY k.place),
+          x.contype = 'f' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')""",
+        """found f JOIN pg_catalog.pg_constraint x
+            ON x.conrelid = f.oid AND x.contype IN ('c', 'f') AND x.conparentid = 0
+          LEFT JOIN pg_catalog.pg_class c ON c.oid = x.confrelid AND x.contype = 'f'
+          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace""",
+    ),
+    "unique": (
+        "i.indrelid",
+        """c.relname, (string_to_array(i.indkey::text, ' ')::int[])[1:i.indnkeyatts],
+          ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass
+            AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+            AND d.refobjsubid > 0 ORDER BY 1),
+          i.indpred IS NULL AND i.indexprs IS NULL, i.indisexclusion, i.indisprimary,
+          COALESCE((to_jsonb(i)->>'indnullsnotdistinct')::boolean, false)""",
+        """found f JOIN pg_catalog.pg_index i ON i.indrelid = f.oid AND (i.indisunique OR i.indisexclusion)
+          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid""",
+    ),
+    "trigger": (
+        "g.tgrelid",
+        "g.tgname, g.tgtype::int, string_to_array(NULLIF(g.tgattr::text, ''), ' ')::int[]",
+        """found f JOIN pg_catalog.pg_trigger g
+            ON g.tgrelid = f.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')""",
+    ),
+    "rule": (
+        "w.ev_class",
+        "w.rulename, w.ev_type::text",
+        """found f JOIN pg_catalog.pg_rewrite w
+            ON w.ev_class = f.oid AND w.rulename <> '_RETURN' AND w.ev_enabled IN ('O', 'A')""",
+    ),
+}
+"""What a table has: SQL for the table's oid, for the values, the first of which tells one from another, and where they
+are."""
 
-_COLUMNS: Final = """
-SELECT a.attrelid::int8, a.attnum, a.attname::text, a.atttypid::int8, a.atttypmod, a.attnotnull, a.attidentity::text,
-  a.attgenerated <> '', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
-    WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)
-FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attrelid, a.attnum"""
+_TABLES: Final = f"""
+WITH {PRELUDE},
+found AS MATERIALIZED (
+  SELECT c.oid, c.relname, c.relkind, n.nspname, n.oid AS space
+  FROM rel r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition)
+""" + " UNION ALL ".join(
+    f"SELECT '{name}', ({oid})::int8, json_build_array({values}) FROM {source}"
+    for name, (oid, values, source) in _PARTS.items()
+)
 
 _TYPES: Final = """
 SELECT t.oid::int8, t.typname::text,
@@ -63,37 +113,6 @@ SELECT t.oid::int8, t.typname::text,
   ARRAY(SELECT pg_get_constraintdef(x.oid) FROM pg_catalog.pg_constraint x WHERE x.contypid = t.oid
     AND x.contype = 'c' ORDER BY x.conname)
 FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)"""
-
-_CONSTRAINTS: Final = """
-SELECT x.conrelid::int8, x.conname::text, x.contype::text, COALESCE(x.conkey, '{}'), pg_get_constraintdef(x.oid),
-  x.confrelid::int8, n.nspname::text, c.relname::text, x.confmatchtype = 'f',
-  ARRAY(SELECT a.attname::text FROM unnest(x.confkey) WITH ORDINALITY k (number, place)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = x.confrelid AND a.attnum = k.number ORDER BY k.place),
-  x.contype = 'f' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
-FROM pg_catalog.pg_constraint x LEFT JOIN pg_catalog.pg_class c ON c.oid = x.confrelid AND x.contype = 'f'
-  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE x.conrelid = ANY ($1) AND x.contype IN ('c', 'f') AND x.conparentid = 0
-ORDER BY x.conrelid, x.conname"""
-
-_UNIQUES: Final = """
-SELECT i.indrelid::int8, c.relname::text, (string_to_array(i.indkey::text, ' ')::int[])[1:i.indnkeyatts],
-  ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass
-    AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
-    AND d.refobjsubid > 0 ORDER BY 1),
-  i.indpred IS NULL AND i.indexprs IS NULL, i.indisexclusion, i.indisprimary,
-  COALESCE((to_jsonb(i)->>'indnullsnotdistinct')::boolean, false)
-FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = ANY ($1) AND (i.indisunique OR i.indisexclusion) ORDER BY i.indrelid, c.relname"""
-
-_TRIGGERS: Final = """
-SELECT tgrelid::int8, tgname::text, tgtype::int, string_to_array(NULLIF(tgattr::text, ''), ' ')::int[]
-FROM pg_catalog.pg_trigger WHERE tgrelid = ANY ($1) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
-ORDER BY tgrelid, tgname"""
-
-_RULES: Final = """
-SELECT ev_class::int8, rulename::text, ev_type::text FROM pg_catalog.pg_rewrite
-WHERE ev_class = ANY ($1) AND rulename <> '_RETURN' AND ev_enabled IN ('O', 'A')
-ORDER BY ev_class, rulename"""
 
 _PARTITIONS: Final = """
 SELECT root::int8, pg_get_partition_constraintdef(c.oid),
@@ -115,12 +134,12 @@ def tables(conn: Connection) -> tuple[Table, ...]:
     """
     with mapped("cannot read the catalogs"), conn.cursor() as cursor:
         execute(cursor, _TABLES)
-        found = cursor.fetchall()
-        oids = [row[0] for row in found]
-        columns, constraints, uniques, triggers, rules = (
-            _grouped(cursor, sql, oids) for sql in (_COLUMNS, _CONSTRAINTS, _UNIQUES, _TRIGGERS, _RULES)
-        )
-        partitions = _grouped(cursor, _PARTITIONS, [row[0] for row in found if row[3]])
+        parts: dict[str, dict[int, list[Any]]] = {name: defaultdict(list) for name in _PARTS}
+        for name, oid, values in sorted(cursor.fetchall(), key=lambda row: (row[0], row[2][0])):
+            parts[name][oid].append(values)
+        found = sorted((*values, oid) for oid, (values,) in parts.pop("table").items())
+        columns, constraints, uniques, triggers, rules = parts.values()
+        partitions = _grouped(cursor, _PARTITIONS, [row[-1] for row in found if row[2]])
         types = _types(cursor, {row[2] for rows in columns.values() for row in rows})
     return tuple(
         Table(
@@ -144,7 +163,7 @@ def tables(conn: Connection) -> tuple[Table, ...]:
             rules=tuple((row[0], row[1]) for row in rules[oid]),
             partitions=tuple(_partition(row, tuple(key)) for row in partitions[oid]),
         )
-        for oid, schema, name, partitioned, readable, guarded, key, bound in found
+        for schema, name, partitioned, readable, guarded, key, bound, oid in found
     )
 
 

@@ -12,6 +12,7 @@ from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.fill_model import INSERT, UPDATE
 from neontest.postgres.fill_session import Cursor
+from neontest.postgres.prepared import execute
 
 TRUNCATE: Final = 32
 """A bit of pg_trigger.tgtype."""
@@ -56,6 +57,7 @@ Sequences = Mapping[int, Position]
 def sequences(conn: Connection) -> Sequences:
     """Where the sequences are that the role may use."""
     with mapped("cannot read the sequences"), conn.cursor() as cursor:
+        execute(cursor, _SEQUENCES)
         return _stand(cursor)
 
 
@@ -114,7 +116,7 @@ def _emptied(cursor: Cursor, own: Collection[int]) -> bool:
 
 
 def _stand(cursor: Cursor) -> Sequences:
-    cursor.execute(_SEQUENCES)
+    """Where those are that were just listed."""
     asked = [
         f"SELECT {oid}::int8, last_value, is_called FROM {name}"
         if readable
@@ -129,6 +131,7 @@ def _stand(cursor: Cursor) -> Sequences:
 
 def _set_back(cursor: Cursor, before: Sequences) -> None:
     """Raises psycopg2.Error where the role may not."""
+    cursor.execute(_SEQUENCES)
     for oid, now in _stand(cursor).items():
         last, called = before.get(oid, now)
         if (last, called) != now:
