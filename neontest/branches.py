@@ -116,7 +116,7 @@ class Branches:
         guard = advisory_guard(connection)
         reader = Reader(connection)
         before = reader.snapshot()
-        tables = version_tables(connection)
+        tables = version_tables(connection, ground.versions or ())
         environ = self._sessions.rendered(session, url, surroundings)
         context.talk.say("loading the project")
         limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
@@ -125,9 +125,11 @@ class Branches:
                 loaded = session.open(url, environ, guard=guard, deadline=limit)
         except NeontestError:
             with suppress(NeontestError):
-                self._note(load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection)))
+                self._note(
+                    load_changes=load_changes(before, reader.snapshot(), tables, version_tables(connection, tables))
+                )
             raise
-        schema, held = reader.snapshot(), version_tables(connection, [name for name, _ in tables])
+        schema, held = reader.snapshot(), version_tables(connection, tables)
         session.versions = Versions(connection, held)
         session.observer = observer = Observer(connection, url)
         version = f"{connection.server_version // 10000}.{connection.server_version % 10000}"

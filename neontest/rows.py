@@ -14,6 +14,7 @@ from neontest.postgres.connect import Connection
 from neontest.postgres.data import DataChange, Filled, Read
 from neontest.postgres.fill import Filler
 from neontest.postgres.fingerprint import State
+from neontest.postgres.fingerprint_tables import Listing
 from neontest.postgres.model import Snapshot
 from neontest.record import Visit
 from neontest.statements import Mentioned, defines, opaque
@@ -139,23 +140,24 @@ class Rows:
         """The state before a whole walk, where it is cheap to have before anybody knows what the walk will touch."""
         if self._plan.how == "off":
             return None
-        tables = fingerprint.tables(self._connection)
-        cheap = self.invented or sum(each.bytes for each in tables) <= SMALL
-        return self.state(None) if cheap or self._plan.how == "full" else None
+        with self._plan.budget():
+            listing = fingerprint.listed(self._connection)
+        cheap = self.invented or sum(each.bytes for each in fingerprint.tables(listing)) <= SMALL
+        return self.state(None, listing=listing) if cheap or self._plan.how == "full" else None
 
     def after(self, names: Collection[str] | None, before: State) -> tuple[State, DataChange]:
         """The same tables now, under whatever name, and those of `names`; and what changed since `before`."""
         state = self.state(names, before)
         return state, fingerprint.compare(before, state)
 
-    def state(self, names: Collection[str] | None, like: State | None = None) -> State:
-        """These tables now, None for all; with `like`, those of that state as well."""
+    def state(self, names: Collection[str] | None, like: State | None = None, listing: Listing | None = None) -> State:
+        """These tables now, None for all; with `like`, those of that state as well; `listing`: all, just listed."""
         everything = names is None or self._plan.how == "full"
         wanted = None if everything else like.prints.keys() if like is not None else ()
         with self._plan.budget() as deadline:
             state = fingerprint.read(
                 self._connection, wanted, names=names or (), how="sample" if self._plan.how == "sample" else "full",
-                deadline=deadline, like=like,
+                deadline=deadline, like=like, listing=listing,
             )  # fmt: skip
         for each in state.reads:
             worst = self._plan.read.get(each.table)

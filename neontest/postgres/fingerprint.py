@@ -46,7 +46,7 @@ from neontest.postgres.fingerprint_sql import (
 from neontest.postgres.fingerprint_tables import Listing, listed
 from neontest.stop import Deadline
 
-__all__ = ["Print", "State", "Table", "compare", "read", "tables"]
+__all__ = ["Print", "State", "Table", "compare", "listed", "read", "tables"]
 
 LARGE: Final = 100_000
 """Rows from which on a sample is taken, where samples are asked for."""
@@ -61,10 +61,9 @@ _NARROWEST: Final = 28
 """Bytes that no row goes below."""
 
 
-def tables(conn: Connection) -> tuple[Table, ...]:
+def tables(listing: Listing) -> tuple[Table, ...]:
     """All tables of the project, by size, the smallest first: partitioned ones as one, Alembic's own not among them."""
-    found = listed(conn).tables
-    return tuple(sorted((each.table for each in found if each.root is None and each.table), key=_size))
+    return tuple(sorted((each.table for each in listing.tables if each.root is None and each.table), key=_size))
 
 
 def read(
@@ -75,12 +74,14 @@ def read(
     how: Literal["full", "sample"],
     deadline: Deadline,
     like: State | None = None,
+    listing: Listing | None = None,
 ) -> State:
     """The fingerprints of these tables, by oid (None: of all) or name, and where sequences stand.
 
     Names are those of a snapshot's keys; a part of a partitioned table stands for the whole.
     `like` is an earlier state that this one is to be compared with: tables of it are found again under other oids,
-    and what changed its type, lost its key or was sampled is read as it was then. What cannot be read, or not in
+    and what changed its type, lost its key or was sampled is read as it was then. `listing` is all that there is, of a
+    moment ago. What cannot be read, or not in
     time, is said in `State.reads`. The connection keeps its settings; it has to be in autocommit.
 
     Raises:
@@ -90,7 +91,7 @@ def read(
         raise ValueError("a fingerprint needs autocommit: its settings last as long as a transaction")
     again = [] if like is None else _selected(like, wanted)
     oids = None if wanted is None else {*wanted, *(each.table.oid for each in again)}
-    listing = listed(conn, oids, [*names, *(each.table.name for each in again)])
+    listing = listing or listed(conn, oids, [*names, *(each.table.name for each in again)])
     found = listing.tables
     named = {each.oid: each.name for each in found}
     earlier = {oid: each for each in again if (oid := successor(each.table, named)) is not None}

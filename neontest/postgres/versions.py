@@ -26,11 +26,12 @@ HAVING count(*) = 1 AND min(a.attname::text) = 'version_num'
 """
 
 
-def version_tables(conn: Connection, known: Collection[str] = ()) -> VersionTables:
+def version_tables(conn: Connection, like: VersionTables = ()) -> VersionTables:
     """Alembic's version tables with what is in them: every table whose only column is version_num.
 
-    One round trip where `known`, their names, are all that there are; else another one.
+    One round trip where those of `like` are all that there are; else another one.
     """
+    known: Collection[str] = [name for name, _ in like]
     with mapped("cannot read the version table"), conn.cursor() as cursor:
         while True:
             contents = [
@@ -64,7 +65,7 @@ class Versions:
         False where it has not, and where that is not so plain, as with several: then env.py has to say.
         """
         with suppress(DatabaseError):
-            was, self._held = self._held, version_tables(self._conn, [name for name, _ in self._held])
+            was, self._held = self._held, version_tables(self._conn, self._held)
             return set(before) != set(after) and _revisions(was) == set(before) and _revisions(self._held) == set(after)
         return False
 

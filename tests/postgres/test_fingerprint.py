@@ -12,7 +12,7 @@ from neontest.errors import DatabaseError
 from neontest.postgres import fingerprint, fingerprint_asking, fingerprint_sequences
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.data import ColumnChange, DataChange, Read, SequenceChange, TableChange
-from neontest.postgres.fingerprint import compare, read, tables
+from neontest.postgres.fingerprint import compare, listed, read, tables
 from neontest.postgres.fingerprint_model import COARSE_MASK, EXACT_MASK, State
 from neontest.postgres.fingerprint_sql import SAMPLED, SETTINGS, print_sql, reading
 from neontest.postgres.snapshot import Reader
@@ -77,7 +77,7 @@ def test_every_table_of_the_project_is_listed_once_and_nothing_else(db: Any) -> 
         CREATE TABLE alembic_version (version_num varchar(32)); CREATE VIEW v AS SELECT 1; CREATE TEMP TABLE short ();
         CREATE MATERIALIZED VIEW m AS SELECT 1 AS one;"""
     )
-    found = {table.name: table.key for table in tables(db.admin)}
+    found = {table.name: table.key for table in tables(listed(db.admin))}
     assert found == {
         "public.plain": (2,),
         "public.keyed": (3, 1),
@@ -88,14 +88,16 @@ def test_every_table_of_the_project_is_listed_once_and_nothing_else(db: Any) -> 
     }
     on = {key.on for key in db.reader.snapshot().objects if key.kind == "column"}
     assert set(found) <= on
-    assert [table.bytes for table in tables(db.admin)] == sorted(table.bytes for table in tables(db.admin))
+    assert [table.bytes for table in tables(listed(db.admin))] == sorted(
+        table.bytes for table in tables(listed(db.admin))
+    )
 
 
 def test_a_member_of_an_extension_is_no_table_of_the_project(db: Any) -> None:
     db.run("CREATE TABLE theirs (id integer); CREATE TABLE ours (id integer)")
     db.run("UPDATE pg_class SET relname = relname WHERE false; ALTER EXTENSION plpgsql ADD TABLE theirs")
     try:
-        assert [table.name for table in tables(db.admin)] == ["public.ours"]
+        assert [table.name for table in tables(listed(db.admin))] == ["public.ours"]
     finally:
         db.run("ALTER EXTENSION plpgsql DROP TABLE theirs")
 
@@ -105,7 +107,7 @@ def test_a_column_is_known_by_the_type_that_its_domain_is_made_of(db: Any) -> No
         "CREATE DOMAIN small AS numeric(5, 2); CREATE DOMAIN smaller AS small CHECK (value < 5);"
         "CREATE TABLE t (a smaller, b integer, c small, d integer GENERATED ALWAYS AS (b + 1) STORED)"
     )
-    (table,) = tables(db.admin)
+    (table,) = tables(listed(db.admin))
     assert [(each.name, each.base, each.type) for each in table.columns] == [
         ("a", 1700, "public.smaller") if "." in table.columns[0].type else ("a", 1700, "smaller"),
         ("b", 23, "integer"),
@@ -121,7 +123,7 @@ def test_a_virtual_column_holds_nothing_and_is_not_read(db: Any) -> None:
     else:
         db.run("CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer GENERATED ALWAYS AS (1 / a) VIRTUAL)")
     db.run("INSERT INTO t VALUES (1, 0)")
-    (table,) = tables(db.admin)
+    (table,) = tables(listed(db.admin))
     assert [each.name for each in table.columns] == ["id", "a"]
     assert state(db).reads == (Read(table="public.t", rows=1),)
 
@@ -409,7 +411,7 @@ def test_a_large_table_is_read_by_several_processes_and_alike(db: Any, key: str)
     db.run("SET max_parallel_workers = 0")
     alone = state(db)
     db.run("RESET max_parallel_workers")
-    (table,) = tables(db.admin)
+    (table,) = tables(listed(db.admin))
     columns = {column.name: reading(column) for column in table.columns}
     by = [columns["id"]] if key else list(columns.values())
     rest = [each for name, each in columns.items() if not (key and name == "id")]
@@ -614,7 +616,7 @@ def test_a_reader_of_snapshots_can_lend_its_connection(db: Any) -> None:
 
 def test_a_table_is_scanned_once_and_never_sorted(db: Any) -> None:
     db.run(MANY + "ANALYZE users; CREATE TABLE loose AS TABLE users; ANALYZE loose")
-    for table in tables(db.admin):
+    for table in tables(listed(db.admin)):
         keyed = bool(table.key)
         columns = [reading(each) for each in table.columns if each.number not in table.key]
         by = [reading(each) for each in table.columns if not keyed or each.number in table.key]
@@ -786,4 +788,4 @@ def test_a_column_that_a_trigger_sets_at_each_update_is_known(db: Any, assign: s
     (table,) = compare(before, state(db, before)).tables
     assert {each.column: each.stamped for each in table.columns} == {"at": False, "updated_at": True}
     db.run("ALTER TABLE t DISABLE TRIGGER touch")
-    assert not any(each.stamped for table in tables(db.admin) for each in table.columns)
+    assert not any(each.stamped for table in tables(listed(db.admin)) for each in table.columns)

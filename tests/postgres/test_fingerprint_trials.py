@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from neontest.postgres.fingerprint import compare, read, tables
+from neontest.postgres.fingerprint import compare, listed, read, tables
 from neontest.postgres.fingerprint_model import COARSE_MASK, EXACT_MASK, State
 from neontest.postgres.names import literal
 from neontest.stop import FOREVER, Deadline
@@ -119,7 +119,7 @@ def trials(server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def state(database: Any, schema: str, like: State | None) -> State:
-    wanted = [each.oid for each in tables(database.admin) if each.schema == schema]
+    wanted = [each.oid for each in tables(listed(database.admin)) if each.schema == schema]
     return read(database.admin, wanted, how="full", deadline=Deadline(FOREVER, what="the test"), like=like)
 
 

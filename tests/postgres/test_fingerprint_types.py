@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from neontest.postgres.data import ColumnChange, DataChange
-from neontest.postgres.fingerprint import compare, read, tables
+from neontest.postgres.fingerprint import compare, listed, read, tables
 from neontest.postgres.fingerprint_model import COARSE_MASK, EXACT_MASK, State
 from neontest.postgres.fingerprint_sql import FAMILIES, print_sql, reading
 from neontest.stop import FOREVER, Deadline
@@ -293,7 +293,7 @@ def test_folding_groups_gives_what_the_server_gives(db: Any) -> None:
         INSERT INTO loose SELECT n % 400, n % 400 FROM generate_series(1, 1500) n"""
     )
     prints = state(db).prints
-    for table in tables(db.admin):
+    for table in tables(listed(db.admin)):
         fine = prints[table.oid]
         assert fine.mask == EXACT_MASK
         for mask in (COARSE_MASK, 7, 0):
