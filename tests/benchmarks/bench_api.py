@@ -15,6 +15,7 @@ import httpx
 from neontest.local.engine import LocalNeon
 from tests.benchmarks.measure import Row
 from tests.benchmarks.place import Place, tool
+from tests.chaos.cables import Cables
 
 CALL: Final = 0.1
 """Seconds for which each call is under way."""
@@ -65,8 +66,8 @@ class Seen:
 
 
 @contextmanager
-def far(local: LocalNeon, create: float) -> Iterator[Seen]:
-    """The local API behind a door that takes its time, and so long for a branch."""
+def far(local: LocalNeon, create: float, cables: Cables | None = None) -> Iterator[Seen]:
+    """The local API behind a door that takes its time, and so long for a branch; its computes behind `cables`."""
     seen = Seen()
     base = local.api_host.removesuffix("/api/v2")
     client = httpx.Client(base_url=base, timeout=60)
@@ -94,6 +95,8 @@ def far(local: LocalNeon, create: float) -> Iterator[Seen]:
                         content = content.replace(b'"finished"', b'"running"')
                     elif begun is not None:
                         seen.late.append(time.monotonic() - begun - create)
+            if cables is not None:
+                content = cables.rewritten(content)
             self.send_response(answer.status_code)
             self.send_header("Content-Type", answer.headers.get("content-type", "application/json"))
             self.send_header("Content-Length", str(len(content)))
