@@ -53,10 +53,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Versions(Protocol):
-    """Knows what the version table holds."""
-
-    def moved(self, before: Sequence[str], after: Sequence[str]) -> bool:
-        """Whether it is sure that the table held these revisions, and holds those now."""
+    def moved(self, before: Sequence[str], after: Sequence[str], *, seconds: float) -> bool:
+        """Whether it is sure, within so many, that the table held these revisions and holds those now."""
 
 
 class Session:
@@ -306,8 +304,9 @@ class Session:
         if isinstance(report, reports.Note) and len(self.notes) < reports.MOST:
             self.notes.append(self._hidden(report.text))
         elif isinstance(report, reports.Landed):
-            moved = self.versions is not None and self.versions.moved(report.before, report.after)
-            self._channel.send("go" if moved else "stop")
+            seen, left = self.versions, deadline.left()
+            sure = seen is not None and seen.moved(report.before, report.after, seconds=left)
+            self._channel.send("go" if sure else "stop")
         elif isinstance(report, reports.WrongDatabase):
             self.kill()  # it may have gone on all the same
             raise reports.wrong_database(report)

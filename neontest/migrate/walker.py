@@ -295,7 +295,10 @@ class Walker:
         return failure
 
     def _moved(self, calls: List[Facts]) -> bool:
-        """Whether the version table is where Alembic meant it to be; neontest may know, over its own connection."""
+        """Whether the version table is where Alembic meant it to be; neontest may know, over its own connection.
+
+        What env.py does not bear of its own migrations, its next run shows.
+        """
         if len(calls) == 1 and calls[0]["before"] != calls[0]["after"]:
             self._send("landed", before=calls[0]["before"], after=calls[0]["after"])
             if self._go_on():

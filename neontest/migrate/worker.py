@@ -91,8 +91,11 @@ class Wire:
             os.close(self._reports)
 
     def go_on(self) -> bool:
-        """Wait for the word between two steps of a stairway."""
-        return bool(self.commands.get()["do"] == "go")
+        """Wait for the word: between two steps of a stairway, in a pause, at the end of a visit."""
+        command = self.commands.get()
+        if command["do"] not in ("go", "stop"):
+            self.commands.put(command)  # nobody waits for this any more
+        return bool(command["do"] == "go")
 
     def send(self, what: str, **facts: Any) -> None:
         """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement.

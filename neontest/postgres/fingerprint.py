@@ -81,8 +81,8 @@ def read(
     Names are those of a snapshot's keys; a part of a partitioned table stands for the whole.
     `like` is an earlier state that this one is to be compared with: tables of it are found again under other oids,
     and what changed its type, lost its key or was sampled is read as it was then. `listing` is all that there is, of a
-    moment ago. What cannot be read, or not in
-    time, is said in `State.reads`. The connection keeps its settings; it has to be in autocommit.
+    moment ago. What cannot be read, or not in time, is said in `State.reads`. The connection keeps its settings; it has
+    to be in autocommit.
 
     Raises:
         DatabaseError: the catalogs could not be read, or the connection was lost.

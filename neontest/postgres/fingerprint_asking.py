@@ -34,7 +34,7 @@ _HASTY: Final = 1.0
 _TOGETHER: Final = 10
 """Small tables that are read by one query: far from the database a round trip takes longer than their rows. With more,
 or with more columns, such a query takes longer than one a table where the database is near."""
-WIDE: Final = 200
+_WIDE: Final = 200
 """Columns that they have together."""
 SMALL: Final = 2 << 20
 """Bytes that they have together."""
@@ -95,7 +95,7 @@ def batches(parts: Iterable[AnyPart]) -> Iterator[list[AnyPart]]:
     size = columns = 0
     for part in parts:
         size, columns = size + part.bytes, columns + part.columns
-        if batch and (not part.small or len(batch) == _TOGETHER or columns > WIDE or size > SMALL):
+        if batch and (not part.small or len(batch) == _TOGETHER or columns > _WIDE or size > SMALL):
             yield batch
             batch, size, columns = [], part.bytes, part.columns
         batch.append(part)

@@ -12,13 +12,18 @@ import psycopg2
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection
 from neontest.postgres.data import Read
-from neontest.postgres.fingerprint_asking import LEAST, OVER, WIDE, asked, why
+from neontest.postgres.fingerprint_asking import LEAST, OVER, asked, why
 from neontest.postgres.fingerprint_model import SequenceValue
 from neontest.postgres.fingerprint_sql import identifier
 from neontest.postgres.fingerprint_tables import Sequence, listed
 from neontest.stop import Deadline
 
 _ATTEMPTS: Final = 3
+_FEW: Final = 50
+"""Sequences that are asked for together with tables: the plan for many takes longer than a round trip."""
+_DENIED: Final = "42501"
+_FINAL: Final = (_DENIED, "57014", "55P03")
+"""SQLSTATEs of what would not go better at once."""
 
 
 class Standing:
@@ -28,7 +33,8 @@ class Standing:
 
     def __init__(self, conn: Connection, sequences: tuple[Sequence, ...], deadline: Deadline) -> None:
         self._conn, self._sequences, self._deadline = conn, sequences, deadline
-        self.small, self.columns = len(sequences) <= WIDE, len(sequences)
+        self._usable = all(each.usable for each in sequences)
+        self.small, self.columns = self._usable and len(sequences) <= _FEW, len(sequences)
         self.ahead: Rows[tuple[Any, ...]] | None = None
         self.values: tuple[SequenceValue, ...] | None = None if sequences else ()
         """None where that was not, or could not be, found out."""
@@ -45,8 +51,10 @@ class Standing:
         """Find it out; or why that cannot be.
 
         Raises:
-            DatabaseError: the connection was lost.
+            DatabaseError: the connection was lost, or the catalogs could not be read again.
         """
+        if not self._usable:
+            return Read(table="sequences", how="not", why=why(_DENIED))
         reason = OVER
         for attempt in range(_ATTEMPTS):
             if self._deadline.left() < LEAST:
@@ -61,6 +69,8 @@ class Standing:
                 if self._conn.closed or error.pgcode is None:
                     raise DatabaseError("the connection was lost while sequences were read") from error
                 reason = why(error.pgcode)
+                if error.pgcode in _FINAL:
+                    break
             except TimeoutError:
                 reason = OVER
             else:

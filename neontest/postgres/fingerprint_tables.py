@@ -32,9 +32,9 @@ _STAMPED: Final = r"""EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid =
 _LEAVES: Final = """FROM pg_class l WHERE r.wanted AND l.relkind IN ('r', 'm')
   AND l.oid IN (SELECT r.oid UNION ALL SELECT p.oid FROM part p WHERE p.root = r.oid)"""
 
-TABLE: Final = 0
-SEQUENCE: Final = 1
-LARGE_OBJECTS: Final = 2
+_TABLE: Final = 0
+_SEQUENCE: Final = 1
+_LARGE_OBJECTS: Final = 2
 """What a row of the listing is about."""
 
 _EVERYTHING: Final = f"""WITH RECURSIVE {PRELUDE},
@@ -53,7 +53,7 @@ chosen AS MATERIALIZED (
     OR r.oid IN (SELECT w.root FROM part w JOIN rel q ON q.oid = w.oid WHERE w.oid = ANY ($1) OR q.name = ANY ($2))
     AS wanted
   FROM rel r LEFT JOIN part p ON p.oid = r.oid WHERE r.relkind IN ('r', 'p'))
-SELECT {TABLE}, r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
+SELECT {_TABLE}, r.oid, r.name, r.root, n.nspname, c.relname, r.relkind = 'p', d.columns, k.columns, s.rows, s.bytes
 FROM chosen r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
   SELECT coalesce(json_agg(json_build_array(a.attname, a.attnum, coalesce(b.of, a.atttypid)::int8,
@@ -74,16 +74,17 @@ LEFT JOIN LATERAL (
   SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS rows, {_SIZE}::int8 AS bytes {_LEAVES}
   ) s ON r.wanted
 UNION ALL
-SELECT {SEQUENCE}, r.oid, r.name, NULL, n.nspname, c.relname, NULL, NULL, NULL, s.seqincrement, NULL
+SELECT {_SEQUENCE}, r.oid, r.name, NULL, n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE'),
+  NULL, NULL, s.seqincrement, NULL
 FROM rel r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_sequence s ON s.seqrelid = r.oid
 WHERE CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT') END
 UNION ALL
-SELECT {LARGE_OBJECTS}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*), NULL FROM pg_largeobject_metadata
+SELECT {_LARGE_OBJECTS}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*), NULL FROM pg_largeobject_metadata
 """
 """A row a table; what comes after its name is NULL where it is not wanted, and is not looked for: so `wanted` is asked
-inside of each join, too. A row a sequence that this role may read, and one that counts the large objects: both in the
-column of the rows."""
+inside of each join, too. A row a sequence that this role may read, if it may use its schema, which stands in the place
+of whether a table is partitioned; and one that counts the large objects. Both have their number in that of the rows."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +106,8 @@ class Sequence(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     relation: str
     increment: int
+    usable: bool
+    """This role may use its schema."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,14 +136,14 @@ def listed(conn: Connection, oids: Collection[int] | None = None, names: Collect
             execute(cursor, _EVERYTHING.replace(_SIZE, _SIZE_WITHOUT_LOCK), "oid[], text[]", given)
         rows = cursor.fetchall()
     return Listing(
-        tables=tuple(_listed(row) for row in rows if row[0] == TABLE),
+        tables=tuple(_listed(row) for row in rows if row[0] == _TABLE),
         sequences=tuple(
-            Sequence(oid=oid, name=name, schema=schema, relation=relation, increment=increment)
-            for _, oid, name, _, schema, relation, *_, increment, _ in sorted(
-                (row for row in rows if row[0] == SEQUENCE), key=itemgetter(1)
+            Sequence(oid=oid, name=name, schema=schema, relation=relation, increment=increment, usable=usable)
+            for _, oid, name, _, schema, relation, usable, _, _, increment, _ in sorted(
+                (row for row in rows if row[0] == _SEQUENCE), key=itemgetter(1)
             )
         ),
-        large_objects=sum(int(row[-2]) for row in rows if row[0] == LARGE_OBJECTS),
+        large_objects=sum(int(row[-2]) for row in rows if row[0] == _LARGE_OBJECTS),
     )
 
 

@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Final
 
-import psycopg2.errors
+import psycopg2
+import psycopg2.extensions
 
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection, mapped
 
+Cursor = psycopg2.extensions.cursor
 VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
 """Alembic's version tables: (qualified name, revisions) each, in order."""
 
-_LISTED = """
+_LONGEST: Final = 1.0
+"""Seconds that it may take to see where a visit led."""
+_SOON: Final = 0.05
+"""Seconds with which nobody begins."""
+_SLOW: Final = ("57014", "55P03")
+"""The SQLSTATEs of what took too long."""
+
+_LISTED: Final = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), NULL
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -26,31 +35,40 @@ HAVING count(*) = 1 AND min(a.attname::text) = 'version_num'
 """
 
 
-def version_tables(conn: Connection, like: VersionTables = ()) -> VersionTables:
+def version_tables(conn: Connection, like: VersionTables = (), *, seconds: float | None = None) -> VersionTables:
     """Alembic's version tables with what is in them: every table whose only column is version_num.
 
-    One round trip where those of `like` are all that there are; else another one.
+    One round trip where those of `like` are all that there are; else another one. `seconds`: for each.
     """
     known: Collection[str] = [name for name, _ in like]
     with mapped("cannot read the version table"), conn.cursor() as cursor:
-        while True:
-            contents = [
-                f"SELECT %s, version_num::text FROM {_escaped(name)} WHERE version_num IS NOT NULL" for name in known
-            ]
-            try:
-                cursor.execute(" UNION ALL ".join([_LISTED, *contents]), [*known] or None)
-            except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn, psycopg2.errors.InvalidSchemaName):
-                if not known:
-                    raise
-                known = ()  # one of them is there no more
-                continue
-            found = defaultdict[str, set[str | None]](set)
-            for name, revision in cursor.fetchall():
-                found[name].add(revision)
-            tables = sorted(name for name, revisions in found.items() if None in revisions)
-            if set(tables) <= set(known):
-                return tuple((name, tuple(sorted(each for each in found[name] if each is not None))) for name in tables)
-            known = tables
+        try:
+            found = _held(cursor, known, seconds)
+        except psycopg2.Error as error:
+            # Something else has their names by now, or nothing.
+            if not known or conn.closed or error.pgcode in _SLOW:
+                raise
+            known, found = (), _held(cursor, (), seconds)
+        if not found.keys() <= set(known):
+            known, found = tuple(found), _held(cursor, found, seconds)
+    return tuple((name, tuple(sorted(found[name]))) for name in sorted(found) if name in known)
+
+
+def _held(cursor: Cursor, known: Collection[str], seconds: float | None) -> dict[str, list[str]]:
+    """All version tables, and of those that are known what they hold."""
+    contents = [f"SELECT %s, version_num::text FROM {_escaped(name)} WHERE version_num IS NOT NULL" for name in known]
+    limit = (
+        ""
+        if seconds is None
+        else "".join(f"SET LOCAL {name} = {seconds * 1000:.0f}; " for name in ("lock_timeout", "statement_timeout"))
+    )
+    cursor.execute(limit + " UNION ALL ".join([_LISTED, *contents]), [*known] or None)
+    rows = cursor.fetchall()
+    found: dict[str, list[str]] = {name: [] for name, revision in rows if revision is None}
+    for name, revision in rows:
+        if revision is not None and name in found:
+            found[name].append(revision)
+    return found
 
 
 class Versions:
@@ -59,14 +77,17 @@ class Versions:
     def __init__(self, conn: Connection, held: VersionTables) -> None:
         self._conn, self._held = conn, held
 
-    def moved(self, before: Sequence[str], after: Sequence[str]) -> bool:
+    def moved(self, before: Sequence[str], after: Sequence[str], *, seconds: float) -> bool:
         """Whether the only version table there is has gone from these revisions to those since it was last looked at.
 
-        False where it has not, and where that is not so plain, as with several: then env.py has to say.
+        False where it has not, and where that is not so plain, as with several, or where it is locked for longer than
+        so many seconds: then env.py has to say.
         """
+        if set(before) == set(after) or seconds < _SOON:
+            return False
         with suppress(DatabaseError):
-            was, self._held = self._held, version_tables(self._conn, self._held)
-            return set(before) != set(after) and _revisions(was) == set(before) and _revisions(self._held) == set(after)
+            was, self._held = self._held, version_tables(self._conn, self._held, seconds=min(seconds, _LONGEST))
+            return _revisions(was) == set(before) and _revisions(self._held) == set(after)
         return False
 
 

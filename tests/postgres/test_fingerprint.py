@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -548,6 +549,40 @@ def test_small_tables_are_read_together_and_alike(db: Any, monkeypatch: pytest.M
     ]
     assert len({each.rows for each in together.prints.values()}) == 8
     assert compare(together, apart) == DataChange()
+
+
+@pytest.mark.parametrize("tables", ["", "CREATE TABLE t AS SELECT 1 AS id"])
+def test_a_sequence_that_was_dropped_meanwhile_is_none(db: Any, tables: str) -> None:
+    db.run("CREATE SEQUENCE stays; CREATE SEQUENCE goes;" + tables)
+    listing = listed(db.admin)
+    db.run("DROP SEQUENCE goes")
+    found = state(db, listing=listing)
+    assert [each.name for each in found.sequences or ()] == ["public.stays"]
+    assert "sequences" not in {each.table for each in found.reads}
+    listing = listed(db.admin)
+    db.run("DROP SEQUENCE stays")
+    assert state(db, listing=listing).sequences == ()
+
+
+def test_sequences_of_a_schema_that_is_not_to_be_used_are_said_and_nothing_else_is_held_up(
+    db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.run(
+        """CREATE SCHEMA hidden; CREATE SEQUENCE hidden.s; CREATE SEQUENCE shown;
+        CREATE TABLE a AS SELECT 1 AS id; CREATE TABLE b AS SELECT 1 AS id;
+        GRANT SELECT ON a, b TO app; GRANT SELECT ON SEQUENCE hidden.s, shown TO app"""
+    )
+    asked, queries = fingerprint.asked, []
+    for module in (fingerprint, fingerprint_asking, fingerprint_sequences):
+        monkeypatch.setattr(module, "asked", lambda *args, **more: queries.append(args[1]) or asked(*args, **more))
+    with contextlib.closing(db.connect("app")) as conn:
+        found = state(db, conn=conn)
+    assert found.sequences is None
+    assert {each.table: each.how for each in found.reads} == {
+        "sequences": "not", "public.a": "full", "public.b": "full",
+    }  # fmt: skip
+    assert len(queries) == 1
+    assert compare(found, state(db)) == DataChange()
 
 
 def test_a_locked_table_is_said_when_the_time_is_over(db: Any) -> None:
