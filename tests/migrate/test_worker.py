@@ -148,3 +148,15 @@ def test_values_of_rows_are_in_no_message(detail: str, told: str | None) -> None
     from neontest.migrate.watch import without_values
 
     assert without_values(detail) == told
+
+
+def test_what_is_no_word_to_go_on_is_obeyed_afterwards():
+    """Whoever ends the session while the worker waits need not wait himself until he ends it by force."""
+    code = """if True:
+        import os, worker
+        wire = worker.Wire(os.pipe()[0], os.pipe()[1])
+        for word in ("go", "stop", "close"):
+            wire.commands.put({"do": word})
+        print(wire.go_on(), wire.go_on(), wire.go_on(), wire.commands.get(timeout=1)["do"])"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True False False close\n", "")
