@@ -14,7 +14,7 @@ from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
-from neontest.postgres.versions import VersionTables, version_tables
+from neontest.postgres.versions import Versions, VersionTables, version_tables
 from neontest.record import Failure
 from neontest.sessions import Sessions
 from neontest.suite import run_to_end
@@ -82,6 +82,7 @@ def upgrade(
         loaded = session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
         if loaded.current and set(loaded.current) == set(at):
             return
+        session.versions = Versions(connection, version_tables(connection))
         for revision in to:
             context.talk.say(f"{what}: upgrade to {revision}")
             visit = session.visit("upgrade", revision, deadline=limit)
