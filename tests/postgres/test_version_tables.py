@@ -115,6 +115,10 @@ def test_a_move_is_seen_only_where_the_one_table_made_it(database: Any, conn: Co
     assert versions.moved((), ("b", "a"), seconds=5)
     database.run("CREATE TABLE other AS TABLE alembic_version; DELETE FROM alembic_version")
     assert not versions.moved(("a", "b"), (), seconds=5)  # two tables
+    database.run("DROP TABLE alembic_version; DELETE FROM other WHERE version_num = 'b'")
+    assert versions.moved((), ("a",), seconds=5) is False  # of two, nobody knows which it was
+    database.run("CREATE TABLE more AS SELECT 'b' AS version_num")
+    assert not versions.moved(("a",), ("a", "b"), seconds=5)  # one has the one, the other the other
 
 
 def test_a_locked_table_says_nothing_and_takes_a_second_at_most(database: Any, conn: Connection) -> None:
