@@ -30,6 +30,9 @@ _FINAL: Final = (
 """Refusals that no waiting mends. libpq gives a failed connection no SQLSTATE, so its text is all there is; in
 another language than English a refusal is merely found at the deadline."""
 
+SLOW: Final = ("57014", "55P03")
+"""SQLSTATEs of what took longer than it may: as a whole, or waiting for a lock."""
+
 _BUSY: Final = re.compile(r"\bconcurrently active endpoints\b|\bactive endpoints limit\b")
 """Source: https://neon.com/docs/connect/connection-errors (2026-11)."""
 

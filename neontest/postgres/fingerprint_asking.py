@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 import psycopg2
 
 from neontest.errors import DatabaseError
-from neontest.postgres.connect import Connection
+from neontest.postgres.connect import SLOW, Connection
 from neontest.postgres.fingerprint_sql import SETTINGS, numbers, together_sql
 from neontest.stop import Deadline
 
@@ -27,8 +27,6 @@ WHY: Final = {
     "55P03": "it is locked by another session",
 }
 """By SQLSTATE. The server's own words may quote values."""
-_SLOW: Final = ("57014", "55P03")
-"""Those that time has gone by for."""
 _HASTY: Final = 1.0
 """Seconds for a query that can be asked in another way as well; but no more than an eighth of those that are left."""
 _TOGETHER: Final = 10
@@ -122,7 +120,7 @@ def read_together(conn: Connection, batch: Sequence[Part], deadline: Deadline) -
     except psycopg2.Error as error:
         if conn.closed:
             raise DatabaseError("the connection was lost while rows were read") from error
-        return error.pgcode not in _SLOW
+        return error.pgcode not in SLOW
     for part, rows in zip(batch, found, strict=True):
         part.ahead = rows
     return True

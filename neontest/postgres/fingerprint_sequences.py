@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg2
 
 from neontest.errors import DatabaseError
-from neontest.postgres.connect import Connection
+from neontest.postgres.connect import SLOW, Connection
 from neontest.postgres.data import Read
 from neontest.postgres.fingerprint_asking import LEAST, OVER, asked, why
 from neontest.postgres.fingerprint_model import SequenceValue
@@ -22,7 +22,7 @@ _ATTEMPTS: Final = 3
 _FEW: Final = 50
 """Sequences that are asked for together with tables: the plan for many takes longer than a round trip."""
 _DENIED: Final = "42501"
-_FINAL: Final = (_DENIED, "57014", "55P03")
+_FINAL: Final = (_DENIED, *SLOW)
 """SQLSTATEs of what would not go better at once."""
 
 

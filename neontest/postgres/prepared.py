@@ -25,7 +25,8 @@ _KNOWN: weakref.WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = we
 def execute(cursor: psycopg2.extensions.cursor, sql: str, types: str = "", values: Sequence[Any] = ()) -> None:
     """Run one statement, whose parameters are `$1`, `$2`, … of these types (`oid[], text[]`); in autocommit only.
 
-    Planning some of what neontest asks of the catalogs takes longer than the answer. It is one round trip.
+    Planning some of what neontest asks of the catalogs takes longer than the answer. One round trip, unless somebody
+    has dropped what was prepared.
 
     Raises:
         psycopg2.Error: the server's, as from `cursor.execute`.

@@ -11,7 +11,7 @@ import psycopg2
 import psycopg2.extensions
 
 from neontest.errors import DatabaseError
-from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.connect import SLOW, Connection, mapped
 
 Cursor = psycopg2.extensions.cursor
 VersionTables = tuple[tuple[str, tuple[str, ...]], ...]
@@ -21,8 +21,6 @@ _LONGEST: Final = 1.0
 """Seconds that it may take to see where a visit led."""
 _SOON: Final = 0.05
 """Seconds with which nobody begins."""
-_SLOW: Final = ("57014", "55P03")
-"""The SQLSTATEs of what took too long."""
 
 _LISTED: Final = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), NULL
@@ -46,7 +44,7 @@ def version_tables(conn: Connection, like: VersionTables = (), *, seconds: float
             found = _held(cursor, known, seconds)
         except psycopg2.Error as error:
             # Something else has their names by now, or nothing.
-            if not known or conn.closed or error.pgcode in _SLOW:
+            if not known or conn.closed or error.pgcode in SLOW:
                 raise
             known, found = (), _held(cursor, (), seconds)
         if not found.keys() <= set(known):

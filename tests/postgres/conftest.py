@@ -6,10 +6,11 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
@@ -63,6 +64,25 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;
 COMMENT ON SCHEMA public IS 'standard public schema';
 """
 """Faster than a new database for each test."""
+
+
+class Counted(cursor):
+    """Counts what is sent."""
+
+    sent = 0
+
+    def execute(self, *args: Any) -> None:
+        Counted.sent += 1
+        super().execute(*args)
+
+
+@contextmanager
+def counted(conn: Connection, trips: int) -> Iterator[None]:
+    """The block takes so many round trips over the connection."""
+    conn.cursor_factory, Counted.sent = Counted, 0
+    yield
+    conn.cursor_factory = None
+    assert Counted.sent == trips
 
 
 class Server:

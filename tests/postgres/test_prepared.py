@@ -6,10 +6,10 @@ import contextlib
 from typing import Any
 
 import psycopg2.errors
-import psycopg2.extensions
 import pytest
 
 from neontest.postgres.prepared import execute
+from tests.postgres.conftest import counted
 
 DOUBLED = "SELECT $1 * 2, $2"
 
@@ -28,21 +28,10 @@ def prepared(conn: Any) -> list[int]:
         return [count for (count,) in cursor.fetchall()]
 
 
-class Counted(psycopg2.extensions.cursor):
-    """Counts what is sent."""
-
-    sent = 0
-
-    def execute(self, *args: Any) -> None:
-        Counted.sent += 1
-        super().execute(*args)
-
-
 def test_it_is_planned_once_and_each_time_one_round_trip(database: Any) -> None:
     with contextlib.closing(database.connect("postgres")) as conn:
-        conn.cursor_factory, Counted.sent = Counted, 0
-        assert [asked(conn, number) for number in (1, 2, 3)] == [(2, "50%"), (4, "50%"), (6, "50%")]
-        assert Counted.sent == 3
+        with counted(conn, 3):
+            assert [asked(conn, number) for number in (1, 2, 3)] == [(2, "50%"), (4, "50%"), (6, "50%")]
         assert prepared(conn) == [3]
     with contextlib.closing(database.connect("postgres")) as conn:
         assert asked(conn, 4, "é'\\") == (8, "é'\\")

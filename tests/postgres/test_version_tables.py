@@ -7,36 +7,18 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2.extensions
 import pytest
 
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import Connection
 from neontest.postgres.snapshot import Reader
 from neontest.postgres.versions import Versions, fill_version_tables, version_tables
+from tests.postgres.conftest import counted
 
 USUAL = "CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('b'), ('a');"
 ODD = """CREATE SCHEMA "we%ird ""s"; CREATE TABLE "we%ird ""s"."a%s\\x' é" (version_num text);
 INSERT INTO "we%ird ""s"."a%s\\x' é" VALUES ('x%y')"""
 ODD_NAME = '''"we%ird ""s"."a%s\\x' é"'''
-
-
-class Counted(psycopg2.extensions.cursor):
-    """Counts what is sent."""
-
-    sent = 0
-
-    def execute(self, *args: Any) -> None:
-        Counted.sent += 1
-        super().execute(*args)
-
-
-@contextlib.contextmanager
-def counted(conn: Connection, trips: int) -> Iterator[None]:
-    conn.cursor_factory, Counted.sent = Counted, 0
-    yield
-    conn.cursor_factory = None
-    assert Counted.sent == trips
 
 
 @pytest.fixture
