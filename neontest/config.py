@@ -170,10 +170,9 @@ def settle(
         values["also"] = tuple(root / each for each in values["also"])
     if values.get("tests") is False:
         values["tests"], values["run_tests"] = None, False
-    if "base" not in values and environ.get("GITHUB_BASE_REF"):
-        values["base"], origin["base"] = environ["GITHUB_BASE_REF"], "environment"
-    if "grid" not in values and environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
-        values["grid"], origin["grid"] = True, "environment"
+    for name, value in implied(environ).items():
+        if name not in values:
+            values[name], origin[name] = value, "environment"
     if home is not root:
         values["top"] = root
     key = environ.get("NEON_API_KEY") or None
@@ -190,6 +189,18 @@ def settle(
     if runs:
         refuse_contradictions(settings)
     return settings
+
+
+def implied(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What is settled by where a run happens, unless somebody says otherwise."""
+    found: dict[str, Any] = {}
+    if environ.get("GITHUB_BASE_REF"):
+        found["base"] = environ["GITHUB_BASE_REF"]
+    if environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
+        found["grid"] = True
+    if environ.get("CI"):  # a machine of many hands: what one run left there is not another one's to trust
+        found["reuse_parent"] = False
+    return found
 
 
 def size(value: str | int, *, what: str) -> int:

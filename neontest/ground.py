@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """The parent's version tables with what is in them; None where nobody read them."""
     notes: tuple[str, ...] = ()
     """What the report should say of how the parent was made."""
+    made_at: datetime | None = None
+    """When an earlier run made it; None where this one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from neontest import reuse
 from neontest.errors import CouldNotTest, UsageError, one_line
 from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
+from neontest.migrate import reports
 from neontest.migrate.session import Session
 from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
 from neontest.postgres.versions import Versions, VersionTables, version_tables
@@ -24,14 +26,20 @@ from neontest.trial import failed, guarding
 def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> Ground:
     """Bring the local parent to where the pull request found it, then stop it: copies of it are then plain.
 
-    Where it has nothing to be brought to, it was never started. The ground comes back with what the report should say
-    of it, and with the parent's version tables, where branches without rows need them.
+    Where it has nothing to be brought to, or an earlier run has made the same, it was never started. The ground comes
+    back with what the report should say of it, and with the parent's version tables, where branches without rows need
+    them.
     """
     settings = context.settings
     notes: tuple[str, ...] = ()
     versions: VersionTables = ()
     assert ground.local is not None
     if start or settings.prepare or settings.seed or settings.from_url:
+        key = reuse.key(context, sessions, ground, start)
+        if key is not None and (at := reuse.begun(context, ground, key)) is not None:
+            context.talk.say(f"the local parent: kept since {at:%Y-%m-%d %H:%M} UTC")
+            return replace(ground, versions=(), made_at=at)
+        read: reports.Inputs | None = None
         url = parent_url(ground, context.deadline)
         session = sessions.take(trace=False)  # nobody asks what the parent's own upgrade locks
         environ = sessions.rendered(session, url)
@@ -45,7 +53,10 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
                 upgrade(
                     context, session, url, environ, what="the local parent", to=start, at=start,
                     hint="start lower with --from-revision, or prepare the empty parent with --prepare",
+                    inputs=key is not None,
                 )  # fmt: skip
+                if key is not None:
+                    read = session.inputs(start, deadline=context.deadline)
             session.close()
             if settings.from_url:
                 source.upgraded()
@@ -58,6 +69,9 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
             operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
             ground.neon.wait_for(ground.project_id, operations, context.deadline)
+        # A script that was changed meanwhile makes another key.
+        if key is not None and key == reuse.key(context, sessions, ground, start):
+            reuse.keep(context, sessions, ground, key, read)
     return replace(ground, versions=versions, notes=notes)
 
 
@@ -71,6 +85,7 @@ def upgrade(
     to: Sequence[str],
     at: Collection[str],
     hint: str,
+    inputs: bool = False,
 ) -> None:
     """Upgrade `what` to each of `to`, unless the project finds it at the revisions `at` already.
 
@@ -79,7 +94,7 @@ def upgrade(
     """
     with closing(connect_when_ready(url, context.deadline, context.stop)) as connection, guarding(connection):
         limit = context.deadline.sooner(context.settings.visit_timeout, what=f"upgrading {what}")
-        loaded = session.open(url, environ, guard=advisory_guard(connection), deadline=limit)
+        loaded = session.open(url, environ, guard=advisory_guard(connection), deadline=limit, inputs=inputs)
         if loaded.current and set(loaded.current) == set(at):
             return
         session.versions = Versions(connection, version_tables(connection))

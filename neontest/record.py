@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from neontest.cells import Cell
+from neontest.data_seen import DataSeen
 from neontest.postgres.data import DataChange, Filled, Read, Violation
 from neontest.postgres.diff import Difference
 from neontest.postgres.indexes import UnindexedKey
@@ -287,28 +288,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     migration_seconds: Seconds = 180.0
     statement_seconds: Seconds = 30.0
     many_locks: int = 5
-
-
-class DataSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which data the run's branches held."""
-
-    kind: Literal["copy", "schema-only", "anonymized"]
-    """Of the parent's rows: all of them, none, or all with columns masked."""
-    lsn: str | None = None
-    """Of the parent's history; None where there is none, or nobody knows it."""
-    time: str | None = None
-    """The moment of the parent's history, where one was asked for."""
-    masked: int = 0
-    """Columns."""
-    rules: str | None = None
-    """Name of the file with the masking rules."""
-    revisions: tuple[str, ...] = ()
-    """Those that made the local parent."""
-    prepared: str | None = None
-    seeded: str | None = None
-    """What prepared and filled the local parent: a .sql file, or `a command`."""
-    rows: int = 0
-    """To be invented for each empty table."""
 
 
 class BranchUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     base: str | None = None
     seed: str | None = None
     prepare: str | None = None
+    reuse_parent: bool | None = None
     tests: str | tuple[str, ...] | Literal[False] | None = None
     timeout: float | str | None = None
     wait: float | str | None = None
@@ -158,6 +159,8 @@ class Settings:
     """A ref of the base branch: what it has does not gate, and local parents start there, but for `from_revision`."""
     seed: str | None = None
     prepare: str | None = None
+    reuse_parent: bool = True
+    """Begin with the local parent of an earlier run, where nothing that it was made of has changed; not in CI."""
     tests: str | tuple[str, ...] | None = None
     """The command; None means pytest with the project's interpreter."""
     run_tests: bool = True

@@ -13,8 +13,9 @@ import msgspec
 
 from neontest.errors import DatabaseError, WrongDatabase, one_line
 from neontest.lease.lease import Lease
+from neontest.migrate.loaded import Loaded
 from neontest.migrate.pausing import Pausing
-from neontest.migrate.session import Loaded, Session
+from neontest.migrate.session import Session
 from neontest.postgres.connect import Connection, alive, connect, shows
 from neontest.postgres.demands import demands
 from neontest.postgres.diff import diff

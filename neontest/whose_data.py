@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from neontest import whose
+from neontest.data_seen import DataSeen
 from neontest.errors import CouldNotTest
 from neontest.ground import Context, Ground
-from neontest.record import DataSeen
 from neontest.settings import Settings
 from neontest.whose import Source
 
@@ -59,7 +59,11 @@ def seen(context: Context, ground: Ground, *, start: tuple[str, ...], rows: int,
     if not local:
         return of_this
     return msgspec.structs.replace(
-        of_this, revisions=start, prepared=_named(settings.prepare), seeded=_named(settings.seed)
+        of_this,
+        revisions=start,
+        prepared=_named(settings.prepare),
+        seeded=_named(settings.seed),
+        made_at=ground.made_at,
     )
 
 

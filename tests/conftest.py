@@ -32,6 +32,7 @@ SCRUBBED = (
     "SQLALCHEMY_",
     "DATABASE_URL",
     "PYTEST_ADDOPTS",
+    "CI",
     "PYTHONDONTWRITEBYTECODE",  # containers set it, and each process would compile all of neontest anew
 )
 

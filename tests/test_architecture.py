@@ -27,7 +27,8 @@ ARROWS: dict[str, set[str]] = {
     "postgres": {"errors", "stop"},
     "seconds": set(),
     "cells": {"seconds"},
-    "record": {"cells", "seconds", "postgres.data", "postgres.diff", "postgres.indexes"},
+    "data_seen": set(),
+    "record": {"cells", "data_seen", "seconds", "postgres.data", "postgres.diff", "postgres.indexes"},
     "report": {"record", "errors"},
     "neon": {"errors", "stop", "bounded", "whose"},
     "lease": {"neon", "errors", "stop", "whose"},
@@ -72,6 +73,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "renderers": {
         "cells",
+        "data_seen",
         "report",
         "record",
         "checks",
@@ -98,7 +100,7 @@ ARROWS: dict[str, set[str]] = {
 cli everything."""
 
 TOP = {
-    *("run", "acting", "branches", "ground", "parent", "trial", "walking", "rows", "interrupting", "twins"),
+    *("run", "acting", "branches", "ground", "parent", "reuse", "trial", "walking", "rows", "interrupting", "twins"),
     *("migrated", "sessions", "filling", "several", "relay", "whose_data", "testing", "grid", "old_code"),
     *("cli", "__main__", "__init__"),
 }
@@ -112,6 +114,7 @@ WORKER = tuple(
         "watch",
         "trace",
         "driver",
+        "inputs",
         "guard",
         "loading",
         "pause",

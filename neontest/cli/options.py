@@ -112,6 +112,11 @@ walk_options: Final = both(
     ),
     option("--prepare", metavar="SQL|COMMAND", help="Local: a .sql file or command for the empty parent."),
     option("--seed", metavar="SQL|COMMAND", help="Local: a .sql file or command that fills the parent."),
+    option(
+        "--reuse-parent/--no-reuse-parent",
+        default=None,
+        help="Local: begin with an earlier run's parent, made of the same.  [default: yes, but in CI]",
+    ),
 )
 
 evidence_options: Final = both(

@@ -76,7 +76,7 @@ def refresh(site: Site, branch: Branch, *, during_operation: bool = False) -> No
         seen_databases = dict(cursor.fetchall())
         with site.store.lock:
             if during_operation or not site.store.busy(branch.id):
-                _take_in(site, branch, seen_roles, seen_databases)
+                take_in(site, branch, seen_roles, seen_databases)
 
 
 def create_role(site: Site, branch_id: str, spec: RoleSpec) -> tuple[Json, Begin]:
@@ -175,7 +175,7 @@ def _check_name(name: str) -> None:
         raise Problem(422, f"the name {name!r} is reserved")
 
 
-def _take_in(site: Site, branch: Branch, seen_roles: dict[str, bool], seen_databases: dict[str, str]) -> None:
+def take_in(site: Site, branch: Branch, seen_roles: dict[str, bool], seen_databases: dict[str, str]) -> None:
     at = now()
     known_roles = {each.name: each for each in branch.roles}
     for name, login in seen_roles.items():

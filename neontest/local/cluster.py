@@ -6,6 +6,7 @@ Several owners (processes) may share a state folder, and several threads of one 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import threading
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from neontest.errors import LocalError
-from neontest.local import remains
+from neontest.local import made, remains
 from neontest.local.backup import copy_running, refuse_tablespaces
 from neontest.local.binaries import Binaries
 from neontest.local.claim import Claim, Fate, claim
 from neontest.local.copy_tree import copy_tree
+from neontest.local.held import Held
 from neontest.local.instance import UNTOUCHED, Cluster
+from neontest.local.made import Facts
 from neontest.local.placing import Untouched, place
 from neontest.local.server import socket_folder
 from neontest.local.setup import prepare
@@ -48,6 +51,8 @@ class Clusters:
         self._mutex = threading.Lock()
         self._own: dict[str, Cluster] = {}
         self._closed = False
+        self._made: list[Held] = []
+        """What was handed in, and is in use here."""
 
     def __enter__(self) -> Clusters:
         return self
@@ -127,6 +132,38 @@ class Clusters:
             cluster.begin_end("")
             cluster.finish(keep=False)
 
+    def begin_as_made(
+        self, cluster: Cluster, key: str, passwords: Mapping[str, str], fits: Callable[[str], bool]
+    ) -> Facts | None:
+        """Have a cluster that never ran begin as a copy of what was handed in under the key, if what was told fits."""
+        found = made.find(self.state / "made", self._made_key(key))
+        if found is None:
+            return None
+        if not fits(found.facts.told):
+            found.held.close()
+            return None
+        cluster.leave(Untouched(template=found.data, passwords=passwords))
+        self._made.append(found.held)
+        return found.facts
+
+    def hand_in(self, cluster: Cluster, key: str, facts: Facts) -> bool:
+        """Keep the data of a stopped cluster for later owners, under the key; it goes on as a copy of them.
+
+        False where they cannot be kept now: others use what is kept there.
+        """
+
+        def put(data: Path) -> Path | None:
+            found = made.put(self.state / "made", self._made_key(key), data, facts)
+            if found is None:
+                return None
+            self._made.append(found.held)
+            return found.data
+
+        try:
+            return cluster.hand_over(put)
+        except OSError:
+            return False
+
     def detach(self, cluster: Cluster, expires_at: datetime) -> None:
         """Let the server run on after our end, until a sweep after `expires_at`."""
         self._forget(cluster)
@@ -145,6 +182,8 @@ class Clusters:
             own, self._own = list(self._own.values()), {}
         for cluster in own:
             cluster.begin_end("stop" if self.persistent else "")
+        for held in self._made:
+            held.close()
         failures = []
         for cluster in own:
             try:
@@ -155,8 +194,14 @@ class Clusters:
             raise failures[0]
 
     def _untouched(self, passwords: Mapping[str, str]) -> Untouched:
-        source = template(self.state / "tmpl", self.binaries, self._setup.account)
-        return Untouched(template=source, passwords=passwords)
+        return Untouched(template=self._template(), passwords=passwords)
+
+    def _template(self) -> Path:
+        return template(self.state / "tmpl", self.binaries, self._setup.account)
+
+    def _made_key(self, key: str) -> str:
+        """Data are of one Postgres and of one account; and of one boot, as nothing was synced to the disk."""
+        return hashlib.sha256(f"{self._template().name} {made.boot()} {key}".encode()).hexdigest()[:32]
 
     def _make(self, id: str, start: bool, port: int | None, fill: Callable[[Cluster], None]) -> Cluster:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", id):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +21,15 @@ from neontest.local import identity
 from neontest.local.app import App
 from neontest.local.binaries import Binaries
 from neontest.local.callers import Callers
+from neontest.local.catalog import take_in
 from neontest.local.cluster import Clusters
 from neontest.local.extensions import missing_extension_hint
 from neontest.local.held import Held
 from neontest.local.listener import Listener
+from neontest.local.made import Facts, size_of
 from neontest.local.moments import now
 from neontest.local.reaper import Reaper
-from neontest.local.resume import clear_unknown, first_branch, resume
+from neontest.local.resume import clear_unknown, first_branch, passwords, resume
 from neontest.local.site import Site
 from neontest.local.state_folder import find_state
 from neontest.local.store import Project, State, Store
@@ -136,6 +139,35 @@ class LocalNeon:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as out:
             out.write(url + "\n")
         return file
+
+    def begin_as_made(self, branch_id: str, key: str, fits: Callable[[str], bool]) -> bool:
+        """Have a branch whose server never ran begin as what was handed in under the key, if what was told fits."""
+        assert self._site is not None
+        site = self._site
+        branch = site.store.branch(branch_id)
+        with site.work.data(branch.id):
+            facts = site.clusters.begin_as_made(site.cluster(branch), key, passwords(branch.roles), fits)
+            if facts is None:
+                return False
+        with site.store.lock:
+            take_in(site, branch, facts.roles, facts.databases)
+            site.store.save()
+        return True
+
+    def hand_in(self, branch_id: str, key: str, told: str) -> bool:
+        """Keep the data of a suspended branch for other engines to begin with; False where they cannot be kept."""
+        assert self._site is not None
+        site = self._site
+        branch = site.store.branch(branch_id)
+        with site.work.data(branch.id):
+            cluster = site.cluster(branch)
+            facts = Facts(
+                told=told,
+                roles={each.name: each.login for each in branch.roles},
+                databases={each.name: each.owner_name for each in branch.databases},
+                bytes=size_of(cluster.data),
+            )
+            return site.clusters.hand_in(cluster, key, facts)
 
     def _opened(self, clusters: Clusters) -> Site:
         file = clusters.state / FILE if self._persistent else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import psycopg2
@@ -91,6 +92,17 @@ class Cluster:
         """Let this new cluster have no data before its server first starts."""
         (self.folder / UNTOUCHED).touch(mode=0o600)
         self._untouched = untouched
+
+    def hand_over(self, put: Callable[[Path], Path | None]) -> bool:
+        """Have `put` move the data of this cluster, which is stopped, and begin anew as a copy of where they are then.
+
+        False, and nothing happened, where it is not stopped or `put` did not move them.
+        """
+        with self.at_rest():
+            moved = None if self.running or self._untouched is not None else put(self.data)
+            if moved is not None:
+                self.leave(Untouched(template=moved, passwords={}))
+            return moved is not None
 
     def start(self, *, port: int | None = None, seconds: float = 60.0) -> None:
         """Start the server and wait until it takes connections; nothing happens if it runs.
@@ -200,16 +212,17 @@ class Cluster:
 
     def _first(self) -> None:
         """What has to be done before anybody is told that the server runs."""
-        if self._setup.binaries.major > roles.OPEN_MAJOR and self._untouched is None:
-            return
-        try:
-            with contextlib.closing(self.admin()) as admin:
-                if self._setup.binaries.major <= roles.OPEN_MAJOR:
-                    roles.close(admin)
-                for role, password in (self._untouched.passwords if self._untouched else {}).items():
-                    roles.set_password(admin, role, password)
-        except psycopg2.Error as error:
-            raise LocalError(f"the local branch {self.id} could not be made ready: {str(error).strip()}") from error
+        opened = self._setup.binaries.major <= roles.OPEN_MAJOR
+        passwords = self._untouched.passwords if self._untouched is not None else {}
+        if opened or passwords:
+            try:
+                with contextlib.closing(self.admin()) as admin:
+                    if opened:
+                        roles.close(admin)
+                    for role, password in passwords.items():
+                        roles.set_password(admin, role, password)
+            except psycopg2.Error as error:
+                raise LocalError(f"the local branch {self.id} could not be made ready: {str(error).strip()}") from error
         if self._untouched is not None:
             (self.folder / UNTOUCHED).unlink()
             self._untouched = None

@@ -22,6 +22,7 @@ FOLDERS: Final = {
     "lock": 0o700,
     "new": 0o700,
     "tmpl": 0o711,
+    "made": 0o700,
     "bin": 0o755,
     "ext": 0o755,
     "tls": 0o711,
@@ -29,8 +30,8 @@ FOLDERS: Final = {
 """In a state folder, and their modes: the account passes through some, and only we enter the others.
 
 `b/<id>/{data,log}` branches that vanish with their owner, `kept/<id>/` those that stay, `lock/<id>` claims on them,
-`new/` copies under way, `tmpl/` fresh clusters, `bin/` programs that the account could not execute where they are,
-`ext/` extensions' control files, `tls/` certificates.
+`new/` copies under way, `tmpl/` fresh clusters, `made/` what parents were made into, `bin/` programs that the account
+could not execute where they are, `ext/` extensions' control files, `tls/` certificates.
 """
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from neontest.errors import LocalError
-from neontest.local import remains
+from neontest.local import made, remains
 from neontest.local.claim import try_claim
 from neontest.local.once import clear_unfinished
 from neontest.local.server import socket_folder
@@ -38,6 +38,8 @@ def sweep(state: Path, now: datetime | None = None) -> list[str]:
         finally:
             held.release(forget=forget)
     clear_unfinished(state / "tmpl", before_clearing=remains.end_making)
+    if (state / "made").is_dir():
+        made.clear(state / "made")
     return removed
 
 

@@ -139,6 +139,18 @@ class Compared(msgspec.Struct, frozen=True, tag_field="is", tag="models"):
     models: Models
 
 
+class Inputs(msgspec.Struct, frozen=True, tag_field="is", tag="inputs"):
+    """What the project read while it was loaded and migrated, by absolute paths, and digests as `inputs` makes them."""
+
+    files: dict[str, str]
+    folders: dict[str, str]
+    """Whose names were listed."""
+    packages: dict[str, str]
+    """Where Python looks for modules, and what is installed there."""
+    unseen: str | None
+    """Why that may not be all."""
+
+
 class Running(msgspec.Struct, frozen=True, tag_field="is", tag="running"):
     statement: Statement | None
 
@@ -182,6 +194,7 @@ Report = (
     | Visited
     | Current
     | Compared
+    | Inputs
     | Running
     | Note
     | WrongDatabase

@@ -21,15 +21,16 @@ from neontest.migrate.commands import Commands
 from neontest.migrate.environment import UrlForms, driver_for, is_asynchronous, secrets_of, usable
 from neontest.migrate.forkserver import ForkServer
 from neontest.migrate.interpreter import Interpreter
+from neontest.migrate.loaded import Loaded
 from neontest.migrate.observer import Observer
 from neontest.migrate.pausing import Pausing, receive
 from neontest.migrate.project import Project
 from neontest.migrate.traced import Trail
 from neontest.process import MARK
-from neontest.record import Direction, Failure, Models, Revision, Visit
+from neontest.record import Direction, Failure, Models, Visit
 from neontest.stop import Deadline, Stop
 
-__all__ = ["Commands", "Interpreter", "Loaded", "Session"]
+__all__ = ["Commands", "Interpreter", "Session"]
 
 START_SECONDS: Final = 60.0
 """For the imports of alembic, sqlalchemy and flask: no code of the project runs yet."""
@@ -38,18 +39,7 @@ LONGEST_LINE: Final = 4096
 CANCEL_SECONDS: Final = 2.0
 """How long a visit whose time is up may take to end by itself, once its statement was cancelled."""
 
-Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current, reports.Compared)
-
-
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What the project says of itself once it is loaded."""
-
-    current: tuple[str, ...] | None
-    """The revisions that the database is at; None where the project does not load, but has its own commands."""
-    history: tuple[Revision, ...]
-    """Alembic's own reading, parents first: also of version locations that only env.py sets."""
-    version_locations: tuple[Path, ...]
-    notes: tuple[str, ...] = ()
+Answer = TypeVar("Answer", reports.Hello, reports.Loaded, reports.Current, reports.Compared, reports.Inputs)
 
 
 class Versions(Protocol):
@@ -132,14 +122,16 @@ class Session:
         return self._interpreter
 
     def open(
-        self, url: str, environ: Mapping[str, str], *, guard: tuple[int, int] | None, deadline: Deadline
-    ) -> Loaded:
+        self, url: str, environ: Mapping[str, str], *, guard: tuple[int, int] | None, deadline: Deadline,
+        inputs: bool = False,
+    ) -> Loaded:  # fmt: skip
         """Load the project with the branch's `url`, which `environ` already carries, and read where it stands.
 
         Args:
             url: As Neon hands it out; `sqlalchemy.url` gets it with the driver that the project uses.
             guard: Key of the advisory lock that the caller holds on the branch, as pg_locks shows it (classid,
                 objid): a connection to Postgres from which it is not to be seen is refused before any statement.
+            inputs: Note what the project reads from now on, for `inputs` to tell.
 
         Raises:
             WorkerError: the project cannot be loaded, with the reason.
@@ -154,7 +146,8 @@ class Session:
         bare = "asyncpg" in drivers
         urls = {name: forms.url(name, bare=bare) for name in drivers} | {"": forms.url(default, bare=bare)}
         theirs = {name: value for name, value in environ.items() if name != MARK}  # its own is there already
-        self._told("open", environ=theirs, urls=urls, guard=guard, others=self._others, trace=self._trace)
+        heard = [forms.host, forms.port] if inputs else None
+        self._told("open", environ=theirs, urls=urls, guard=guard, others=self._others, trace=self._trace, inputs=heard)
         try:
             found = self._answer(deadline, reports.Loaded)
         except WorkerError as error:
@@ -245,6 +238,11 @@ class Session:
             return reports.compared(self._answer(deadline, reports.Compared).models, self._hidden)
         except (WorkerError, DeadlineExceeded) as error:
             return Models(note=str(error))
+
+    def inputs(self, at: Sequence[str], *, deadline: Deadline) -> reports.Inputs:
+        """What the project has read, but for the files of revisions that those of `at` do not need."""
+        self._told("inputs", at=list(at))
+        return self._answer(deadline, reports.Inputs)
 
     def close(self) -> None:
         """End the worker: ask it to, then make it."""

@@ -248,6 +248,11 @@ class Walker:
                 todo.extend((below, False) for below in script._all_down_revisions)
         return list(found)
 
+    def beyond(self, names: List[str]) -> List[str]:
+        """The files of the revisions that are neither these nor below them."""
+        below = set(self._ancestry(names))
+        return [script.path for script in self.script.walk_revisions() if script.revision not in below]
+
     def target(self, to: str) -> List[str]:
         """The ids that `to` stands for; itself where Alembic cannot tell."""
         try:

@@ -7,9 +7,9 @@ two descriptors. Commands come a JSON object a line, reports a JSON array of som
 report `done`. When the commands end, the process and its children do.
 
 Commands:  start, open, visit (its pauses and its landing are answered with go or stop), stairway (step by step
-           with go or stop), current, models, cancel, close
+           with go or stop), current, models, inputs, cancel, close
 Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed, landed, visited, current, models,
-           running, note, wrong-database, failed, done
+           inputs, running, note, wrong-database, failed, done
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
@@ -50,10 +50,11 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from neontest.migrate import forks, guard, models, shortcuts, trace, walker, watch
+    from neontest.migrate import forks, guard, inputs, models, shortcuts, trace, walker, watch
 else:
     forks = beside("forks")
     beside("driver")
+    inputs = beside("inputs")
     trace = beside("trace")
     watch = beside("watch")
     guard = beside("guard")
@@ -166,6 +167,7 @@ def serve(wire: Wire) -> None:
     watching = watch.Watch(wire.send, project["root"], trace.Trace(wire.send))
     wire.cancel = watching.cancel
     walk = walker.Walker(wire.send, wire.go_on, watching, project)
+    read = inputs.Inputs()
     command: Facts = {"do": "start"}
     while command["do"] != "close":
         try:
@@ -176,6 +178,8 @@ def serve(wire: Wire) -> None:
                 shortcuts.Shortcuts(watching).listen()
             elif command["do"] == "open":
                 watching.trace.wanted = command["trace"]
+                if command["inputs"]:
+                    read.listen(*command["inputs"])
                 walk.open(command)
             elif command["do"] == "visit":
                 walk.visit(command["direction"], command["to"], command.get("pause"))
@@ -185,6 +189,8 @@ def serve(wire: Wire) -> None:
                 wire.send("current", current=walk.heads())
             elif command["do"] == "models":
                 wire.send("models", models=models.compared(walk))
+            elif command["do"] == "inputs":
+                wire.send("inputs", **read.told(walk.beyond(command["at"])))
         except walker.Unloadable as error:
             wire.send("failed", error=error.args[0])
         except guard.Refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from neontest.record import DataSeen
+from neontest.data_seen import DataSeen
 from neontest.renderers.words import plural
 from neontest.report import Report
 
@@ -44,7 +44,8 @@ def _local(data: DataSeen) -> str:
     made = [f"prepared by {data.prepared}"] * bool(data.prepared)
     made += [f"made by revisions up to {', '.join(data.revisions)}"] * bool(data.revisions)
     made += [f"seeded by {data.seeded}"] * bool(data.seeded)
-    return ", ".join(made) or "empty"
+    kept = f" (kept since {data.made_at:%Y-%m-%d %H:%M} UTC)" if data.made_at is not None else ""
+    return (", ".join(made) or "empty") + kept
 
 
 def _less(data: DataSeen) -> list[str]:

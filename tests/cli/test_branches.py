@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neontest.record import DataSeen
+from neontest.data_seen import DataSeen
 from neontest.renderers import whose
 from neontest.report import Report
 

@@ -288,7 +288,8 @@ def servers() -> Iterator[Servers]:
 def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> Iterator[Callable[..., Walked]]:
     """Starts a session on the project and opens it on the database; keyword arguments go to Session or change it.
 
-    `beside`: the version table is seen over the test's own connection, as a run does.
+    `beside`: the version table is seen over the test's own connection, as a run does. `inputs`: what the project reads
+    is noted.
     """
     sessions: list[Session] = []
 
@@ -303,6 +304,7 @@ def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> It
         find: Mapping[str, object] | None = None,
         seconds: float = MINUTE,
         beside: bool = True,
+        inputs: bool = False,
         **options: object,
     ) -> Walked:
         printed: list[str] = []
@@ -324,7 +326,7 @@ def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> It
             base_environ=base,
             asynchronous=asynchronous,
         )
-        session.open(url, whole, guard=guard, deadline=Deadline(seconds, what="loading the project"))
+        session.open(url, whole, guard=guard, deadline=Deadline(seconds, what="loading the project"), inputs=inputs)
         if beside:
             session.versions = Versions(database.connection, version_tables(database.connection))
         return Walked(session, printed)

@@ -1,0 +1,165 @@
+"""What parents were made into: data folders at rest, which the parents of later runs begin as copies of.
+
+Each is `made/<key>/data`, with `facts.json` beside it. Who uses one holds a shared lock on that file, who removes one
+an exclusive one. What the key stands for, and what is told, is the maker's business.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from neontest.local.held import Held
+
+LASTS: Final = 24 * 3600.0
+"""Seconds: what was made of today's clock, such as rows of the last hour, is not to be of last week."""
+MOST: Final = 8
+LARGEST: Final = 4 << 30
+"""Bytes of all of them."""
+FACTS: Final = "facts.json"
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one. The passwords that its roles have are in none."""
+
+    told: str
+    """By its maker."""
+    roles: dict[str, bool]
+    """Whether each can log in."""
+    databases: dict[str, str]
+    """The owner of each."""
+    bytes: int
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """One that is in use: it stays until `held` is closed."""
+
+    data: Path
+    facts: Facts
+    held: Held
+
+
+def find(folder: Path, key: str) -> Made | None:
+    """What was made under the key, no longer ago than `LASTS`; None where there is nothing."""
+    place = folder / key
+    try:
+        held = Held(os.open(place / FACTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(held.fileno()), (place / FACTS).stat()) and not _old(place):
+            with open(held.fileno(), "rb", closefd=False) as file:
+                facts = msgspec.json.decode(file.read(), type=Facts)
+            return Made(data=place / "data", facts=facts, held=held)
+    except (OSError, msgspec.DecodeError):
+        pass
+    held.close()
+    return None
+
+
+def put(folder: Path, key: str, data: Path, facts: Facts) -> Made | None:
+    """Move the data folder here, in place of what was made under the key; None, and all as it was, where that is used.
+
+    Raises:
+        OSError: it could not be moved; it is where it was.
+    """
+    with _alone(folder):
+        place, fresh = folder / key, folder / f"{key}.new"
+        if place.exists() and not _removed(place):
+            return None
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        with os.fdopen(os.open(fresh / FACTS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(msgspec.json.encode(facts))
+        data.rename(fresh / "data")
+        try:
+            fresh.rename(place)
+        except BaseException:
+            (fresh / "data").rename(data)
+            raise
+        return find(folder, key)
+
+
+def clear(folder: Path) -> None:
+    """Remove what is old, what is more than is kept, and what was left half made; nothing that is in use."""
+    with suppress(BlockingIOError), _alone(folder, wait=False):
+        for half in folder.glob("*.new"):
+            shutil.rmtree(half, ignore_errors=True)
+        found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{FACTS}")]
+        kept, total = 0, 0
+        for _, place in sorted(found, reverse=True):
+            size = _size(place)
+            if _old(place) or kept >= MOST or (kept and total + size > LARGEST):
+                _removed(place)
+            else:
+                kept, total = kept + 1, total + size
+
+
+def boot() -> str:
+    """Another one each time that the machine was started; "" where that is not known (it is on Linux)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def size_of(folder: str | Path) -> int:
+    """Bytes of all files in it, and below."""
+    with os.scandir(folder) as entries:
+        return sum(
+            size_of(each.path) if each.is_dir(follow_symlinks=False) else each.stat(follow_symlinks=False).st_size
+            for each in entries
+        )
+
+
+@contextmanager
+def _alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Nobody else changes what is there; BlockingIOError where somebody does, and one does not `wait`."""
+    lock = Held(os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    try:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        lock.close()
+
+
+def _removed(place: Path) -> bool:
+    """It was not in use, and is gone."""
+    try:
+        held = Held(os.open(place / FACTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+    except OSError:
+        held = None
+    try:
+        if held is not None:
+            fcntl.flock(held.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        aside = place.with_name(f"{place.name}.new")
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)  # gone at once, whole
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError:
+        return False
+    finally:
+        if held is not None:
+            held.close()
+    return True
+
+
+def _old(place: Path) -> bool:
+    """A clock that was set back makes it old, too."""
+    return not 0 <= time.time() - (place / FACTS).stat().st_mtime <= LASTS
+
+
+def _size(place: Path) -> int:
+    try:
+        return msgspec.json.decode((place / FACTS).read_bytes(), type=Facts).bytes
+    except (OSError, msgspec.DecodeError):
+        return 0

@@ -1,0 +1,220 @@
+"""What a project reads while it is loaded and migrated is told: all that another run would have to find the same."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from neontest.migrate import inputs
+from neontest.migrate.reports import Inputs
+from neontest.stop import Deadline
+from tests.migrate.conftest import ENV_PY, Files, Walked
+
+READS = (
+    """
+import json
+from pathlib import Path
+import kept.models
+here = Path(__file__).parents[1]
+settings = json.loads((here / "settings.json").read_text())
+"""
+    + ENV_PY
+)
+TREE = "for _ in sorted(os.listdir('scripts')): op.execute(open('scripts/' + _).read())"
+
+
+def told(walk: Walked, *at: str) -> Inputs:
+    return walk.session.inputs(at, deadline=Deadline(30, what="what was read"))
+
+
+def names(files: Files, found: Inputs) -> set[str]:
+    return {os.path.relpath(name, files.root) for name in found.files}
+
+
+def reading(files: Files) -> Files:
+    files.alembic(READS)
+    files.write("settings.json", "{}")
+    files.write("kept/models.py", "from kept import more\n")
+    files.write("kept/more.py", "")
+    files.write("kept/nobody.py", "")
+    files.write("scripts/one.sql", "CREATE TABLE IF NOT EXISTS one ()")
+    files.write("scripts/two.sql", "CREATE TABLE IF NOT EXISTS two ()")
+    files.revision("a1", TREE, "from kept import nobody").table("b2", "b")
+    return files
+
+
+READ = {
+    *("alembic.ini", "migrations/env.py", "migrations/versions/a1.py", "settings.json"),
+    *("kept/models.py", "kept/more.py", "scripts/one.sql", "scripts/two.sql"),
+}
+
+
+def test_files_and_folders_that_were_read_are_told_but_no_revision_above(files, opened):
+    reading(files)
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    found = told(walk, "a1")
+    assert found.unseen is None
+    assert names(files, found) == READ
+    assert {Path(name).name for name in found.folders} == {"scripts"}
+    assert found.packages
+    assert {name: inputs.digest(name) for name in found.files} == found.files
+    assert {name: inputs.listing(name) for name in found.folders} == found.folders
+    assert {name: inputs.installed(name) for name in found.packages} == found.packages
+    assert walk.visit("upgrade", "b2").moved
+
+
+def test_what_is_compiled_by_now_is_told_by_its_source(files, opened):
+    reading(files)
+    first = opened(inputs=True)
+    assert first.visit("upgrade", "a1").moved
+    assert list(files.root.glob("migrations/versions/__pycache__/a1.*.pyc"))
+    assert list(files.root.glob("kept/__pycache__/more.*.pyc"))
+    before = told(first, "a1")
+    assert first.visit("downgrade", "base").moved
+    again = opened(inputs=True)
+    assert again.visit("upgrade", "a1").moved
+    assert told(again, "a1").files == before.files
+
+
+def test_all_that_the_start_needs_counts_and_nothing_beside_it(files, opened):
+    files.alembic().table("a1", "a").table("b2", "b").revision("c3", after="a1")
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "b2").moved
+    assert {Path(name).name for name in told(walk, "b2").files} >= {"a1.py", "b2.py"}
+    assert "c3.py" not in {Path(name).name for name in told(walk, "b2").files}
+    assert {"a1.py", "b2.py", "c3.py"} & {Path(name).name for name in told(walk).files} == set()
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("import subprocess; subprocess.run([sys.executable, '-c', ''])", "a program was run"),
+        ("os.system('true')", "a program was run"),
+        ("os.waitpid(os.fork() or os._exit(0), 0)", "the process was forked"),
+        ("import sqlite3; sqlite3.connect(':memory:')", "another database was opened"),
+        ("import socket; socket.create_connection(('127.0.0.1', {port})).close()", "somewhere else than the database"),
+        ("open('seen', 'r').read(); open('seen', 'a').write('more')", "changed meanwhile"),
+        ("open('large', 'wb').truncate((64 << 20) + 1); os.rename('large', 'big'); open('big').close()", "too large"),
+    ],
+)
+def test_what_may_come_out_otherwise_another_time_is_said(files, opened, does, why):
+    files.write("seen", "seen")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        files.alembic().revision("a1", does.replace("{port}", str(server.getsockname()[1])))
+        walk = opened(inputs=True)
+        assert walk.visit("upgrade", "a1").moved
+        assert why in (told(walk, "a1").unseen or "")
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "open('made', 'w').write('x'); assert open('made').read() == 'x'",
+        "open('log', 'a').write('x')",
+        "os.close(os.open('made', os.O_WRONLY | os.O_CREAT))",
+        "import tempfile; tempfile.TemporaryFile().close(); tempfile.NamedTemporaryFile().close()",
+        "os.close(os.open('.', os.O_RDONLY)); os.listdir(os.open('/proc/self', os.O_RDONLY))",
+        "open('/dev/null').close(); open('/proc/self/stat').close()",
+        "import socket; socket.create_connection((os.environ['PGHOST'], int(os.environ['PGPORT']))).close()",
+    ],
+)
+def test_what_a_migration_writes_or_the_system_makes_is_not_read(files, opened, does):
+    files.write("log", "")
+    files.alembic().revision("a1", does)
+    walk = opened(inputs=True)
+    visit = walk.visit("upgrade", "a1")
+    assert visit.moved, visit.error
+    found = told(walk, "a1")
+    assert found.unseen is None
+    assert {Path(name).name for name in found.files} & {"made", "log", "null", "stat"} == set()
+
+
+def test_a_file_that_was_looked_for_in_vain_counts_until_it_is_there(files, opened):
+    files.alembic().revision("a1", "try:\n    open('extra.sql')\nexcept FileNotFoundError:\n    pass")
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    found = told(walk, "a1")
+    name = str(files.root / "extra.sql")
+    assert found.files[name] == inputs.MISSING == inputs.digest(name)
+    files.write("extra.sql", "")
+    assert inputs.digest(name) != inputs.MISSING
+
+
+def test_nothing_is_noted_where_nobody_asks(files, opened):
+    files.alembic().table("a1", "a")
+    walk = opened()
+    assert walk.visit("upgrade", "a1").moved
+    assert told(walk, "a1").files == {}
+
+
+def test_a_file_that_cannot_be_noted_disturbs_no_migration(files, opened):
+    files.alembic().revision(
+        "a1", "try:\n    open('a' * 5000)\nexcept OSError:\n    pass\nos.chdir('/')\nopen('dev/null')"
+    )
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    assert told(walk, "a1").unseen is None
+
+
+def test_an_asynchronous_driver_connects_to_the_database_and_to_nothing_else(files, opened):
+    pytest.importorskip("asyncpg")
+    env_py = (
+        "import asyncio\nfrom alembic import context\nfrom sqlalchemy.ext.asyncio import create_async_engine\n"
+        "def go(connection):\n    context.configure(connection=connection)\n"
+        "    with context.begin_transaction():\n        context.run_migrations()\n"
+        "async def main():\n"
+        "    engine = create_async_engine(context.config.get_main_option('sqlalchemy.url'))\n"
+        "    async with engine.connect() as connection:\n        await connection.run_sync(go)\n"
+        "        await connection.commit()\n"
+        "    await engine.dispose()\nasyncio.run(main())\n"
+    )
+    files.alembic(env_py).table("a1", "a")
+    walk = opened(inputs=True, asynchronous=True)
+    visit = walk.visit("upgrade", "a1")
+    assert visit.moved, visit.error
+    assert told(walk, "a1").unseen is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "only"),
+    [
+        ("rb", 0, False), ("r+b", 0, False), ("ab+", 0, False), ("wb", 0, True), ("w+b", 0, True), ("xb+", 0, True),
+        ("ab", 0, True), (None, os.O_RDONLY, False), (None, os.O_RDWR, False), (None, os.O_RDWR | os.O_EXCL, True),
+        (None, os.O_WRONLY, True), (None, os.O_RDWR | os.O_TRUNC, True),
+    ],
+)  # fmt: skip
+def test_only_what_was_in_the_file_before_is_read(mode, flags, only):
+    assert inputs.only_written(mode, flags) is only
+
+
+def test_names_in_a_folder_count_without_what_is_compiled(tmp_path):
+    (tmp_path / "one.py").touch()
+    before = inputs.listing(str(tmp_path))
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "one.pyc").touch()
+    assert inputs.listing(str(tmp_path)) == before != inputs.MISSING
+    (tmp_path / "two.py").touch()
+    assert inputs.listing(str(tmp_path)) != before
+    assert inputs.listing(str(tmp_path / "nowhere")) == inputs.MISSING
+
+
+def test_installed_packages_count_by_name_and_version(tmp_path):
+    (tmp_path / "thing").mkdir()
+    assert inputs.installed(str(tmp_path)) == inputs.MISSING
+    (tmp_path / "thing-1.0.dist-info").mkdir()
+    before = inputs.installed(str(tmp_path))
+    (tmp_path / "thing-1.0.dist-info").rename(tmp_path / "thing-1.1.dist-info")
+    assert inputs.installed(str(tmp_path)) != before
+
+
+def test_the_library_of_python_is_no_input():
+    assert inputs.library(os.__file__)
+    assert inputs.library(pytest.__file__)
+    assert inputs.library(inputs.__file__)
+    assert not inputs.library(__file__)
+    assert not inputs.library(sys.executable)
