@@ -25,11 +25,12 @@ from neontest.process import MARK
 from neontest.sessions import Sessions
 
 PASSING: Final = re.compile(
-    r"_|PWD|OLDPWD|SHLVL|COLUMNS|LINES|DISPLAY|WAYLAND_DISPLAY|WINDOWID|TTY|STY|PS1|INVOCATION_ID|JOURNAL_STREAM"
-    r"|(?:TERM|COLORTERM|LC_TERMINAL|ITERM|KITTY|WEZTERM|WT|KONSOLE|GNOME_TERMINAL|VTE|TMUX|SSH|GPG|VSCODE|XDG_SESSION"
-    r"|DBUS|SECURITYSESSION|PYTEST|NEONTEST)(?:_.*|ID|)"
+    r"_|PWD|OLDPWD|SHLVL|COLUMNS|LINES|DISPLAY|WAYLAND_DISPLAY|WINDOWID|TTY|STY|PS1|INVOCATION_ID|JOURNAL_STREAM|PATH"
+    r"|(?:TERM|COLORTERM|LC_TERMINAL|ITERM|KITTY|ALACRITTY|WEZTERM|WT|KONSOLE|GNOME_TERMINAL|VTE|TMUX|ZELLIJ|SSH|GPG"
+    r"|VSCODE|DIRENV|STARSHIP|ATUIN|FNM|XDG_SESSION|DBUS|SECURITYSESSION|SESSION_MANAGER|PYTEST|NEONTEST)(?:_.*|ID|)"
 )
-"""Variables of a terminal, a login or a test, which another one has otherwise."""
+"""Variables of a terminal, a login or a test, which another one has otherwise; and where programs are: what a project
+made that runs any is not kept."""
 
 
 ASKED_FOR: Final = (".env", ".flaskenv")

@@ -66,6 +66,7 @@ class Inputs:
     def told(self, spared: Iterable[str]) -> Dict[str, Any]:
         """All that was read, but for the files `spared`, by its digest of now."""
         self.on = False
+        self._loaded()
         files, left = {}, set(map(os.path.abspath, spared))
         for name, stamp in self.files.items():
             if name not in left:
@@ -76,6 +77,14 @@ class Inputs:
         found = {os.path.abspath(each): installed(each) for each in sys.path}
         packages = {name: each for name, each in found.items() if each != MISSING}
         return {"files": files, "folders": self.folders, "packages": packages, "unseen": self.unseen}
+
+    def _loaded(self) -> None:
+        """Note what was imported before, or is no Python and so was not opened."""
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            name = os.path.abspath(file) if self._database and isinstance(file, str) else ""
+            if name and name not in self.files and name not in self._written and not library(name):
+                self.files[name] = stamped(name)
 
     def _heard(self, event: str, args: Tuple[Any, ...]) -> None:
         if not self.on:

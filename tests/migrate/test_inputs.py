@@ -145,6 +145,14 @@ def test_a_file_that_was_looked_for_in_vain_counts_until_it_is_there(files, open
     assert inputs.digest(name) != inputs.MISSING
 
 
+def test_what_was_imported_before_counts_too(files, opened):
+    files.write("early/sitecustomize.py", "x = 1\n")
+    files.alembic().table("a1", "a")
+    walk = opened(inputs=True, environ={"PYTHONPATH": str(files.root / "early")})
+    assert walk.visit("upgrade", "a1").moved
+    assert "early/sitecustomize.py" in names(files, told(walk, "a1"))
+
+
 def test_nothing_is_noted_where_nobody_asks(files, opened):
     files.alembic().table("a1", "a")
     walk = opened()
