@@ -31,8 +31,6 @@ PASSING: Final = re.compile(
 )
 """Variables of a terminal, a login or a test, which another one has otherwise; and where programs are: what a project
 made that runs any is not kept."""
-
-
 ASKED_FOR: Final = (".env", ".flaskenv")
 """Files that are looked for and, where they are not there, not opened."""
 
@@ -56,7 +54,7 @@ def key(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, 
     parts = (
         __version__, start, ground.access.database, ground.access.role, project, settings.x, settings.isolate,
         settings.other_databases, sorted(settings.env.items()), sorted(settings.files.items()),
-        *((each, digest(str(settings.root / each))) for each in scripts), _surroundings(sessions.environ),
+        *((each, content(settings.root / each)) for each in scripts), _surroundings(sessions.environ),
         *(digest(str(folder / each)) for folder in (settings.root, project.cwd) for each in ASKED_FOR),
         str(sessions.python), _identity(sessions.python),
     )  # fmt: skip
@@ -69,7 +67,10 @@ def begun(context: Context, ground: Ground, key: str) -> datetime | None:
     found: list[Told] = []
 
     def fits(text: str) -> bool:
-        told = msgspec.json.decode(text, type=Told)
+        try:
+            told = msgspec.json.decode(text, type=Told)
+        except msgspec.DecodeError:
+            return False
         changed = differs(told)
         if changed is not None:
             context.talk.detail(f"the local parent is made anew: {context.project.name(Path(changed))} has changed")
@@ -92,13 +93,22 @@ def keep(context: Context, sessions: Sessions, ground: Ground, key: str, read: r
         files = {name: each for name, each in read.files.items() if not name.startswith(own)}
         told = Told(at=told.at, files=files, folders=read.folders, packages=read.packages)
     if not ground.local.hand_in(ground.parent.id, key, msgspec.json.encode(told).decode()):
-        context.talk.detail("the local parent is not kept for the next run: another run uses the one that is kept")
+        context.talk.detail("the local parent is not kept for the next run: another one uses what is kept, or no room")
 
 
 def differs(told: Told) -> str | None:
     """The first of what was read that is not the same any more; None where all is."""
     sides = ((told.files, digest), (told.folders, listing), (told.packages, installed))
     return next((name for known, now in sides for name, each in known.items() if now(name) != each), None)
+
+
+def content(script: Path) -> str | None:
+    """Digest of a script, which may be a dump of any size; None where it cannot be read, as the run is about to say."""
+    try:
+        with script.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _surroundings(environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from neontest import reuse
+from neontest.migrate import inputs
 from tests.conftest import Ran, Run
 from tests.migrate.conftest import ENV_PY, Files
 
@@ -171,6 +173,18 @@ def test_a_parent_that_only_a_script_made_is_kept(runs):
     assert not runs.kept("--prepare", "before.sql")
     assert runs.kept("--prepare", "before.sql")
     assert "prepared by before.sql (kept since" in runs.last.out
+
+
+def test_a_script_of_any_size_counts(tmp_path):
+    script = tmp_path / "seed.sql"
+    with script.open("wb") as file:
+        file.truncate(inputs.LARGEST + 1)
+    before = reuse.content(script)
+    with script.open("r+b") as file:
+        file.seek(inputs.LARGEST)
+        file.write(b"x")
+    assert None not in (before, reuse.content(script))
+    assert reuse.content(script) != before
 
 
 def test_nothing_secret_and_nothing_of_others_is_kept_with_it(runs, kept_ones):
