@@ -35,8 +35,8 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
     versions: VersionTables = ()
     assert ground.local is not None
     if start or settings.prepare or settings.seed or settings.from_url:
-        key = reuse.key(context, sessions, ground, start)
-        if key is not None and (at := reuse.begun(context, ground, key)) is not None:
+        recipe = reuse.recipe(context, sessions, ground, start)
+        if recipe is not None and (at := reuse.begun(context, ground, recipe)) is not None:
             context.talk.say(f"the local parent: kept since {at:%Y-%m-%d %H:%M} UTC")
             return replace(ground, versions=(), made_at=at)
         read: reports.Inputs | None = None
@@ -53,10 +53,10 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
                 upgrade(
                     context, session, url, environ, what="the local parent", to=start, at=start,
                     hint="start lower with --from-revision, or prepare the empty parent with --prepare",
-                    inputs=key is not None,
+                    inputs=recipe is not None,
                 )  # fmt: skip
-                if key is not None:
-                    read = session.inputs(start, deadline=context.deadline)
+                if recipe is not None:
+                    recipe, read = reuse.read(context, session, recipe, start)
             session.close()
             if settings.from_url:
                 source.upgraded()
@@ -69,9 +69,9 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
             operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
             ground.neon.wait_for(ground.project_id, operations, context.deadline)
-        # A script that was changed meanwhile makes another key.
-        if key is not None and key == reuse.key(context, sessions, ground, start):
-            reuse.keep(context, sessions, ground, key, read)
+        # What was changed meanwhile makes another recipe.
+        if recipe is not None and recipe == reuse.recipe(context, sessions, ground, start):
+            reuse.keep(context, sessions, ground, recipe, read)
     return replace(ground, versions=versions, notes=notes)
 
 

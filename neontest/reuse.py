@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -18,108 +17,152 @@ from typing import Final
 import msgspec
 
 from neontest import __version__
+from neontest.errors import DeadlineExceeded, WorkerError
 from neontest.ground import Context, Ground
 from neontest.migrate import reports
-from neontest.migrate.inputs import digest, installed, listing
-from neontest.process import MARK
+from neontest.migrate.inputs import digest, installed, listing, stamped
+from neontest.migrate.project import Project
+from neontest.migrate.session import Session
 from neontest.sessions import Sessions
+from neontest.surroundings import lasting
+from neontest.whose import PLAIN
 
-PASSING: Final = re.compile(
-    r"_|PWD|OLDPWD|SHLVL|COLUMNS|LINES|DISPLAY|WAYLAND_DISPLAY|WINDOWID|TTY|STY|PS1|INVOCATION_ID|JOURNAL_STREAM|PATH"
-    r"|(?:TERM|COLORTERM|LC_TERMINAL|ITERM|KITTY|ALACRITTY|WEZTERM|WT|KONSOLE|GNOME_TERMINAL|VTE|TMUX|ZELLIJ|SSH|GPG"
-    r"|VSCODE|DIRENV|STARSHIP|ATUIN|FNM|XDG_SESSION|DBUS|SECURITYSESSION|SESSION_MANAGER|PYTEST|NEONTEST)(?:_.*|ID|)"
-)
-"""Variables of a terminal, a login or a test, which another one has otherwise; and where programs are: what a project
-made that runs any is not kept."""
 ASKED_FOR: Final = (".env", ".flaskenv")
-"""Files that are looked for and, where they are not there, not opened."""
+"""Files that are looked for, here and in every folder above, and not opened where they are not there."""
+ASIDE: Final = frozenset({"__pycache__", "node_modules"})
+READING: Final = 10.0
+"""Seconds for all that the project has read to be read again."""
+MOST: Final = 20_000
+"""Files of a project whose names are compared."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept with a parent: when it was made, and what the project read, with digests."""
+    """What is kept with a parent: when it was made, which files the project had, what it read, with digests."""
 
     at: datetime
+    names: str
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
     packages: dict[str, str] = {}
 
 
-def key(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> str | None:
-    """Of all settings that the parent is made of; None where it is to be made anew in any case."""
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a parent is made of, as far as it is known beforehand."""
+
+    key: str
+    """Of all settings, and of the environment."""
+    names: str
+    """Of the project's files, but for their contents: those count that are read."""
+
+
+def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> Recipe | None:
+    """What the parent is about to be made of; None where it is to be made anew in any case."""
     settings, project = context.settings, context.project
     scripts = [each for each in (settings.prepare, settings.seed) if each is not None]
-    commands = settings.commands is not None or not all(each.endswith(".sql") for each in scripts)
-    if not settings.reuse_parent or commands or settings.from_url is not None or context.source.schema_only:
+    known = settings.commands is None and settings.other_databases == "refuse" and settings.from_url is None
+    if not (settings.reuse_parent and known and context.source == PLAIN and all(map(readable, scripts))):
         return None
+    digests = [content(settings.root / each) for each in scripts]
+    names = names_below(settings.root, aside=project.version_locations)
+    if None in digests or names is None:
+        return None
+    above = dict.fromkeys(folder for each in (project.cwd, settings.root) for folder in (each, *each.parents))
     parts = (
         __version__, start, ground.access.database, ground.access.role, project, settings.x, settings.isolate,
-        settings.other_databases, sorted(settings.env.items()), sorted(settings.files.items()),
-        *((each, content(settings.root / each)) for each in scripts), _surroundings(sessions.environ),
-        *(digest(str(folder / each)) for folder in (settings.root, project.cwd) for each in ASKED_FOR),
-        str(sessions.python), _identity(sessions.python),
+        sorted(settings.env.items()), sorted(settings.files.items()), scripts, digests, lasting(sessions.environ),
+        [digest(str(folder / each)) for folder in above for each in ASKED_FOR],
+        str(sessions.python), stamped(os.path.realpath(sessions.python)),
     )  # fmt: skip
-    return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest()
+    return Recipe(key=hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest(), names=names)
 
 
-def begun(context: Context, ground: Ground, key: str) -> datetime | None:
-    """Have the parent begin as the one that was kept under the key; when that was made. None where it cannot be."""
+def begun(context: Context, ground: Ground, of: Recipe) -> datetime | None:
+    """Have the parent begin as the one that was kept of the same; when that was made. None where there is none."""
     assert ground.local is not None
     found: list[Told] = []
+    why = ["none is kept of these settings in this environment"]
 
     def fits(text: str) -> bool:
         try:
             told = msgspec.json.decode(text, type=Told)
         except msgspec.DecodeError:
             return False
-        changed = differs(told)
-        if changed is not None:
-            context.talk.detail(f"the local parent is made anew: {context.project.name(Path(changed))} has changed")
-            return False
-        found.append(told)
-        return True
+        changed = "files of the project came or went" if told.names != of.names else differs(context.project, told)
+        if changed is None:
+            found.append(told)
+            return True
+        why[0] = changed
+        return False
 
-    return found[0].at if ground.local.begin_as_made(ground.parent.id, key, fits) else None
+    if ground.local.begin_as_made(ground.parent.id, of.key, fits):
+        return found[0].at
+    context.talk.detail(f"the local parent is made anew: {why[0]}")
+    return None
 
 
-def keep(context: Context, sessions: Sessions, ground: Ground, key: str, read: reports.Inputs | None) -> None:
+def read(
+    context: Context, session: Session, of: Recipe, start: tuple[str, ...]
+) -> tuple[Recipe | None, reports.Inputs | None]:
+    """What the project has read, beside the recipe; neither where it cannot say: the run goes on all the same."""
+    try:
+        return of, session.inputs(start, deadline=context.deadline.sooner(READING, what="what the project has read"))
+    except (WorkerError, DeadlineExceeded) as error:
+        context.talk.detail(f"the local parent is not kept for the next run: {error.message}")
+        return None, None
+
+
+def keep(context: Context, sessions: Sessions, ground: Ground, of: Recipe, read: reports.Inputs | None) -> None:
     """Keep the parent, which is suspended, for later runs; why not, where it cannot be, for who wants to know."""
     assert ground.local is not None
-    if read is not None and read.unseen is not None:
-        context.talk.detail(f"the local parent is not kept for the next run: {read.unseen}")
-        return
-    told = Told(at=datetime.now(UTC).replace(microsecond=0))
-    if read is not None:
-        own = f"{sessions.scratch.path}{os.sep}"  # written of settings, for this run
-        files = {name: each for name, each in read.files.items() if not name.startswith(own)}
-        told = Told(at=told.at, files=files, folders=read.folders, packages=read.packages)
-    if not ground.local.hand_in(ground.parent.id, key, msgspec.json.encode(told).decode()):
-        context.talk.detail("the local parent is not kept for the next run: another one uses what is kept, or no room")
+    why = read.unseen if read is not None else None
+    if why is None:
+        told = Told(at=datetime.now(UTC).replace(microsecond=0), names=of.names)
+        if read is not None:
+            own = f"{sessions.scratch.path}{os.sep}"  # written of settings, for this run
+            files = {name: each for name, each in read.files.items() if not name.startswith(own)}
+            told = msgspec.structs.replace(told, files=files, folders=read.folders, packages=read.packages)
+        if ground.local.hand_in(ground.parent.id, of.key, msgspec.json.encode(told).decode()):
+            return
+        why = "another run uses the one that is kept, or the state folder has no room for it"
+    context.talk.detail(f"the local parent is not kept for the next run: {why}")
 
 
-def differs(told: Told) -> str | None:
-    """The first of what was read that is not the same any more; None where all is."""
+def differs(project: Project, told: Told) -> str | None:
+    """What of what was read is not the same any more; None where all is."""
     sides = ((told.files, digest), (told.folders, listing), (told.packages, installed))
-    return next((name for known, now in sides for name, each in known.items() if now(name) != each), None)
+    changed = next((name for known, now in sides for name, each in known.items() if now(name) != each), None)
+    return None if changed is None else f"{project.name(Path(changed))} has changed"
+
+
+def names_below(root: Path, *, aside: Iterable[Path]) -> str | None:
+    """Digest of the names of all files, but for hidden ones, what is installed or compiled, and the folders `aside`.
+
+    None where there are more than `MOST`.
+    """
+    found: list[str] = []
+    left = {str(each) for each in aside}
+    for folder, folders, files in os.walk(root):
+        if "pyvenv.cfg" in files or folder in left:
+            folders.clear()
+            continue
+        folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in ASIDE)
+        found += (f"{folder}/{each}" for each in sorted(files) if each[:1] != "." and each[-4:] != ".pyc")
+        if len(found) > MOST:
+            return None
+    return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def readable(script: str) -> bool:
+    """A command is none: nobody knows what it reads."""
+    return script.endswith(".sql")
 
 
 def content(script: Path) -> str | None:
-    """Digest of a script, which may be a dump of any size; None where it cannot be read, as the run is about to say."""
+    """Digest of a script, which may be a dump of any size; None where it is no file that can be read again."""
     try:
+        if not script.is_file():
+            return None
         with script.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def _surroundings(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The variables that the project's code gets, without those that say nothing of what it does."""
-    return sorted((name, each) for name, each in environ.items() if name != MARK and not PASSING.fullmatch(name))
-
-
-def _identity(python: Path) -> tuple[int, int, int] | None:
-    """Of the interpreter's file: another version is another one."""
-    try:
-        facts = python.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns

@@ -21,6 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "lanes": {"stop"},
     "redact": set(),
     "settings": set(),
+    "surroundings": {"process", "settings"},
     "whose": {"errors"},
     "config": {"errors", "settings", "source.way", "whose"},
     "source": {"errors", "stop", "process", "postgres.connect", "postgres.versions"},

@@ -86,6 +86,9 @@ EDITS: dict[str, Callable[[Files], object]] = {
         "pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n[tool.neontest.env]\nX = "{host}"\n'
     ),
     ".env": lambda files: files.write(".env", "X=1\n"),
+    ".env in a folder above": lambda files: (files.root.parent / ".env").write_text("X=1\n"),
+    "what an import did not find": lambda files: files.write("local_settings.py", ""),
+    "what it was only asked whether it is there": lambda files: files.write("flags/new", ""),
 }
 
 
@@ -98,7 +101,7 @@ def test_whatever_it_was_made_of_has_changed_it_is_made_anew(runs):
     assert runs.kept()
     assert not runs.kept("--from-revision", "a1")
     assert not runs.kept("-x", "tenant=b")
-    assert not runs.kept(env={"TENANT": "c"})
+    assert not runs.kept(env={"SSH_TUNNEL": "c"})
     assert runs.kept()
 
 
@@ -107,7 +110,11 @@ def test_work_on_what_is_pending_and_on_nothing_of_it_keeps_it(runs):
     runs.files.revision("a3", "op.create_index('i', 'a', ['x'])", "op.drop_index('i')", after="a2")
     assert runs.kept("--seed", "seed.sql")
     assert "data-loss" not in runs.last.checks
-    runs.files.table("a4", "c").write("notes.txt", "")
+    runs.files.table("a4", "c").write("models.pyc", "")
+    runs.files.write(".coverage.host.1", "")
+    runs.files.write("node_modules/x/y.js", "")
+    runs.files.write(".venv/lib/z.py", "")
+    runs.files.write("env/pyvenv.cfg", "")
     assert runs.kept("--seed", "seed.sql")
     assert runs.last.report.history.pending == ("a3", "a4")
     assert runs.kept("--seed", "seed.sql", env={"TERM_SESSION_ID": "2", "SHLVL": "7", "COLUMNS": "80"})
@@ -117,7 +124,7 @@ def test_nobody_gets_it_who_does_not_want_it(runs):
     assert not runs.kept(env={"CI": "true"})
     assert not runs.kept("--no-reuse-parent")
     assert not runs.kept()  # neither was kept
-    assert runs.kept()
+    assert runs.kept("--fail-on", "never")
     assert not runs.kept("--no-reuse-parent")
     assert not runs.kept(env={"CI": "true"})
     assert not runs.kept("--reuse-parent", env={"CI": "true"})  # it is of another environment
@@ -187,6 +194,25 @@ def test_a_script_of_any_size_counts(tmp_path):
     assert reuse.content(script) != before
 
 
+@pytest.mark.parametrize("spoilt", ["data/global/pg_control", "data/PG_VERSION", "told"])
+def test_a_kept_parent_that_is_spoilt_fails_one_run_at_most(runs, kept_ones, spoilt):
+    before = kept_ones()
+    assert not runs.kept()
+    (facts,) = kept_ones() - before
+    if spoilt == "told":
+        facts.write_text(json.dumps({**json.loads(facts.read_text()), "told": '{"x": 1}'}))
+        assert not runs.kept()
+    elif spoilt == "data/PG_VERSION":
+        (facts.parent / spoilt).unlink()
+        assert not runs.kept()
+    else:
+        (facts.parent / spoilt).unlink()
+        ran = runs.neontest(*QUICK, *runs.args, cwd=runs.files.root)
+        assert ran.code == 3
+        assert not runs.kept()
+    assert runs.kept()
+
+
 def test_nothing_secret_and_nothing_of_others_is_kept_with_it(runs, kept_ones):
     secret = "a-secret-of-the-environment"
     before = kept_ones()
@@ -197,6 +223,6 @@ def test_nothing_secret_and_nothing_of_others_is_kept_with_it(runs, kept_ones):
     assert "postgresql://" not in text
     assert "SCRAM" not in text
     assert set(json.loads(text)) == {"told", "roles", "databases", "bytes"}
-    assert set(json.loads(json.loads(text)["told"])) == {"at", "files", "folders", "packages"}
+    assert set(json.loads(json.loads(text)["told"])) == {"at", "names", "files", "folders", "packages"}
     assert {stat.S_IMODE(each.stat().st_mode) for each in (facts.parent, facts.parent.parent)} == {0o700}
     assert Path(runs.files.root / "models.py").as_posix() in text

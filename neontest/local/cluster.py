@@ -52,7 +52,7 @@ class Clusters:
         self._own: dict[str, Cluster] = {}
         self._closed = False
         self._made: list[Held] = []
-        """What was handed in, and is in use here."""
+        """Locks of what was made and is in use here."""
 
     def __enter__(self) -> Clusters:
         return self
@@ -136,15 +136,19 @@ class Clusters:
         self, cluster: Cluster, key: str, passwords: Mapping[str, str], fits: Callable[[str], bool]
     ) -> Facts | None:
         """Have a cluster that never ran begin as a copy of what was handed in under the key, if what was told fits."""
-        found = made.find(self.state / "made", self._made_key(key))
+        name = self._made_key(key)
+        found = made.find(self.state / "made", name) if name else None
         if found is None:
             return None
-        if not fits(found.facts.told):
-            found.held.close()
-            return None
-        cluster.leave(Untouched(template=found.data, passwords=passwords))
-        self._made.append(found.held)
-        return found.facts
+        try:
+            if not fits(found.facts.told):
+                return None
+            cluster.leave(Untouched(template=found.data, passwords=passwords, made=True))
+            self._made.append(found.held)
+            return found.facts
+        finally:
+            if found.held not in self._made:
+                found.held.close()
 
     def hand_in(self, cluster: Cluster, key: str, facts: Facts) -> bool:
         """Keep the data of a stopped cluster for later owners, under the key; it goes on as a copy of them.
@@ -152,8 +156,10 @@ class Clusters:
         False where they cannot be kept now: others use what is kept there.
         """
 
+        name = self._made_key(key)
+
         def put(data: Path) -> Path | None:
-            found = made.put(self.state / "made", self._made_key(key), data, facts)
+            found = made.put(self.state / "made", name, data, facts) if name else None
             if found is None:
                 return None
             self._made.append(found.held)
@@ -199,9 +205,14 @@ class Clusters:
     def _template(self) -> Path:
         return template(self.state / "tmpl", self.binaries, self._setup.account)
 
-    def _made_key(self, key: str) -> str:
-        """Data are of one Postgres and of one account; and of one boot, as nothing was synced to the disk."""
-        return hashlib.sha256(f"{self._template().name} {made.boot()} {key}".encode()).hexdigest()[:32]
+    def _made_key(self, key: str) -> str | None:
+        """Data are of one Postgres with its extensions, of one account, of one boot: nothing was synced to the disk.
+
+        None where nobody knows when the machine was started.
+        """
+        boot, setup = made.boot(), self._setup
+        of = f"{self._template().name} {setup.postgres} {sorted(setup.settings.items())} {boot} {key}"
+        return hashlib.sha256(of.encode()).hexdigest()[:32] if boot else None
 
     def _make(self, id: str, start: bool, port: int | None, fill: Callable[[Cluster], None]) -> Cluster:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", id):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class)
 
 from neontest.errors import LocalError
-from neontest.local import remains, roles, server
+from neontest.local import made, remains, roles, server
 from neontest.local.claim import Claim
 from neontest.local.guard import Guard
 from neontest.local.placing import Untouched
@@ -101,7 +101,7 @@ class Cluster:
         with self.at_rest():
             moved = None if self.running or self._untouched is not None else put(self.data)
             if moved is not None:
-                self.leave(Untouched(template=moved, passwords={}))
+                self._untouched = Untouched(template=moved, passwords={}, made=True)
             return moved is not None
 
     def start(self, *, port: int | None = None, seconds: float = 60.0) -> None:
@@ -130,6 +130,8 @@ class Cluster:
                     return
                 if not is_taken(self.port):
                     break
+            if self._untouched is not None and self._untouched.made:
+                made.forget(self._untouched.template)
             raise LocalError(f"Postgres did not start for the local branch {self.id}:\n{self.log_tail()}")
 
     def stop(self) -> None:
@@ -224,7 +226,7 @@ class Cluster:
             except psycopg2.Error as error:
                 raise LocalError(f"the local branch {self.id} could not be made ready: {str(error).strip()}") from error
         if self._untouched is not None:
-            (self.folder / UNTOUCHED).unlink()
+            (self.folder / UNTOUCHED).unlink(missing_ok=True)
             self._untouched = None
 
     def _end_guard(self, word: str) -> None:

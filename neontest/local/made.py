@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ LASTS: Final = 24 * 3600.0
 """Seconds: what was made of today's clock, such as rows of the last hour, is not to be of last week."""
 MOST: Final = 8
 LARGEST: Final = 4 << 30
-"""Bytes of all of them."""
+"""Bytes of all of them, but of the newest, which may be larger."""
 FACTS: Final = "facts.json"
 
 
@@ -56,7 +57,8 @@ def find(folder: Path, key: str) -> Made | None:
         return None
     try:
         fcntl.flock(held.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(held.fileno()), (place / FACTS).stat()) and not _old(place):
+        same = os.path.samestat(os.fstat(held.fileno()), (place / FACTS).stat())
+        if same and not _old(place) and (place / "data" / "PG_VERSION").is_file():
             with open(held.fileno(), "rb", closefd=False) as file:
                 facts = msgspec.json.decode(file.read(), type=Facts)
             return Made(data=place / "data", facts=facts, held=held)
@@ -78,20 +80,34 @@ def put(folder: Path, key: str, data: Path, facts: Facts) -> Made | None:
             return None
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        with os.fdopen(os.open(fresh / FACTS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(msgspec.json.encode(facts))
-        data.rename(fresh / "data")
+        held = Held(os.open(fresh / FACTS, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
-            fresh.rename(place)
+            os.write(held.fileno(), msgspec.json.encode(facts))
+            fcntl.flock(held.fileno(), fcntl.LOCK_SH)
+            data.rename(fresh / "data")
+            try:
+                fresh.rename(place)
+            except BaseException:
+                (fresh / "data").rename(data)
+                raise
         except BaseException:
-            (fresh / "data").rename(data)
+            held.close()
             raise
-        return find(folder, key)
+        return Made(data=place / "data", facts=facts, held=held)
+
+
+def forget(data: Path) -> None:
+    """Let nobody find what these data are of any more: no server starts on a copy of them."""
+    with suppress(OSError):
+        (data.parent / FACTS).unlink()
 
 
 def clear(folder: Path) -> None:
-    """Remove what is old, what is more than is kept, and what was left half made; nothing that is in use."""
-    with suppress(BlockingIOError), _alone(folder, wait=False):
+    """Remove what is old, what is more than is kept, and what was left half made; nothing that is in use.
+
+    What cannot be removed stays: nobody's run is to fail of it.
+    """
+    with suppress(OSError), _alone(folder, wait=False):
         for half in folder.glob("*.new"):
             shutil.rmtree(half, ignore_errors=True)
         found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{FACTS}")]
@@ -105,11 +121,13 @@ def clear(folder: Path) -> None:
 
 
 def boot() -> str:
-    """Another one each time that the machine was started; "" where that is not known (it is on Linux)."""
-    try:
+    """Another one each time that the machine was started; "" where that is not known."""
+    with suppress(OSError):  # Linux
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+    with suppress(OSError, subprocess.SubprocessError):  # macOS
+        asked = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return ""
 
 
 def size_of(folder: str | Path) -> int:

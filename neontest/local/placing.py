@@ -16,11 +16,14 @@ from neontest.local.setup import Setup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untouched:
-    """What a cluster is whose server never ran: a copy of the template, still to be made, and passwords to be set."""
+    """What a cluster is whose server never ran: a copy of a template, still to be made, and passwords to be set."""
 
     template: Path
+    """A fresh cluster's data, or what a parent was made into."""
     passwords: Mapping[str, str] = field(repr=False)
-    """By role. They are each project's own, so the template has none."""
+    """By role. They are each project's own, so the template has none, or others."""
+    made: bool = False
+    """The template is of a parent, and not fresh."""
 
     def place(self, setup: Setup, id: str) -> None:
         """The copy, in its place."""

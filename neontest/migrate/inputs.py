@@ -4,16 +4,18 @@ A part of `worker`, so it runs in the project's interpreter too: Python 3.8, not
 same functions.
 
 Python's audit events tell of every file that is opened and every folder that is listed, those of imports among them
-(https://docs.python.org/3/library/audit_events.html, 2026-11-30). They do not tell whether a file was asked for that is
-not opened then, what C code reads by itself, or what is read of the environment, the clock and the network; what could
-matter of that is `unseen` where an event tells that it happened.
+(https://docs.python.org/3/library/audit_events.html, 2026-11-30). They do not tell of files that are asked for and not
+opened, of what C code reads, nor of the environment, the clock and the network. What can be told of that is `unseen`.
 """
 
-# ruff: noqa: PTH100, PTH113, PTH116, PTH118, PTH120, PTH123, PTH206, PTH208, UP006, UP035, UP045
+# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH115, PTH116, PTH117, PTH118, PTH119, PTH120, PTH123, PTH206
+# ruff: noqa: PTH208, UP006, UP032, UP035, UP045
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 import sys
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
@@ -23,12 +25,15 @@ PACKAGES = ("site-packages", "dist-packages")
 INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 """Ends of the names in a folder of packages that say what is installed there."""
 SYSTEM = ("/dev/", "/proc/", "/sys/")
+LOGS = ("/dev/log", "/run/systemd/", "/var/run/syslog")
+"""Sockets that nothing is read from."""
+COMPILED = re.compile(r"(?:\.opt-\w+)?\.pyc\Z")
 MISSING = ""
-"""In place of the digest of what is not there, or cannot be read."""
+"""In place of the digest of what is not there, cannot be read, or is no file."""
 LARGEST = 64 << 20
 """Bytes of a file that is read to see whether it is still the same."""
 MOST = 20_000
-"""Files and folders that are noted."""
+"""Files that are noted."""
 ELSEWHERE = {
     "subprocess.Popen": "a program was run",
     "os.system": "a program was run",
@@ -51,40 +56,62 @@ class Inputs:
         self.files: Dict[str, Stamp] = {}
         self.folders: Dict[str, str] = {}
         self.unseen: Optional[str] = None
-        self._written: Set[str] = set()
+        self._made: Set[str] = set()
         self._database: Tuple[Any, ...] = ()
+        self._root = ""
+        self._own: Tuple[str, ...] = ()
 
-    def listen(self, host: str, port: int) -> None:
-        """`host` and `port` are the database's: who connects there reads what the migrations made."""
-        self._database = (host, port)
+    def listen(self, host: str, port: int, root: str, own: List[str]) -> None:
+        """`host` and `port` are the database's: who connects there reads what the migrations made.
+
+        `root`: the project's, whose files neontest knows by name; `own`: the folders of the migrations, which are no
+        installed package even among those.
+        """
+        self._database, self._root = (host, port), os.path.join(root, "")
+        self._own = tuple(os.path.join(each, "") for each in own)
         if hasattr(sys, "addaudithook"):
             sys.addaudithook(self._heard)
             self.on = True
         else:
-            self.unseen = "this Python does not tell what it reads"
+            self._miss("this Python does not tell what it reads")
 
     def told(self, spared: Iterable[str]) -> Dict[str, Any]:
         """All that was read, but for the files `spared`, by its digest of now."""
         self.on = False
-        self._loaded()
-        files, left = {}, set(map(os.path.abspath, spared))
-        for name, stamp in self.files.items():
-            if name not in left:
-                files[name] = digest(name)
-                if files[name] is None or stamp != stamped(name):
-                    self.unseen = self.unseen or f"{name} is too large, or was changed meanwhile"
-                    files[name] = MISSING
-        found = {os.path.abspath(each): installed(each) for each in sys.path}
-        packages = {name: each for name, each in found.items() if each != MISSING}
-        return {"files": files, "folders": self.folders, "packages": packages, "unseen": self.unseen}
+        files: Dict[str, str] = {}
+        packages: Dict[str, str] = {}
+        try:
+            self._imported()
+            left = set(map(os.path.normpath, spared))
+            for name, stamp in list(self.files.items()):
+                if os.path.normpath(name) not in left:
+                    found = digest(name)
+                    if found is None or stamp != stamped(name):
+                        self._miss("{} is too large, or was changed meanwhile".format(name))
+                    files[name] = found or MISSING
+            for place in self._places():
+                if installed(place) != MISSING:
+                    packages[place] = installed(place)
+                elif os.path.isdir(place) and not self._library(os.path.join(place, "")):
+                    self.folders[place] = listing(place)  # a new module may come before another one of its name
+        except Exception as error:  # noqa: BLE001  # whatever the project did to Python, no migration is to fail of it
+            self._miss("what was read cannot be told: {!r}".format(error))
+        return {"files": files, "folders": dict(self.folders), "packages": packages, "unseen": self.unseen}
 
-    def _loaded(self) -> None:
+    def _places(self) -> List[str]:
+        """Where modules are looked for, outside of the project."""
+        entries: List[Any] = list(sys.path)
+        found = [os.path.join(os.getcwd(), each) for each in entries if isinstance(each, str)]
+        return [each for each in found if not os.path.join(each, "").startswith(self._root)]
+
+    def _imported(self) -> None:
         """Note what was imported before, or is no Python and so was not opened."""
-        for module in list(sys.modules.values()):
+        for module in list(sys.modules.values()) if self._database else ():
             file = getattr(module, "__file__", None)
-            name = os.path.abspath(file) if self._database and isinstance(file, str) else ""
-            if name and name not in self.files and name not in self._written and not library(name):
-                self.files[name] = stamped(name)
+            if isinstance(file, str):
+                self._note(os.path.join(os.getcwd(), file))
+
+    # -- events
 
     def _heard(self, event: str, args: Tuple[Any, ...]) -> None:
         if not self.on:
@@ -96,64 +123,93 @@ class Inputs:
         elif event == "socket.connect":
             self._safely(self._connected, args[1])
         elif event in ELSEWHERE:
-            self.unseen = self.unseen or ELSEWHERE[event]
+            self._miss(ELSEWHERE[event])
 
     def _safely(self, note: Any, *args: Any) -> None:
         """None of ours may become the migration's."""
         try:
             note(*args)
         except Exception as error:  # noqa: BLE001
-            self.unseen = self.unseen or f"a file could not be noted: {error}"
+            self._miss("a file could not be noted: {}".format(error))
 
     def _opened(self, path: Any, mode: Optional[str], flags: int) -> None:
         if not isinstance(path, (str, bytes)):  # by its descriptor, which something else had opened
             return
-        name = os.path.abspath(os.fsdecode(path))
-        if name.endswith(".pyc"):
-            name = compiled_from(name)
-        if name in self.files or name in self._written or name.startswith(SYSTEM) or library(name):
-            return
-        if only_written(mode, flags):
-            self._written.add(name)
-        elif len(self.files) < MOST:
-            self.files[name] = stamped(name)
-        else:
-            self.unseen = f"more than {MOST:,} files were read"
+        text = os.fsdecode(path)
+        name, how = os.path.join(os.getcwd(), text), way(mode, flags)
+        if how == "made":
+            self._made.add(name)
+        elif how == "read" and (os.path.isfile(name) or not os.path.exists(name)):
+            if mode is None and not os.path.isabs(text) and not os.path.exists(name):
+                # It may be in a folder that is not told. Python's own code walks and removes folders in this way.
+                if not library(sys._getframe(3).f_code.co_filename):  # above `_safely`, `_heard` and this
+                    self._miss("{} was opened from within a folder".format(text))
+                return
+            self._note(compiled_from(name) if name.endswith(".pyc") else name)
 
     def _listed(self, path: Any) -> None:
         """Not the lists of who looks for modules and packages, nor Alembic's of revisions: what they find is opened."""
         frame: Any = sys._getframe(3)  # above `_safely`, `_heard` and this
         while frame is not None:
             file = frame.f_code.co_filename
-            if "importlib" in file and (file.startswith("<frozen") or library(file)):
+            if file.startswith("<frozen importlib") or os.path.join("importlib", "metadata", "") in file:
                 return
             if not file.startswith("<") and not library(file):
                 break
             if "alembic" in file.split(os.sep):
                 return
             frame = frame.f_back
-        name = os.path.abspath(os.fsdecode(path if isinstance(path, (str, bytes)) else os.curdir))
-        if name not in self.folders and not name.startswith(SYSTEM) and not library(name + os.sep):
+        if isinstance(path, int):
+            path = os.readlink("/proc/self/fd/{}".format(path))
+        name = os.path.join(os.getcwd(), os.fsdecode(path or os.curdir))
+        if name not in self.folders and not name.startswith(SYSTEM) and not self._library(name + os.sep):
             self.folders[name] = MISSING  # to list it is heard, too
             self.folders[name] = listing(name)
 
     def _connected(self, address: Any) -> None:
+        if isinstance(address, (str, bytes)) and os.fsdecode(address).startswith(LOGS):
+            return
         if not isinstance(address, tuple) or tuple(address[:2]) != self._database:
-            self.unseen = self.unseen or "a connection was made to somewhere else than the database"
+            self._miss("a connection was made to somewhere else than the database")
+
+    def _note(self, name: str) -> None:
+        if name in self.files or name in self._made or name.startswith(SYSTEM) or self._library(name):
+            return
+        if len(self.files) < MOST:
+            self.files[name] = stamped(name)
+        else:
+            self._miss("more than {:,} files were read".format(MOST))
+
+    def _miss(self, why: str) -> None:
+        self.unseen = self.unseen or why
+
+    def _library(self, name: str) -> bool:
+        return library(name) and not name.startswith(self._own)
 
 
-def only_written(mode: Optional[str], flags: int) -> bool:
-    """What was in the file before is not read: it is new, emptied, or added to."""
+def way(mode: Optional[str], flags: int) -> str:
+    """`read`; `made` where nothing of what was in the file before is left; else `added` to, without a look."""
     if mode is None:
-        return bool(flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL))
-    return "w" in mode or "x" in mode or (mode.startswith("a") and "+" not in mode)
+        if flags & (os.O_TRUNC | os.O_EXCL):
+            return "made"
+        return "added" if flags & os.O_WRONLY else "read"
+    if "w" in mode or "x" in mode:
+        return "made"
+    return "added" if mode.startswith("a") and "+" not in mode else "read"
 
 
 def compiled_from(name: str) -> str:
-    """The source of a compiled module; itself where that is not known."""
+    """The source of a compiled module; itself where it has none."""
     folder, file = os.path.split(name)
-    above, last = os.path.split(folder)
-    source = os.path.join(above, file.split(".")[0] + ".py") if last == "__pycache__" else name[:-1]
+    tag = ".{}".format(sys.implementation.cache_tag)
+    stem = COMPILED.sub("", file)
+    stem = stem[: -len(tag)] if stem.endswith(tag) else stem
+    prefix = sys.pycache_prefix
+    if os.path.basename(folder) == "__pycache__":
+        folder = os.path.dirname(folder)
+    elif prefix and name.startswith(prefix + os.sep):
+        folder = folder[len(prefix) :]
+    source = os.path.join(folder, stem + ".py")
     return source if os.path.isfile(source) else name
 
 
@@ -175,7 +231,9 @@ def stamped(name: str) -> Stamp:
 def digest(name: str) -> Optional[str]:
     """Of a file's content; `MISSING` where there is none, None where it is too large."""
     try:
-        with open(name, "rb") as file:
+        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe would be waited for
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return MISSING
             content = file.read(LARGEST + 1)
     except OSError:
         return MISSING
@@ -184,17 +242,26 @@ def digest(name: str) -> Optional[str]:
 
 def listing(folder: str) -> str:
     """Of the names in a folder, without what Python compiles."""
-    return _names(folder, lambda name: name != "__pycache__" and not name.endswith(".pyc"))
+    return _digests([name for name in _names(folder) if name != "__pycache__" and not name.endswith(".pyc")])
 
 
 def installed(folder: str) -> str:
-    """Of what is installed in a folder, by names that have the versions."""
-    return _names(folder, lambda name: name.endswith(INSTALLED))
+    """Of what is installed in a folder: names that have the versions, when each was put there, and where links lead."""
+    found = []
+    for name in _names(folder):
+        if name.endswith(INSTALLED):
+            place = os.path.join(folder, name)
+            record = stamped(os.path.join(place, "RECORD")) or stamped(os.path.join(place, "PKG-INFO"))
+            found.append("{} {} {}".format(name, record, digest(place)))
+    return _digests(found)
 
 
-def _names(folder: str, wanted: Any) -> str:
+def _names(folder: str) -> List[str]:
     try:
-        found: List[str] = sorted(name for name in os.listdir(folder or os.curdir) if wanted(name))
+        return sorted(os.listdir(folder))
     except OSError:
-        return MISSING
+        return []
+
+
+def _digests(found: List[str]) -> str:
     return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest() if found else MISSING

@@ -146,7 +146,8 @@ class Session:
         bare = "asyncpg" in drivers
         urls = {name: forms.url(name, bare=bare) for name in drivers} | {"": forms.url(default, bare=bare)}
         theirs = {name: value for name, value in environ.items() if name != MARK}  # its own is there already
-        heard = [forms.host, forms.port] if inputs else None
+        own = [str(each) for each in (self.project.script_location, *self.project.version_locations)]
+        heard = [forms.host, forms.port, str(self.project.root), own] if inputs else None
         self._told("open", environ=theirs, urls=urls, guard=guard, others=self._others, trace=self._trace, inputs=heard)
         try:
             found = self._answer(deadline, reports.Loaded)

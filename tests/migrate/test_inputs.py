@@ -60,7 +60,7 @@ def test_files_and_folders_that_were_read_are_told_but_no_revision_above(files, 
     found = told(walk, "a1")
     assert found.unseen is None
     assert names(files, found) == READ
-    assert {Path(name).name for name in found.folders} == {"scripts"}
+    assert {name for name in found.folders if name.startswith(str(files.root))} == {str(files.root / "scripts")}
     assert found.packages
     assert {name: inputs.digest(name) for name in found.files} == found.files
     assert {name: inputs.listing(name) for name in found.folders} == found.folders
@@ -118,7 +118,11 @@ def test_what_may_come_out_otherwise_another_time_is_said(files, opened, does, w
         "open('log', 'a').write('x')",
         "os.close(os.open('made', os.O_WRONLY | os.O_CREAT))",
         "import tempfile; tempfile.TemporaryFile().close(); tempfile.NamedTemporaryFile().close()",
+        "import tempfile, shutil; at = tempfile.mkdtemp(); os.makedirs(at + '/a/b'); shutil.rmtree(at)",
+        "import tempfile\nwith tempfile.TemporaryDirectory() as at:\n    open(at + '/made', 'w').close()",
         "os.close(os.open('.', os.O_RDONLY)); os.listdir(os.open('/proc/self', os.O_RDONLY))",
+        "os.mkfifo('made'); os.close(os.open('made', os.O_RDWR | os.O_NONBLOCK)); os.unlink('made')",
+        "sys.path += [None, b'/tmp']",
         "open('/dev/null').close(); open('/proc/self/stat').close()",
         "import socket; socket.create_connection((os.environ['PGHOST'], int(os.environ['PGPORT']))).close()",
     ],
@@ -143,6 +147,101 @@ def test_a_file_that_was_looked_for_in_vain_counts_until_it_is_there(files, open
     assert found.files[name] == inputs.MISSING == inputs.digest(name)
     files.write("extra.sql", "")
     assert inputs.digest(name) != inputs.MISSING
+
+
+@pytest.mark.parametrize(
+    ("does", "name"),
+    [
+        ("os.symlink('sub/deep', 'link'); assert open('link/../in.txt').read() == 'in'", "link/../in.txt"),
+        ("open('in.txt', 'a').close(); open('in.txt').read()", "in.txt"),
+        ("os.read(os.open('in.txt', os.O_RDONLY), 9)", "in.txt"),
+        ("from importlib.resources import files; (files('sub') / 'in.txt').read_text()", "sub/in.txt"),
+    ],
+)
+def test_files_that_are_read_in_unusual_ways_are_told(files, opened, does, name):
+    files.write("sub/deep/x", "").parent.parent.joinpath("in.txt").write_text("in")
+    files.write("in.txt", "in")
+    files.alembic().revision("a1", does)
+    walk = opened(inputs=True)
+    visit = walk.visit("upgrade", "a1")
+    assert visit.moved, visit.error
+    found = told(walk, "a1")
+    assert found.unseen is None
+    assert str(files.root / name) in found.files
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "list(os.fwalk('sub'))",
+        "list(os.walk('sub'))",
+        "from importlib.resources import files; list(files('sub').iterdir())",
+        "from pathlib import Path; list(Path('sub').iterdir())",
+        "import glob; glob.glob('sub/*')",
+        "import pkgutil; list(pkgutil.iter_modules(['sub']))",
+    ],
+)
+def test_folders_that_are_listed_in_unusual_ways_are_told(files, opened, does):
+    files.write("sub/one.py", "")
+    files.alembic().revision("a1", does)
+    walk = opened(inputs=True)
+    visit = walk.visit("upgrade", "a1")
+    assert visit.moved, visit.error
+    found = told(walk, "a1")
+    assert found.unseen is None
+    assert str(files.root / "sub") in found.folders
+
+
+def test_a_file_that_only_its_folder_knows_is_not_known(files, opened):
+    files.write("sub/in.txt", "in")
+    files.alembic().revision("a1", "os.open('in.txt', os.O_RDONLY, dir_fd=os.open('sub', os.O_RDONLY))")
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    assert told(walk, "a1").unseen == "in.txt was opened from within a folder"
+
+
+def test_a_revision_with_points_in_its_name_is_told_by_its_source(files, opened):
+    files.alembic().revision("a1")
+    dotted = files.root / "migrations/versions/2024.01.05_a1.py"
+    (files.root / "migrations/versions/a1.py").rename(dotted)
+    for _ in range(2):
+        walk = opened(inputs=True)
+        assert walk.visit("upgrade", "a1").moved
+        assert str(dotted) in told(walk, "a1").files
+        assert walk.visit("downgrade", "base").moved
+
+
+def test_sources_whose_compiled_files_lie_elsewhere_are_told(files, opened, tmp_path):
+    files.alembic("import models\n" + ENV_PY).table("a1", "a").write("models.py", "")
+    for _ in range(2):
+        walk = opened(inputs=True, environ={"PYTHONPYCACHEPREFIX": str(tmp_path / "cache")})
+        assert walk.visit("upgrade", "a1").moved
+        assert {"models.py", "migrations/env.py", "migrations/versions/a1.py"} <= names(files, told(walk, "a1"))
+        assert walk.visit("downgrade", "base").moved
+
+
+def test_migrations_among_installed_packages_are_told(files, opened):
+    lib = files.root / "lib/site-packages/shop"
+    files.alembic().table("a1", "a")
+    lib.parent.mkdir(parents=True)
+    (files.root / "migrations").rename(lib)
+    ini = files.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace("%(here)s/migrations", "%(here)s/lib/site-packages/shop"))
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    assert {str(lib / "env.py"), str(lib / "versions/a1.py")} <= set(told(walk, "a1").files)
+
+
+def test_another_module_of_a_name_that_would_come_first_changes_a_folder(files, opened, tmp_path):
+    early = tmp_path / "early"
+    early.mkdir()
+    files.alembic("import models\n" + ENV_PY).table("a1", "a").write("models.py", "")
+    walk = opened(inputs=True, environ={"PYTHONPATH": str(early)})
+    assert walk.visit("upgrade", "a1").moved
+    found = told(walk, "a1")
+    assert found.folders[str(early)] == inputs.listing(str(early))
+    (early / "models.py").touch()
+    assert found.folders[str(early)] != inputs.listing(str(early))
 
 
 def test_what_was_imported_before_counts_too(files, opened):
@@ -189,15 +288,36 @@ def test_an_asynchronous_driver_connects_to_the_database_and_to_nothing_else(fil
 
 
 @pytest.mark.parametrize(
-    ("mode", "flags", "only"),
+    ("mode", "flags", "way"),
     [
-        ("rb", 0, False), ("r+b", 0, False), ("ab+", 0, False), ("wb", 0, True), ("w+b", 0, True), ("xb+", 0, True),
-        ("ab", 0, True), (None, os.O_RDONLY, False), (None, os.O_RDWR, False), (None, os.O_RDWR | os.O_EXCL, True),
-        (None, os.O_WRONLY, True), (None, os.O_RDWR | os.O_TRUNC, True),
+        ("rb", 0, "read"), ("r+b", 0, "read"), ("ab+", 0, "read"), ("wb", 0, "made"), ("w+b", 0, "made"),
+        ("xb+", 0, "made"), ("ab", 0, "added"), (None, os.O_RDONLY, "read"), (None, os.O_RDWR, "read"),
+        (None, os.O_RDWR | os.O_EXCL, "made"), (None, os.O_WRONLY, "added"), (None, os.O_RDWR | os.O_TRUNC, "made"),
+        (None, os.O_WRONLY | os.O_CREAT, "added"),
     ],
 )  # fmt: skip
-def test_only_what_was_in_the_file_before_is_read(mode, flags, only):
-    assert inputs.only_written(mode, flags) is only
+def test_what_was_in_a_file_before_is_read_or_gone_or_added_to(mode, flags, way):
+    assert inputs.way(mode, flags) == way
+
+
+TAG = sys.implementation.cache_tag
+
+
+@pytest.mark.parametrize(
+    ("compiled", "source"),
+    [
+        (f"__pycache__/one.{TAG}.pyc", "one.py"),
+        (f"__pycache__/one.{TAG}.opt-1.pyc", "one.py"),
+        (f"__pycache__/2024.01.05_one.{TAG}.pyc", "2024.01.05_one.py"),
+        ("one.pyc", "one.py"),
+        ("none.pyc", "none.pyc"),
+        (f"__pycache__/none.{TAG}.pyc", f"__pycache__/none.{TAG}.pyc"),
+    ],
+)
+def test_a_compiled_file_is_known_by_its_source(tmp_path, compiled, source):
+    for name in ("one.py", "2024.01.05_one.py"):
+        (tmp_path / name).touch()
+    assert inputs.compiled_from(str(tmp_path / compiled)) == str(tmp_path / source)
 
 
 def test_names_in_a_folder_count_without_what_is_compiled(tmp_path):
@@ -211,13 +331,21 @@ def test_names_in_a_folder_count_without_what_is_compiled(tmp_path):
     assert inputs.listing(str(tmp_path / "nowhere")) == inputs.MISSING
 
 
-def test_installed_packages_count_by_name_and_version(tmp_path):
+def test_installed_packages_count_by_name_and_version_and_when_they_came(tmp_path):
     (tmp_path / "thing").mkdir()
     assert inputs.installed(str(tmp_path)) == inputs.MISSING
-    (tmp_path / "thing-1.0.dist-info").mkdir()
-    before = inputs.installed(str(tmp_path))
-    (tmp_path / "thing-1.0.dist-info").rename(tmp_path / "thing-1.1.dist-info")
-    assert inputs.installed(str(tmp_path)) != before
+    record = tmp_path / "thing-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.touch()
+    seen = [inputs.installed(str(tmp_path))]
+    os.utime(record, (1, 1))  # the same version, put there again
+    seen.append(inputs.installed(str(tmp_path)))
+    record.parent.rename(tmp_path / "thing-1.1.dist-info")
+    seen.append(inputs.installed(str(tmp_path)))
+    for where in ("/one", "/other"):
+        (tmp_path / "editable.pth").write_text(where)
+        seen.append(inputs.installed(str(tmp_path)))
+    assert len(set(seen)) == len(seen)
 
 
 def test_the_library_of_python_is_no_input():
