@@ -69,9 +69,9 @@ def prepare_parent(context: Context, sessions: Sessions, ground: Ground, start: 
         for endpoint in ground.neon.endpoints(ground.project_id, ground.parent.id, deadline=context.deadline):
             operations = ground.neon.suspend_endpoint(ground.project_id, endpoint.id, deadline=context.deadline)
             ground.neon.wait_for(ground.project_id, operations, context.deadline)
-        # What was changed meanwhile makes another recipe.
-        if recipe is not None and recipe == reuse.recipe(context, sessions, ground, start):
-            reuse.keep(context, sessions, ground, recipe, read)
+        if recipe is not None:
+            now = reuse.recipe(context, sessions, ground, start)
+            reuse.keep(context, sessions, ground, recipe, now, read)
     return replace(ground, versions=versions, notes=notes)
 
 

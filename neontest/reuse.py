@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,9 @@ from neontest.whose import PLAIN
 
 ASKED_FOR: Final = (".env", ".flaskenv")
 """Files that are looked for, here and in every folder above, and not opened where they are not there."""
-ASIDE: Final = frozenset({"__pycache__", "node_modules"})
+ASIDE: Final = frozenset({"__pycache__", "node_modules", "htmlcov"})
+PASSED_OVER: Final = re.compile(r".*\.pyc|.*\.log|.*~|#.*#|4913|\.#.*|\..*\.sw.|\.DS_Store|\.coverage.*|coverage\.xml")
+"""Files that Python compiles, and that editors and test runners leave."""
 READING: Final = 10.0
 """Seconds for all that the project has read to be read again."""
 MOST: Final = 20_000
@@ -56,15 +59,22 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[str, ...]) -> Recipe | None:
-    """What the parent is about to be made of; None where it is to be made anew in any case."""
+    """What the parent is about to be made of; None, and why for who wants to know, where that cannot all be known."""
     settings, project = context.settings, context.project
     scripts = [each for each in (settings.prepare, settings.seed) if each is not None]
-    known = settings.commands is None and settings.other_databases == "refuse" and settings.from_url is None
-    if not (settings.reuse_parent and known and context.source == PLAIN and all(map(readable, scripts))):
-        return None
-    digests = [content(settings.root / each) for each in scripts]
-    names = names_below(settings.root, aside=project.version_locations)
-    if None in digests or names is None:
+    digests = [content(settings.root / each) for each in scripts if each.endswith(".sql")]
+    names = names_below(settings.root, aside=project.version_locations) if settings.reuse_parent else None
+    unknown = {
+        "it was not to be, or this is CI": not settings.reuse_parent,
+        "it is filled from elsewhere": settings.from_url is not None,
+        "branches are no plain copies of it": context.source != PLAIN,
+        "commands of the project migrate it": settings.commands is not None,
+        "migrations may use other databases": settings.other_databases != "refuse",
+        "a command, or what cannot be read, prepares or seeds it": len(digests) < len(scripts) or None in digests,
+        f"the project has more than {MOST:,} files": names is None,
+    }
+    if (why := next((why for why, so in unknown.items() if so), None)) is not None or names is None:
+        context.talk.detail(f"the local parent is made anew, and not kept: {why}")
         return None
     above = dict.fromkeys(folder for each in (project.cwd, settings.root) for folder in (each, *each.parents))
     parts = (
@@ -73,7 +83,8 @@ def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[st
         [digest(str(folder / each)) for folder in above for each in ASKED_FOR],
         str(sessions.python), stamped(os.path.realpath(sessions.python)),
     )  # fmt: skip
-    return Recipe(key=hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest(), names=names)
+    # Of what is no UTF-8, JSON could not tell.
+    return Recipe(key=hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), names=names)
 
 
 def begun(context: Context, ground: Ground, of: Recipe) -> datetime | None:
@@ -111,10 +122,15 @@ def read(
         return None, None
 
 
-def keep(context: Context, sessions: Sessions, ground: Ground, of: Recipe, read: reports.Inputs | None) -> None:
-    """Keep the parent, which is suspended, for later runs; why not, where it cannot be, for who wants to know."""
+def keep(
+    context: Context, sessions: Sessions, ground: Ground, of: Recipe, now: Recipe | None, read: reports.Inputs | None
+) -> None:
+    """Keep the parent, which is suspended, for later runs; why not, where it cannot be, for who wants to know.
+
+    `now` is the recipe once more: a script may have been changed meanwhile.
+    """
     assert ground.local is not None
-    why = read.unseen if read is not None else None
+    why = "what it is made of was changed meanwhile" if now != of else read.unseen if read is not None else None
     if why is None:
         told = Told(at=datetime.now(UTC).replace(microsecond=0), names=of.names)
         if read is not None:
@@ -123,7 +139,7 @@ def keep(context: Context, sessions: Sessions, ground: Ground, of: Recipe, read:
             told = msgspec.structs.replace(told, files=files, folders=read.folders, packages=read.packages)
         if ground.local.hand_in(ground.parent.id, of.key, msgspec.json.encode(told).decode()):
             return
-        why = "another run uses the one that is kept, or the state folder has no room for it"
+        why = "the state folder does not take it"
     context.talk.detail(f"the local parent is not kept for the next run: {why}")
 
 
@@ -135,26 +151,24 @@ def differs(project: Project, told: Told) -> str | None:
 
 
 def names_below(root: Path, *, aside: Iterable[Path]) -> str | None:
-    """Digest of the names of all files, but for hidden ones, what is installed or compiled, and the folders `aside`.
+    """Digest of the names of all files, but for what is in hidden folders, installed, compiled, or told by tools.
 
-    None where there are more than `MOST`.
+    `aside`: folders whose files are known otherwise. None where there are more than `MOST`.
     """
     found: list[str] = []
-    left = {str(each) for each in aside}
-    for folder, folders, files in os.walk(root):
-        if "pyvenv.cfg" in files or folder in left:
+    left = {each for path in aside for each in (str(path), os.path.realpath(path))}
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen or "pyvenv.cfg" in files or {folder, real} & left:
             folders.clear()
             continue
+        seen.add(real)
         folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in ASIDE)
-        found += (f"{folder}/{each}" for each in sorted(files) if each[:1] != "." and each[-4:] != ".pyc")
+        found += (f"{folder}/{each}" for each in sorted(files) if not PASSED_OVER.fullmatch(each))
         if len(found) > MOST:
             return None
     return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def readable(script: str) -> bool:
-    """A command is none: nobody knows what it reads."""
-    return script.endswith(".sql")
 
 
 def content(script: Path) -> str | None:

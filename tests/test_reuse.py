@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,9 +79,11 @@ EDITS: dict[str, Callable[[Files], object]] = {
     "an older revision": lambda files: files.write(
         "migrations/versions/a2.py", (files.root / "migrations/versions/a2.py").read_text() + "# more\n"
     ),
-    "env.py": lambda files: files.write("migrations/env.py", MODELS + "# more\n"),
+    "env.py": lambda files: files.write(
+        "migrations/env.py", (files.root / "migrations/env.py").read_text() + "# more\n"
+    ),
     "what env.py imports": lambda files: files.write("models.py", "# more\n"),
-    "alembic.ini": lambda files: files.alembic(MODELS, options="x = 1\n"),
+    "alembic.ini": lambda files: files.write("alembic.ini", (files.root / "alembic.ini").read_text() + "x = 1\n"),
     "the seed": lambda files: files.write("seed.sql", SEED + "INSERT INTO a VALUES (3, 'three');\n"),
     "a variable that is always set": lambda files: files.write(
         "pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n[tool.neontest.env]\nX = "{host}"\n'
@@ -89,11 +92,24 @@ EDITS: dict[str, Callable[[Files], object]] = {
     ".env in a folder above": lambda files: (files.root.parent / ".env").write_text("X=1\n"),
     "what an import did not find": lambda files: files.write("local_settings.py", ""),
     "what it was only asked whether it is there": lambda files: files.write("flags/new", ""),
+    "a hidden file": lambda files: files.write("app/.env.local", ""),
+    "a file behind a link": lambda files: (files.root.parent / "shared" / "new").touch(),
+    "what is installed": lambda files: os.utime(
+        files.root / ".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", (1, 1)
+    ),
+    "a module below a hidden folder": lambda files: files.write(".local/more.py", ""),
+    "a module in a folder above": lambda files: (files.root.parent / "above" / "more.py").touch(),
 }
 
 
 def test_whatever_it_was_made_of_has_changed_it_is_made_anew(runs):
     runs.files.write("pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n')
+    places = (".venv/lib/python3/site-packages", ".local", "../above")
+    paths = "".join(f"import sys; sys.path.append({str(runs.files.root / each)!r})\n" for each in places)
+    runs.files.alembic(paths + MODELS)
+    for name in (".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", ".local/x", "../above/x", "../shared/x"):
+        runs.files.write(name, "")
+    (runs.files.root / "link").symlink_to("../shared")
     assert not runs.kept()
     for what, edit in EDITS.items():
         edit(runs.files)
@@ -102,6 +118,7 @@ def test_whatever_it_was_made_of_has_changed_it_is_made_anew(runs):
     assert not runs.kept("--from-revision", "a1")
     assert not runs.kept("-x", "tenant=b")
     assert not runs.kept(env={"SSH_TUNNEL": "c"})
+    assert not runs.kept(env={"BYTES": "\udcff"})
     assert runs.kept()
 
 
@@ -111,13 +128,20 @@ def test_work_on_what_is_pending_and_on_nothing_of_it_keeps_it(runs):
     assert runs.kept("--seed", "seed.sql")
     assert "data-loss" not in runs.last.checks
     runs.files.table("a4", "c").write("models.pyc", "")
-    runs.files.write(".coverage.host.1", "")
+    for name in (".coverage.host.1", "app.log", "coverage.xml", "htmlcov/new.html", ".models.py.swp", "models.py~"):
+        runs.files.write(name, "")
     runs.files.write("node_modules/x/y.js", "")
     runs.files.write(".venv/lib/z.py", "")
     runs.files.write("env/pyvenv.cfg", "")
     assert runs.kept("--seed", "seed.sql")
     assert runs.last.report.history.pending == ("a3", "a4")
     assert runs.kept("--seed", "seed.sql", env={"TERM_SESSION_ID": "2", "SHLVL": "7", "COLUMNS": "80"})
+
+
+def test_a_branch_away_and_back_finds_each_its_own(runs):
+    for text, kept in (("", False), ("x = 1\n", False), ("", True), ("x = 1\n", True)):
+        runs.files.write("models.py", text)
+        assert runs.kept() is kept, text
 
 
 def test_nobody_gets_it_who_does_not_want_it(runs):

@@ -137,36 +137,31 @@ class Clusters:
     ) -> Facts | None:
         """Have a cluster that never ran begin as a copy of what was handed in under the key, if what was told fits."""
         name = self._made_key(key)
-        found = made.find(self.state / "made", name) if name else None
-        if found is None:
-            return None
-        try:
-            if not fits(found.facts.told):
-                return None
-            cluster.leave(Untouched(template=found.data, passwords=passwords, made=True))
-            self._made.append(found.held)
-            return found.facts
-        finally:
-            if found.held not in self._made:
-                found.held.close()
+        for found in made.find(self.state / "made", name) if name else ():
+            try:
+                if fits(found.facts.told):
+                    cluster.leave(Untouched(template=found.data, passwords=passwords, made=True))
+                    self._made.append(found.held)
+                    return found.facts
+            finally:
+                if found.held not in self._made:
+                    found.held.close()
+        return None
 
     def hand_in(self, cluster: Cluster, key: str, facts: Facts) -> bool:
         """Keep the data of a stopped cluster for later owners, under the key; it goes on as a copy of them.
 
-        False where they cannot be kept now: others use what is kept there.
+        False, and nothing happened, where they cannot be kept.
         """
-
         name = self._made_key(key)
 
-        def put(data: Path) -> Path | None:
-            found = made.put(self.state / "made", name, data, facts) if name else None
-            if found is None:
-                return None
+        def put(data: Path) -> Path:
+            found = made.put(self.state / "made", name or "", data, facts)
             self._made.append(found.held)
             return found.data
 
         try:
-            return cluster.hand_over(put)
+            return name is not None and cluster.hand_over(put)
         except OSError:
             return False
 
@@ -188,14 +183,14 @@ class Clusters:
             own, self._own = list(self._own.values()), {}
         for cluster in own:
             cluster.begin_end("stop" if self.persistent else "")
-        for held in self._made:
-            held.close()
         failures = []
         for cluster in own:
             try:
                 cluster.finish(keep=self.persistent)
             except LocalError as error:
                 failures.append(error)
+        for held in self._made:
+            held.close()
         if failures:
             raise failures[0]
 

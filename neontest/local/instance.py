@@ -93,16 +93,16 @@ class Cluster:
         (self.folder / UNTOUCHED).touch(mode=0o600)
         self._untouched = untouched
 
-    def hand_over(self, put: Callable[[Path], Path | None]) -> bool:
+    def hand_over(self, put: Callable[[Path], Path]) -> bool:
         """Have `put` move the data of this cluster, which is stopped, and begin anew as a copy of where they are then.
 
-        False, and nothing happened, where it is not stopped or `put` did not move them.
+        False, and nothing happened, where it is not stopped. Not for clusters that outlive their owner.
         """
         with self.at_rest():
-            moved = None if self.running or self._untouched is not None else put(self.data)
-            if moved is not None:
-                self._untouched = Untouched(template=moved, passwords={}, made=True)
-            return moved is not None
+            if self.running or self._untouched is not None:
+                return False
+            self._untouched = Untouched(template=put(self.data), passwords={}, made=True)
+            return True
 
     def start(self, *, port: int | None = None, seconds: float = 60.0) -> None:
         """Start the server and wait until it takes connections; nothing happens if it runs.
@@ -120,19 +120,25 @@ class Cluster:
             self._end_guard("stop")
             if port is not None and port != self.port:
                 self._move(port)
-            if self._untouched is not None:
-                self._untouched.place(self._setup, self.id)
-            for attempt in range(5):
-                if attempt:
-                    self._move(None)
-                if self._try_start(time.monotonic() + seconds):
-                    self.started_at = datetime.now(UTC)
-                    return
-                if not is_taken(self.port):
-                    break
-            if self._untouched is not None and self._untouched.made:
-                made.forget(self._untouched.template)
-            raise LocalError(f"Postgres did not start for the local branch {self.id}:\n{self.log_tail()}")
+            try:
+                self._place_and_start(seconds)
+            except LocalError:
+                if self._untouched is not None and self._untouched.made:
+                    made.forget(self._untouched.template)
+                raise
+
+    def _place_and_start(self, seconds: float) -> None:
+        if self._untouched is not None:
+            self._untouched.place(self._setup, self.id)
+        for attempt in range(5):
+            if attempt:
+                self._move(None)
+            if self._try_start(time.monotonic() + seconds):
+                self.started_at = datetime.now(UTC)
+                return
+            if not is_taken(self.port):
+                break
+        raise LocalError(f"Postgres did not start for the local branch {self.id}:\n{self.log_tail()}")
 
     def stop(self) -> None:
         """Stop the server cleanly; its data stays. Copies of it under way are awaited."""

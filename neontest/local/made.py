@@ -1,13 +1,14 @@
 """What parents were made into: data folders at rest, which the parents of later runs begin as copies of.
 
-Each is `made/<key>/data`, with `facts.json` beside it. Who uses one holds a shared lock on that file, who removes one
-an exclusive one. What the key stands for, and what is told, is the maker's business.
+Each is `made/<key>-<random>/data`, with `facts.json` beside it. Who uses one holds a shared lock on that file, who
+removes one an exclusive one. What the key stands for, and what is told, is the maker's business.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -26,6 +27,8 @@ MOST: Final = 8
 LARGEST: Final = 4 << 30
 """Bytes of all of them, but of the newest, which may be larger."""
 FACTS: Final = "facts.json"
+HALF: Final = ".new"
+"""The end of a folder's name that is half made, or half removed."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +51,15 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     held: Held
 
 
-def find(folder: Path, key: str) -> Made | None:
-    """What was made under the key, no longer ago than `LASTS`; None where there is nothing."""
-    place = folder / key
+def find(folder: Path, key: str) -> Iterator[Made]:
+    """All that was made under the key no longer ago than `LASTS`, each in use until it is closed."""
+    for place in folder.glob(f"{key}-*"):
+        found = _opened(place) if place.suffix != HALF else None
+        if found is not None:
+            yield found
+
+
+def _opened(place: Path) -> Made | None:
     try:
         held = Held(os.open(place / FACTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     except OSError:
@@ -68,17 +77,15 @@ def find(folder: Path, key: str) -> Made | None:
     return None
 
 
-def put(folder: Path, key: str, data: Path, facts: Facts) -> Made | None:
-    """Move the data folder here, in place of what was made under the key; None, and all as it was, where that is used.
+def put(folder: Path, key: str, data: Path, facts: Facts) -> Made:
+    """Move the data folder here, beside what else was made under the key.
 
     Raises:
         OSError: it could not be moved; it is where it was.
     """
     with _alone(folder):
-        place, fresh = folder / key, folder / f"{key}.new"
-        if place.exists() and not _removed(place):
-            return None
-        shutil.rmtree(fresh, ignore_errors=True)
+        place = folder / f"{key}-{secrets.token_hex(4)}"
+        fresh = place.with_suffix(HALF)
         fresh.mkdir(mode=0o700)
         held = Held(os.open(fresh / FACTS, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
@@ -97,9 +104,10 @@ def put(folder: Path, key: str, data: Path, facts: Facts) -> Made | None:
 
 
 def forget(data: Path) -> None:
-    """Let nobody find what these data are of any more: no server starts on a copy of them."""
+    """Let nobody begin with these data any more: no server starts on a copy of them. Who uses them still holds them."""
     with suppress(OSError):
-        (data.parent / FACTS).unlink()
+        os.truncate(data.parent / FACTS, 0)
+        os.utime(data.parent / FACTS, (0, 0))
 
 
 def clear(folder: Path) -> None:
@@ -108,14 +116,15 @@ def clear(folder: Path) -> None:
     What cannot be removed stays: nobody's run is to fail of it.
     """
     with suppress(OSError), _alone(folder, wait=False):
-        for half in folder.glob("*.new"):
-            shutil.rmtree(half, ignore_errors=True)
+        for each in folder.iterdir():
+            if each.is_dir() and (each.suffix == HALF or not (each / FACTS).exists()):
+                shutil.rmtree(each, ignore_errors=True)
         found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{FACTS}")]
         kept, total = 0, 0
         for _, place in sorted(found, reverse=True):
             size = _size(place)
             if _old(place) or kept >= MOST or (kept and total + size > LARGEST):
-                _removed(place)
+                _remove(place)
             else:
                 kept, total = kept + 1, total + size
 
@@ -150,25 +159,16 @@ def _alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
         lock.close()
 
 
-def _removed(place: Path) -> bool:
-    """It was not in use, and is gone."""
+def _remove(place: Path) -> None:
+    """Unless it is in use."""
+    held = Held(os.open(place / FACTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     try:
-        held = Held(os.open(place / FACTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
-    except OSError:
-        held = None
-    try:
-        if held is not None:
+        with suppress(BlockingIOError):
             fcntl.flock(held.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        aside = place.with_name(f"{place.name}.new")
-        shutil.rmtree(aside, ignore_errors=True)
-        place.rename(aside)  # gone at once, whole
-        shutil.rmtree(aside, ignore_errors=True)
-    except OSError:
-        return False
+            aside = place.rename(place.with_suffix(HALF))  # gone at once, whole
+            shutil.rmtree(aside, ignore_errors=True)
     finally:
-        if held is not None:
-            held.close()
-    return True
+        held.close()
 
 
 def _old(place: Path) -> bool:

@@ -12,6 +12,7 @@ opened, of what C code reads, nor of the environment, the clock and the network.
 # ruff: noqa: PTH208, UP006, UP032, UP035, UP045
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -89,20 +90,27 @@ class Inputs:
                     if found is None or stamp != stamped(name):
                         self._miss("{} is too large, or was changed meanwhile".format(name))
                     files[name] = found or MISSING
-            for place in self._places():
+            for place in [os.path.normpath(os.path.join(os.getcwd(), each)) for each in self._places()]:
                 if installed(place) != MISSING:
                     packages[place] = installed(place)
-                elif os.path.isdir(place) and not self._library(os.path.join(place, "")):
+                elif os.path.isdir(place) and not self._library(os.path.join(place, "")) and not self._known(place):
                     self.folders[place] = listing(place)  # a new module may come before another one of its name
         except Exception as error:  # noqa: BLE001  # whatever the project did to Python, no migration is to fail of it
             self._miss("what was read cannot be told: {!r}".format(error))
         return {"files": files, "folders": dict(self.folders), "packages": packages, "unseen": self.unseen}
 
     def _places(self) -> List[str]:
-        """Where modules are looked for, outside of the project."""
-        entries: List[Any] = list(sys.path)
-        found = [os.path.join(os.getcwd(), each) for each in entries if isinstance(each, str)]
-        return [each for each in found if not os.path.join(each, "").startswith(self._root)]
+        """Where modules are looked for: at first, and within packages."""
+        found: List[Any] = list(sys.path)
+        for module in list(sys.modules.values()):
+            with contextlib.suppress(Exception):
+                found.extend(getattr(module, "__path__", ()))
+        return [each for each in found if isinstance(each, str)]
+
+    def _known(self, place: str) -> bool:
+        """It lies in the project, where neontest knows all files that are not hidden."""
+        real, root = os.path.join(os.path.realpath(place), ""), os.path.join(os.path.realpath(self._root), "")
+        return real.startswith(root) and not any(each[:1] == "." for each in real[len(root) :].split(os.sep))
 
     def _imported(self) -> None:
         """Note what was imported before, or is no Python and so was not opened."""
@@ -156,7 +164,7 @@ class Inputs:
                 return
             if not file.startswith("<") and not library(file):
                 break
-            if "alembic" in file.split(os.sep):
+            if re.search(r"[\\/](?:site|dist)-packages[\\/]alembic[\\/]", file):
                 return
             frame = frame.f_back
         if isinstance(path, int):

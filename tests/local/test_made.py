@@ -12,6 +12,7 @@ import msgspec
 import psycopg2
 import pytest
 
+from neontest.errors import LocalError
 from neontest.local import made, roles
 from neontest.local.cluster import Clusters
 from neontest.local.made import Facts
@@ -61,27 +62,51 @@ def test_who_handed_it_in_goes_on_as_a_copy_of_it(clusters, fresh_id, ask):
         assert ask(each, "SELECT id FROM kept") == [(1,)]
 
 
-def test_what_does_not_fit_is_left_and_can_be_replaced(state, binaries, fresh_id, ask):
+def test_what_does_not_fit_is_passed_over_for_what_does(state, binaries, fresh_id, ask):
     with Clusters(state, binaries) as first:
-        assert handed_in(first, fresh_id(), ask, "does not fit", "old")
+        for what in ("one", "other"):
+            cluster = first.create(fresh_id(), passwords={roles.OWNER: "secret of the owner"})
+            ask(cluster, f"CREATE TABLE {what} ()")
+            cluster.stop()
+            assert first.hand_in(cluster, "does not fit", msgspec.structs.replace(FACTS, told=what))
     with Clusters(state, binaries) as second:
         cluster = second.create(fresh_id(), start=False)
         assert second.begin_as_made(cluster, "does not fit", {}, lambda _: False) is None
         assert second.begin_as_made(cluster, "of another key", {}, always) is None
-        assert handed_in(second, fresh_id(), ask, "does not fit", "new")
-        assert second.begin_as_made(cluster, "does not fit", {roles.OWNER: "secret of the owner"}, always) == FACTS
-        cluster.start()
-        assert ask(cluster, "SELECT to_regclass('old'), to_regclass('new')") == [(None, "new")]
+        known = {roles.OWNER: "secret of the owner"}
+        for what, other in (("one", "other"), ("other", "one")):
+            cluster = second.create(fresh_id(), passwords=known, start=False)
+            assert second.begin_as_made(cluster, "does not fit", known, what.__eq__) is not None
+            cluster.start()
+            assert ask(cluster, f"SELECT to_regclass('{what}'), to_regclass('{other}')") == [(what, None)]
 
 
-def test_what_another_owner_uses_is_neither_replaced_nor_cleared(state, binaries, fresh_id, ask):
+def test_what_an_owner_uses_is_not_cleared(state, binaries, fresh_id, ask):
     with Clusters(state, binaries) as first, Clusters(state, binaries) as second:
         assert handed_in(first, fresh_id(), ask, "in use", "first")
-        assert not handed_in(second, fresh_id(), ask, "in use", "second")
         (facts,) = [each for each in (state / "made").glob("*/facts.json") if in_use(each)]
         os.utime(facts, (0, 0))
         second.sweep()
         assert (facts.parent / "data" / "PG_VERSION").exists()
+    with Clusters(state, binaries) as third:
+        third.sweep()
+        assert not facts.parent.exists()
+
+
+def test_what_no_server_starts_on_is_forgotten_and_stays_for_who_uses_it(state, binaries, fresh_id, ask):
+    with Clusters(state, binaries) as first, Clusters(state, binaries) as second:
+        assert handed_in(first, fresh_id(), ask, "spoilt", "kept")
+        (facts,) = [each for each in (state / "made").glob("*/facts.json") if in_use(each)]
+        for maps in (facts.parent / "data" / "base").glob("*/pg_filenode.map"):
+            maps.unlink()  # a server starts, and nobody can connect
+        cluster = second.create(fresh_id(), start=False)
+        assert second.begin_as_made(cluster, "spoilt", {roles.OWNER: "x"}, always) == FACTS
+        with pytest.raises(LocalError):
+            cluster.start()
+        another = second.create(fresh_id(), start=False)
+        assert second.begin_as_made(another, "spoilt", {}, always) is None
+        second.sweep()
+        assert (facts.parent / "data").exists()
     with Clusters(state, binaries) as third:
         third.sweep()
         assert not facts.parent.exists()
@@ -107,11 +132,19 @@ def put(folder: Path, key: str, *, bytes: int = 10, age: float = 0.0) -> Path:
     data.mkdir()
     (data / "PG_VERSION").write_text(key)
     found = made.put(folder, key, data, msgspec.structs.replace(FACTS, bytes=bytes))
-    assert found is not None
     found.held.close()
     then = time.time() - age
-    os.utime(folder / key / made.FACTS, (then, then))
-    return folder / key
+    os.utime(found.data.parent / made.FACTS, (then, then))
+    return found.data.parent
+
+
+def found(folder: Path, key: str) -> list[Path]:
+    """The folders that are found."""
+    places = []
+    for each in made.find(folder, key):
+        places.append(each.data.parent)
+        each.held.close()
+    return places
 
 
 @pytest.fixture
@@ -132,8 +165,8 @@ def test_only_its_owner_can_read_what_is_told_of_it(folder):
 
 @pytest.mark.parametrize("age", [made.LASTS + 60, -3600])
 def test_what_is_of_another_day_is_not_found_and_cleared(folder, age):
-    old, new = put(folder, "old", age=age), put(folder, "new")
-    assert made.find(folder, "old") is None
+    old, new = put(folder, "key", age=age), put(folder, "key")
+    assert found(folder, "key") == [new]
     made.clear(folder)
     assert not old.exists()
     assert new.exists()
@@ -149,40 +182,44 @@ def test_the_newest_stay_as_many_and_as_large_as_they_may_be(folder):
 
 
 def test_what_a_killed_owner_left_half_made_is_cleared(folder):
-    half, whole = folder / "key.new", put(folder, "whole")
-    (half / "data").mkdir(parents=True)
+    whole = put(folder, "whole")
+    for half in ("key-1.new", "key-2"):
+        (folder / half / "data").mkdir(parents=True)
+    assert found(folder, "key") == []
     made.clear(folder)
-    assert not half.exists()
-    assert whole.exists()
-    (half / "data").mkdir(parents=True)
-    assert put(folder, "key").exists()
-    assert not half.exists()
+    assert [each for each in folder.iterdir() if each.is_dir()] == [whole]
 
 
 @pytest.mark.parametrize("facts", [b"", b"{}", b'{"told": 1}', None])
-def test_what_says_nothing_of_itself_is_not_found_and_can_be_replaced(folder, facts):
+def test_what_says_nothing_of_itself_is_not_found(folder, facts):
     place = put(folder, "key")
     if facts is None:
         (place / made.FACTS).unlink()
     else:
         (place / made.FACTS).write_bytes(facts)
-    assert made.find(folder, "key") is None
+    assert found(folder, "key") == []
     made.clear(folder)
-    put(folder, "key")
-    found = made.find(folder, "key")
-    assert found is not None
-    found.held.close()
+    assert place.exists() is (facts is not None)
+    assert found(folder, "key") == []
 
 
 def test_nobody_is_led_elsewhere_by_a_link(folder, tmp_path):
     elsewhere = put(folder, "key").rename(tmp_path / "elsewhere")
-    (folder / "key").mkdir()
-    (folder / "key" / made.FACTS).symlink_to(elsewhere / made.FACTS)
-    assert made.find(folder, "key") is None
+    (folder / "key-1").mkdir()
+    (folder / "key-1" / made.FACTS).symlink_to(elsewhere / made.FACTS)
+    assert found(folder, "key") == []
+
+
+def test_a_folder_that_cannot_be_cleared_is_left(folder, tmp_path):
+    put(folder, "key")
+    (folder / "lock").unlink()
+    (folder / "lock").symlink_to(tmp_path / "elsewhere")
+    made.clear(folder)
+    assert len(found(folder, "key")) == 1
 
 
 def test_data_that_cannot_be_moved_stay_where_they_are(folder, tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         made.put(folder, "key", tmp_path / "nowhere", FACTS)
-    assert made.find(folder, "key") is None
+    assert found(folder, "key") == []
     put(folder, "key")
