@@ -31,8 +31,13 @@ from neontest.whose import PLAIN
 ASKED_FOR: Final = (".env", ".flaskenv")
 """Files that are looked for, here and in every folder above, and not opened where they are not there."""
 ASIDE: Final = frozenset({"__pycache__", "node_modules", "htmlcov"})
-PASSED_OVER: Final = re.compile(r".*\.pyc|.*\.log|.*~|#.*#|4913|\.#.*|\..*\.sw.|\.DS_Store|\.coverage.*|coverage\.xml")
-"""Files that Python compiles, and that editors and test runners leave."""
+ENVIRONMENT: Final = frozenset({"pyvenv.cfg", "conda-meta"})
+"""What lies in the folder of an interpreter with its packages."""
+PASSED_OVER: Final = re.compile(
+    r".*\.(?:pyc|log|log\.\d+|pid)|.*-(?:journal|wal|shm)|.*~|#.*#|4913|\.#.*|\..*\.sw.|.*___jb_(?:tmp|old)___"
+    r"|\.DS_Store|\.nfs.*|\.fuse_hidden.*|\.coverage.*|coverage\.xml"
+)
+"""Files that Python compiles, and that programs, editors and test runners leave."""
 READING: Final = 10.0
 """Seconds for all that the project has read to be read again."""
 MOST: Final = 20_000
@@ -135,8 +140,11 @@ def keep(
         told = Told(at=datetime.now(UTC).replace(microsecond=0), names=of.names)
         if read is not None:
             own = f"{sessions.scratch.path}{os.sep}"  # written of settings, for this run
-            files = {name: each for name, each in read.files.items() if not name.startswith(own)}
-            told = msgspec.structs.replace(told, files=files, folders=read.folders, packages=read.packages)
+            files, folders = (
+                {name: each for name, each in noted.items() if not name.startswith(own)}
+                for noted in (read.files, read.folders)
+            )
+            told = msgspec.structs.replace(told, files=files, folders=folders, packages=read.packages)
         if ground.local.hand_in(ground.parent.id, of.key, msgspec.json.encode(told).decode()):
             return
         why = "the state folder does not take it"
@@ -160,7 +168,8 @@ def names_below(root: Path, *, aside: Iterable[Path]) -> str | None:
     seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen or "pyvenv.cfg" in files or {folder, real} & left:
+        environment = bool(seen) and not ENVIRONMENT.isdisjoint([*files, *folders])  # the root is none in any case
+        if real in seen or environment or {folder, real} & left:
             folders.clear()
             continue
         seen.add(real)

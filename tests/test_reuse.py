@@ -88,12 +88,7 @@ EDITS: dict[str, Callable[[Files], object]] = {
     "a variable that is always set": lambda files: files.write(
         "pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n[tool.neontest.env]\nX = "{host}"\n'
     ),
-    ".env": lambda files: files.write(".env", "X=1\n"),
     ".env in a folder above": lambda files: (files.root.parent / ".env").write_text("X=1\n"),
-    "what an import did not find": lambda files: files.write("local_settings.py", ""),
-    "what it was only asked whether it is there": lambda files: files.write("flags/new", ""),
-    "a hidden file": lambda files: files.write("app/.env.local", ""),
-    "a file behind a link": lambda files: (files.root.parent / "shared" / "new").touch(),
     "what is installed": lambda files: os.utime(
         files.root / ".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", (1, 1)
     ),
@@ -107,17 +102,15 @@ def test_whatever_it_was_made_of_has_changed_it_is_made_anew(runs):
     places = (".venv/lib/python3/site-packages", ".local", "../above")
     paths = "".join(f"import sys; sys.path.append({str(runs.files.root / each)!r})\n" for each in places)
     runs.files.alembic(paths + MODELS)
-    for name in (".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", ".local/x", "../above/x", "../shared/x"):
+    for name in (".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", ".local/x", "../above/x"):
         runs.files.write(name, "")
-    (runs.files.root / "link").symlink_to("../shared")
     assert not runs.kept()
     for what, edit in EDITS.items():
         edit(runs.files)
         assert not runs.kept(), what
     assert runs.kept()
     assert not runs.kept("--from-revision", "a1")
-    assert not runs.kept("-x", "tenant=b")
-    assert not runs.kept(env={"SSH_TUNNEL": "c"})
+    assert not runs.kept(env={"SSH_TUNNEL": "c", "TERMINAL_ID": "7"})
     assert not runs.kept(env={"BYTES": "\udcff"})
     assert runs.kept()
 
@@ -204,6 +197,33 @@ def test_a_parent_that_only_a_script_made_is_kept(runs):
     assert not runs.kept("--prepare", "before.sql")
     assert runs.kept("--prepare", "before.sql")
     assert "prepared by before.sql (kept since" in runs.last.out
+
+
+def test_names_count_but_for_what_is_elsewhere_known_or_of_no_matter(tmp_path):
+    def names() -> str | None:
+        return reuse.names_below(tmp_path, aside=[tmp_path / "versions"])
+
+    for name in ("a.py", "pyvenv.cfg", "versions/a1.py", "env/pyvenv.cfg", "conda/conda-meta/history", ".git/HEAD"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / ".shared" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(".shared")
+    before = names()
+    passed = ("versions/b2.py", "env/lib.py", "conda/lib.py", ".git/new", "a.pyc", "app.log.1", "data.db-wal", "a.py~")
+    for name in passed:
+        (tmp_path / name).touch()
+        assert names() == before, name
+    for name in ("b.py", ".env.local", "env.py", "new.sql", "link/deep/local_settings.py"):
+        (tmp_path / name).touch()
+        assert names() != before, name
+        before = names()
+
+
+def test_a_project_of_too_many_files_is_not_compared(tmp_path):
+    for number in range(reuse.MOST + 1):
+        (tmp_path / f"file{number}").touch()
+    assert reuse.names_below(tmp_path, aside=()) is None
 
 
 def test_a_script_of_any_size_counts(tmp_path):

@@ -184,13 +184,15 @@ class Clusters:
         for cluster in own:
             cluster.begin_end("stop" if self.persistent else "")
         failures = []
-        for cluster in own:
-            try:
-                cluster.finish(keep=self.persistent)
-            except LocalError as error:
-                failures.append(error)
-        for held in self._made:
-            held.close()
+        try:
+            for cluster in own:
+                try:
+                    cluster.finish(keep=self.persistent)
+                except LocalError as error:
+                    failures.append(error)
+        finally:
+            for held in self._made:
+                held.close()
         if failures:
             raise failures[0]
 

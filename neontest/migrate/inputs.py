@@ -8,7 +8,7 @@ Python's audit events tell of every file that is opened and every folder that is
 opened, of what C code reads, nor of the environment, the clock and the network. What can be told of that is `unseen`.
 """
 
-# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH115, PTH116, PTH117, PTH118, PTH119, PTH120, PTH123, PTH206
+# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH115, PTH116, PTH117, PTH118, PTH119, PTH120, PTH206
 # ruff: noqa: PTH208, UP006, UP032, UP035, UP045
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class Inputs:
         installed package even among those.
         """
         self._database, self._root = (host, port), os.path.join(root, "")
+        own = own + [os.path.realpath(each) for each in own]
         self._own = tuple(os.path.join(each, "") for each in own)
         if hasattr(sys, "addaudithook"):
             sys.addaudithook(self._heard)
@@ -91,9 +92,10 @@ class Inputs:
                         self._miss("{} is too large, or was changed meanwhile".format(name))
                     files[name] = found or MISSING
             for place in [os.path.normpath(os.path.join(os.getcwd(), each)) for each in self._places()]:
-                if installed(place) != MISSING:
-                    packages[place] = installed(place)
-                elif os.path.isdir(place) and not self._library(os.path.join(place, "")) and not self._known(place):
+                found = installed(place)
+                if found != MISSING:
+                    packages[place] = found
+                if os.path.isdir(place) and not self._library(os.path.join(place, "")) and not self._known(place):
                     self.folders[place] = listing(place)  # a new module may come before another one of its name
         except Exception as error:  # noqa: BLE001  # whatever the project did to Python, no migration is to fail of it
             self._miss("what was read cannot be told: {!r}".format(error))
@@ -110,7 +112,8 @@ class Inputs:
     def _known(self, place: str) -> bool:
         """It lies in the project, where neontest knows all files that are not hidden."""
         real, root = os.path.join(os.path.realpath(place), ""), os.path.join(os.path.realpath(self._root), "")
-        return real.startswith(root) and not any(each[:1] == "." for each in real[len(root) :].split(os.sep))
+        hidden = any(each[:1] == "." for each in real[len(root) :].split(os.sep))
+        return real.startswith(root) and not hidden and not real.startswith(self._own)
 
     def _imported(self) -> None:
         """Note what was imported before, or is no Python and so was not opened."""
@@ -239,10 +242,14 @@ def stamped(name: str) -> Stamp:
 def digest(name: str) -> Optional[str]:
     """Of a file's content; `MISSING` where there is none, None where it is too large."""
     try:
-        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe would be waited for
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        opened = os.open(name, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would be waited for
+        try:
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
                 return MISSING
-            content = file.read(LARGEST + 1)
+            with open(opened, "rb", closefd=False) as file:
+                content = file.read(LARGEST + 1)
+        finally:
+            os.close(opened)
     except OSError:
         return MISSING
     return hashlib.sha256(content).hexdigest() if len(content) <= LARGEST else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,18 @@ def test_another_module_of_a_name_that_would_come_first_changes_a_folder(files, 
     assert found.folders[str(early)] != inputs.listing(str(early))
 
 
+def test_a_folder_where_something_is_installed_may_have_modules_too(files, opened, tmp_path):
+    sibling = tmp_path / "sibling"
+    (sibling / "shared.egg-info").mkdir(parents=True)
+    (sibling / "shared.egg-info" / "PKG-INFO").touch()
+    files.alembic().table("a1", "a")
+    walk = opened(inputs=True, environ={"PYTHONPATH": str(sibling)})
+    assert walk.visit("upgrade", "a1").moved
+    found = told(walk, "a1")
+    assert str(sibling) in found.folders
+    assert str(sibling) in found.packages
+
+
 def test_what_was_imported_before_counts_too(files, opened):
     files.write("early/sitecustomize.py", "x = 1\n")
     files.alembic().table("a1", "a")
@@ -346,6 +359,16 @@ def test_installed_packages_count_by_name_and_version_and_when_they_came(tmp_pat
         (tmp_path / "editable.pth").write_text(where)
         seen.append(inputs.installed(str(tmp_path)))
     assert len(set(seen)) == len(seen)
+
+
+def test_to_compare_leaves_nothing_open(tmp_path):
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = opened()
+    assert inputs.installed(sysconfig.get_path("purelib")) != inputs.MISSING
+    assert inputs.digest(str(tmp_path)) == inputs.MISSING
+    assert opened() == before
 
 
 def test_the_library_of_python_is_no_input():
