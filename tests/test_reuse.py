@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,31 +78,17 @@ EDITS: dict[str, Callable[[Files], object]] = {
     "an older revision": lambda files: files.write(
         "migrations/versions/a2.py", (files.root / "migrations/versions/a2.py").read_text() + "# more\n"
     ),
-    "env.py": lambda files: files.write(
-        "migrations/env.py", (files.root / "migrations/env.py").read_text() + "# more\n"
-    ),
     "what env.py imports": lambda files: files.write("models.py", "# more\n"),
-    "alembic.ini": lambda files: files.write("alembic.ini", (files.root / "alembic.ini").read_text() + "x = 1\n"),
     "the seed": lambda files: files.write("seed.sql", SEED + "INSERT INTO a VALUES (3, 'three');\n"),
     "a variable that is always set": lambda files: files.write(
         "pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n[tool.neontest.env]\nX = "{host}"\n'
     ),
     ".env in a folder above": lambda files: (files.root.parent / ".env").write_text("X=1\n"),
-    "what is installed": lambda files: os.utime(
-        files.root / ".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", (1, 1)
-    ),
-    "a module below a hidden folder": lambda files: files.write(".local/more.py", ""),
-    "a module in a folder above": lambda files: (files.root.parent / "above" / "more.py").touch(),
 }
 
 
 def test_whatever_it_was_made_of_has_changed_it_is_made_anew(runs):
     runs.files.write("pyproject.toml", '[tool.neontest]\nseed = "seed.sql"\n')
-    places = (".venv/lib/python3/site-packages", ".local", "../above")
-    paths = "".join(f"import sys; sys.path.append({str(runs.files.root / each)!r})\n" for each in places)
-    runs.files.alembic(paths + MODELS)
-    for name in (".venv/lib/python3/site-packages/shop-1.0.dist-info/RECORD", ".local/x", "../above/x"):
-        runs.files.write(name, "")
     assert not runs.kept()
     for what, edit in EDITS.items():
         edit(runs.files)
@@ -238,22 +223,13 @@ def test_a_script_of_any_size_counts(tmp_path):
     assert reuse.content(script) != before
 
 
-@pytest.mark.parametrize("spoilt", ["data/global/pg_control", "data/PG_VERSION", "told"])
-def test_a_kept_parent_that_is_spoilt_fails_one_run_at_most(runs, kept_ones, spoilt):
+def test_a_kept_parent_that_is_spoilt_fails_one_run_at_most(runs, kept_ones):
     before = kept_ones()
     assert not runs.kept()
     (facts,) = kept_ones() - before
-    if spoilt == "told":
-        facts.write_text(json.dumps({**json.loads(facts.read_text()), "told": '{"x": 1}'}))
-        assert not runs.kept()
-    elif spoilt == "data/PG_VERSION":
-        (facts.parent / spoilt).unlink()
-        assert not runs.kept()
-    else:
-        (facts.parent / spoilt).unlink()
-        ran = runs.neontest(*QUICK, *runs.args, cwd=runs.files.root)
-        assert ran.code == 3
-        assert not runs.kept()
+    (facts.parent / "data/global/pg_control").unlink()
+    assert runs.neontest(*QUICK, *runs.args, cwd=runs.files.root).code == 3
+    assert not runs.kept()
     assert runs.kept()
 
 

@@ -245,6 +245,20 @@ def test_another_module_of_a_name_that_would_come_first_changes_a_folder(files, 
     assert found.folders[str(early)] != inputs.listing(str(early))
 
 
+def test_where_modules_are_looked_for_counts_within_the_project_where_its_names_do_not(files, opened):
+    places = (".venv/lib/site-packages", ".local", "seen", "seen/../../above")
+    for place in places:
+        files.write(f"{place}/thing-1.0.dist-info/RECORD" if "packages" in place else f"{place}/one.py", "")
+    paths = "".join(f"import sys; sys.path.append({str(files.root / each)!r})\n" for each in places)
+    files.alembic(paths + ENV_PY).table("a1", "a")
+    walk = opened(inputs=True)
+    assert walk.visit("upgrade", "a1").moved
+    found = told(walk, "a1")
+    assert str(files.root / ".venv/lib/site-packages") in found.packages
+    assert {str(files.root / ".local"), str(files.root.parent / "above")} <= set(found.folders)
+    assert str(files.root / "seen") not in found.folders
+
+
 def test_a_folder_where_something_is_installed_may_have_modules_too(files, opened, tmp_path):
     sibling = tmp_path / "sibling"
     (sibling / "shared.egg-info").mkdir(parents=True)
