@@ -67,10 +67,11 @@ def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[st
     """What the parent is about to be made of; None, and why for who wants to know, where that cannot all be known."""
     settings, project = context.settings, context.project
     scripts = [each for each in (settings.prepare, settings.seed) if each is not None]
-    digests = [content(settings.root / each) for each in scripts if each.endswith(".sql")]
-    names = names_below(settings.root, aside=project.version_locations) if settings.reuse_parent else None
+    wanted = settings.reuse_parent
+    digests = [content(settings.root / each) for each in scripts if wanted and each.endswith(".sql")]
+    names = names_below(settings.root, aside=project.version_locations) if wanted else None
     unknown = {
-        "it was not to be, or this is CI": not settings.reuse_parent,
+        "it was not to be, or this is CI": not wanted,
         "it is filled from elsewhere": settings.from_url is not None,
         "branches are no plain copies of it": context.source != PLAIN,
         "commands of the project migrate it": settings.commands is not None,
