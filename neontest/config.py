@@ -198,11 +198,8 @@ def implied(environ: Mapping[str, str]) -> dict[str, Any]:
         found["base"] = environ["GITHUB_BASE_REF"]
     if environ.get("NEONTEST_ACTION") and environ.get("GITHUB_BASE_REF"):
         found["grid"] = True
-    if environ.get("CI", "").lower() not in (
-        "",
-        "0",
-        "false",
-    ):  # a machine of many hands: what one run left there is not another one's to trust
+    # A machine of many hands: what one run left there is not another one's to trust.
+    if environ.get("CI", "").lower() not in ("", "0", "false"):
         found["reuse_parent"] = False
     return found
 
