@@ -67,20 +67,15 @@ def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[st
     """What the parent is about to be made of; None, and why for who wants to know, where that cannot all be known."""
     settings, project = context.settings, context.project
     scripts = [each for each in (settings.prepare, settings.seed) if each is not None]
-    wanted = settings.reuse_parent
-    digests = [content(settings.root / each) for each in scripts if wanted and each.endswith(".sql")]
-    names = names_below(settings.root, aside=project.version_locations) if wanted else None
-    unknown = {
-        "it was not to be, or this is CI": not wanted,
-        "it is filled from elsewhere": settings.from_url is not None,
-        "branches are no plain copies of it": context.source != PLAIN,
-        "commands of the project migrate it": settings.commands is not None,
-        "migrations may use other databases": settings.other_databases != "refuse",
-        "a command, or what cannot be read, prepares or seeds it": len(digests) < len(scripts) or None in digests,
-        f"the project has more than {MOST:,} files": names is None,
-    }
-    if (why := next((why for why, so in unknown.items() if so), None)) is not None or names is None:
-        context.talk.detail(f"the local parent is made anew, and not kept: {why}")
+    why, digests, names = unknowable(context, scripts), [], None
+    if why is None:
+        digests = [content(settings.root / each) for each in scripts]
+        names = names_below(settings.root, aside=project.version_locations)
+        why = "what prepares or seeds it cannot be read" if None in digests else None
+    if why is not None or names is None:
+        context.talk.detail(
+            f"the local parent is made anew, and not kept: {why or f'the project has more than {MOST:,} files'}"
+        )
         return None
     above = dict.fromkeys(folder for each in (project.cwd, settings.root) for folder in (each, *each.parents))
     parts = (
@@ -91,6 +86,20 @@ def recipe(context: Context, sessions: Sessions, ground: Ground, start: tuple[st
     )  # fmt: skip
     # Of what is no UTF-8, JSON could not tell.
     return Recipe(key=hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), names=names)
+
+
+def unknowable(context: Context, scripts: Iterable[str]) -> str | None:
+    """Why nobody can know all that the parent is made of, or need not; None where somebody may."""
+    settings = context.settings
+    reasons = {
+        "it was not to be, or this is CI": not settings.reuse_parent,
+        "it is filled from elsewhere": settings.from_url is not None,
+        "branches are no plain copies of it": context.source != PLAIN,
+        "commands of the project migrate it": settings.commands is not None,
+        "migrations may use other databases": settings.other_databases != "refuse",
+        "a command prepares or seeds it": not all(each.endswith(".sql") for each in scripts),
+    }
+    return next((why for why, so in reasons.items() if so), None)
 
 
 def begun(context: Context, ground: Ground, of: Recipe) -> datetime | None:
@@ -165,20 +174,28 @@ def names_below(root: Path, *, aside: Iterable[Path]) -> str | None:
     `aside`: folders whose files are known otherwise. None where there are more than `MOST`.
     """
     found: list[str] = []
-    left = {each for path in aside for each in (str(path), os.path.realpath(path))}
-    seen: set[str] = set()
+    left, seen = {identity(each) for each in aside}, set[tuple[int, int] | None]()
     for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
+        place = identity(folder)
         environment = bool(seen) and not ENVIRONMENT.isdisjoint([*files, *folders])  # the root is none in any case
-        if real in seen or environment or {folder, real} & left:
+        if place is None or place in seen or place in left or environment:
             folders.clear()
             continue
-        seen.add(real)
+        seen.add(place)
         folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in ASIDE)
         found += (f"{folder}/{each}" for each in sorted(files) if not PASSED_OVER.fullmatch(each))
         if len(found) > MOST:
             return None
     return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def identity(folder: str | Path) -> tuple[int, int] | None:
+    """The same for all ways to a folder; None where it is not there."""
+    try:
+        facts = Path(folder).stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def content(script: Path) -> str | None:

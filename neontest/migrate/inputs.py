@@ -91,7 +91,7 @@ class Inputs:
                     if found is None or stamp != stamped(name):
                         self._miss("{} is too large, or was changed meanwhile".format(name))
                     files[name] = found or MISSING
-            for place in [os.path.normpath(os.path.join(os.getcwd(), each)) for each in self._places()]:
+            for place in self._places():
                 found = installed(place)
                 if found != MISSING:
                     packages[place] = found
@@ -102,12 +102,12 @@ class Inputs:
         return {"files": files, "folders": dict(self.folders), "packages": packages, "unseen": self.unseen}
 
     def _places(self) -> List[str]:
-        """Where modules are looked for: at first, and within packages."""
+        """Where modules are looked for: at first, and within packages that are not installed."""
         found: List[Any] = list(sys.path)
         for module in list(sys.modules.values()):
             with contextlib.suppress(Exception):
-                found.extend(getattr(module, "__path__", ()))
-        return [each for each in found if isinstance(each, str)]
+                found.extend(each for each in getattr(module, "__path__", ()) if not self._library(each + os.sep))
+        return list(dict.fromkeys(os.path.abspath(each) for each in found if isinstance(each, str)))
 
     def _known(self, place: str) -> bool:
         """It lies in the project, where neontest knows all files that are not hidden."""

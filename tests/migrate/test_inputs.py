@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ TREE = "for _ in sorted(os.listdir('scripts')): op.execute(open('scripts/' + _).
 
 def told(walk: Walked, *at: str) -> Inputs:
     return walk.session.inputs(at, deadline=Deadline(30, what="what was read"))
+
+
+def all_told(opened: Callable[..., Walked]) -> Inputs:
+    """What was read up to a1, of which nothing stayed unseen."""
+    walk = opened(inputs=True)
+    visit = walk.visit("upgrade", "a1")
+    assert visit.moved, visit.error
+    found = told(walk, "a1")
+    assert found.unseen is None
+    return found
 
 
 def names(files: Files, found: Inputs) -> set[str]:
@@ -131,11 +142,7 @@ def test_what_may_come_out_otherwise_another_time_is_said(files, opened, does, w
 def test_what_a_migration_writes_or_the_system_makes_is_not_read(files, opened, does):
     files.write("log", "")
     files.alembic().revision("a1", does)
-    walk = opened(inputs=True)
-    visit = walk.visit("upgrade", "a1")
-    assert visit.moved, visit.error
-    found = told(walk, "a1")
-    assert found.unseen is None
+    found = all_told(opened)
     assert {Path(name).name for name in found.files} & {"made", "log", "null", "stat"} == set()
 
 
@@ -163,11 +170,7 @@ def test_files_that_are_read_in_unusual_ways_are_told(files, opened, does, name)
     files.write("sub/deep/x", "").parent.parent.joinpath("in.txt").write_text("in")
     files.write("in.txt", "in")
     files.alembic().revision("a1", does)
-    walk = opened(inputs=True)
-    visit = walk.visit("upgrade", "a1")
-    assert visit.moved, visit.error
-    found = told(walk, "a1")
-    assert found.unseen is None
+    found = all_told(opened)
     assert str(files.root / name) in found.files
 
 
@@ -185,11 +188,7 @@ def test_files_that_are_read_in_unusual_ways_are_told(files, opened, does, name)
 def test_folders_that_are_listed_in_unusual_ways_are_told(files, opened, does):
     files.write("sub/one.py", "")
     files.alembic().revision("a1", does)
-    walk = opened(inputs=True)
-    visit = walk.visit("upgrade", "a1")
-    assert visit.moved, visit.error
-    found = told(walk, "a1")
-    assert found.unseen is None
+    found = all_told(opened)
     assert str(files.root / "sub") in found.folders
 
 
