@@ -2,8 +2,8 @@
 """The queries that say whether any catalog behind a snapshot changed, without reading what is in it.
 
 Every committed change of a catalog row gives it a new xmin or removes it, so a digest over (row, xmin) of all
-catalogs that any query here reads, straight or through a deparsing function, answers "nothing changed". It answers
-nothing else: after RENAME COLUMN the rows of an index or a view that names it keep their xmin and yet deparse anew.
+catalogs that any query here reads, straight or through a deparsing function, answers "nothing changed"; rows that
+never change alone (`WITH`) need not be in it. It answers nothing else: after RENAME COLUMN the rows of an index or a view that names it keep their xmin and yet deparse anew.
 """
 
 from __future__ import annotations
@@ -15,45 +15,42 @@ from typing import Final
 from neontest.postgres.kind import USER_OID
 
 ALONE: Final = {
-    # The toast table of a relation is a part of it.
-    "pg_class": (
-        "coalesce(CASE relkind WHEN 't' THEN substring(relname FROM '^pg_toast_([0-9]+)$')::oid END, oid)",
-        "oid",
-        f"oid >= {USER_OID}",
-    ),
-    "pg_attribute": ("attrelid", "attrelid::int8 << 16 | attnum", f"attrelid >= {USER_OID} AND attnum > 0"),
-    "pg_attrdef": ("adrelid", "oid", f"adrelid >= {USER_OID}"),
-    "pg_constraint": ("CASE conrelid WHEN 0 THEN contypid ELSE conrelid END", "oid", f"oid >= {USER_OID}"),
-    "pg_index": ("indrelid", "indexrelid", f"indrelid >= {USER_OID}"),
+    "pg_class": ("oid", "oid", "", f"oid >= {USER_OID} AND relnamespace <> 'pg_toast'::regnamespace"),
+    "pg_attribute": ("attrelid", "attrelid", "attnum", f"attrelid >= {USER_OID} AND attnum > 0"),
+    "pg_constraint": ("CASE conrelid WHEN 0 THEN contypid ELSE conrelid END", "oid", "", f"oid >= {USER_OID}"),
+    "pg_index": ("indrelid", "indexrelid", "", f"indrelid >= {USER_OID}"),
     "pg_type": (
         "CASE typrelid WHEN 0 THEN oid ELSE typrelid END",
         "oid",
+        "",
         f"oid >= {USER_OID} AND (typrelid <> 0 OR typtype IN ('e', 'd'))",
     ),
-    "pg_enum": ("enumtypid", "oid", f"enumtypid >= {USER_OID}"),
-    "pg_trigger": ("tgrelid", "oid", f"tgrelid >= {USER_OID} AND NOT tgisinternal"),
-    "pg_rewrite": ("ev_class", "oid", f"ev_class >= {USER_OID}"),
-    "pg_policy": ("polrelid", "oid", f"polrelid >= {USER_OID}"),
-    "pg_statistic_ext": ("stxrelid", "oid", f"stxrelid >= {USER_OID}"),
-    "pg_sequence": ("seqrelid", "seqrelid", f"seqrelid >= {USER_OID}"),
-    "pg_inherits": ("inhrelid", "inhrelid::int8 << 32 | inhseqno", f"inhrelid >= {USER_OID}"),
-    "pg_partitioned_table": ("partrelid", "partrelid", f"partrelid >= {USER_OID}"),
-    "pg_foreign_table": ("ftrelid", "ftrelid", f"ftrelid >= {USER_OID}"),
+    "pg_enum": ("enumtypid", "oid", "", f"enumtypid >= {USER_OID}"),
+    "pg_trigger": ("tgrelid", "oid", "", f"tgrelid >= {USER_OID} AND NOT tgisinternal"),
+    "pg_rewrite": ("ev_class", "oid", "", f"ev_class >= {USER_OID}"),
+    "pg_policy": ("polrelid", "oid", "", f"polrelid >= {USER_OID}"),
+    "pg_statistic_ext": ("stxrelid", "oid", "", f"stxrelid >= {USER_OID}"),
+    "pg_sequence": ("seqrelid", "seqrelid", "", f"seqrelid >= {USER_OID}"),
+    "pg_inherits": ("inhrelid", "inhrelid", "inhseqno", f"inhrelid >= {USER_OID}"),
+    "pg_partitioned_table": ("partrelid", "partrelid", "", f"partrelid >= {USER_OID}"),
+    "pg_foreign_table": ("ftrelid", "ftrelid", "", f"ftrelid >= {USER_OID}"),
     "pg_description": (
         "objoid",
-        "objoid::int8 << 16 | objsubid",
+        "objoid",
+        "objsubid",
         f"objoid >= {USER_OID} AND classoid = 'pg_class'::regclass",
-    ),
-    # The owners of sequences.
-    "pg_depend": (
-        "objid",
-        "objid::int8 << 32 | refobjid::int8",
-        f"""classid = 'pg_class'::regclass AND objid >= {USER_OID}
-          AND refclassid = 'pg_class'::regclass AND refobjsubid > 0""",
     ),
 }
 """Catalogs of what is read without all else: relations, enums, domains, and what hangs on them. Its oid (or that of an
-index, which the catalogs can lead back), what names a row, and which rows."""
+index, which the catalogs can lead back), the oid and the number that name a row, and which rows."""
+
+WITH: Final = {
+    "pg_attrdef": "pg_attribute",  # StoreAttrDefault and RemoveAttrDefaultById in catalog/pg_attrdef.c (14: heap.c)
+    "pg_depend, owners of sequences": "pg_sequence",  # AlterSequence in commands/sequence.c
+    "pg_class, options of toast tables": "pg_class",  # of the table: ATExecSetRelOptions in commands/tablecmds.c
+}
+"""What is read and left out there, as it never changes without a row of this catalog. Source: src/backend of PostgreSQL
+14 to 18."""
 
 NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
@@ -61,7 +58,6 @@ NEAR: Final = 100
 _NEAR: Final = f"(SELECT oids FROM near WHERE cardinality(oids) <= {NEAR})::oid[]"
 
 OF: Final = {
-    "pg_class": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltoastrelid FROM pg_class WHERE oid = ANY({_NEAR})))",),
     "pg_constraint": (f"conrelid <> 0 AND conrelid = ANY({_NEAR})", f"conrelid = 0 AND contypid = ANY({_NEAR})"),
     "pg_type": (f"oid = ANY({_NEAR} || ARRAY(SELECT reltype FROM pg_class WHERE oid = ANY({_NEAR})))",),
 }
@@ -173,8 +169,9 @@ MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AN
 """Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
 nothing of their kinds."""
 
-_XMIN: Final = "((SELECT age('3'::xid)::int8) - age(xmin) & 4294967295)"
-"""xmin as a number, three less: that of a user's row, which no special transaction has written."""
+_XMIN: Final = "(SELECT age('3'::xid)::int8) - age(xmin)"
+"""xmin as a number, three less: that of a user's row, which no special transaction has written. Once in four billion
+transactions all of them change."""
 
 MOMENT: Final = 1
 """Stands for an oid where a row says which transactions are seen; nothing that is read has it."""
@@ -198,12 +195,12 @@ def sums_sql(version: int) -> str:
     The rows of all else and of `MOMENT` are as in the probe. Rows that are gone have left nothing but another sum.
     """
     sums = [
-        f"SELECT {SUM}::oid AS id, sum({_digest(row)})::text AS digest, 0 AS there,"
+        f"SELECT {SUM}::oid AS id, sum({_digest(row, number)})::text AS digest, 0 AS there,"
         f" array_to_string(array_agg({oid}) FILTER (WHERE age(xmin) <= (SELECT age($1))), ' ') AS written"
         f" FROM {catalog} WHERE {where}"
-        for catalog, (oid, row, where) in ALONE.items()
+        for catalog, (oid, row, number, where) in ALONE.items()
     ]
-    of = {catalog: (f"{oid} = ANY({_NEAR})",) for catalog, (oid, _, _) in ALONE.items()} | OF
+    of = {catalog: (f"{oid} = ANY({_NEAR})",) for catalog, (oid, *_) in ALONE.items()} | OF
     # Where a schema was small when this was planned, all rows of a user would be looked through by their oid.
     near = [
         f"{_digests(catalog)} AND {each}".replace("oid >= ", "oid::int8 >= ") for catalog in of for each in of[catalog]
@@ -240,13 +237,14 @@ def _there(catalog: str) -> int:
 
 
 def _digests(catalog: str) -> str:
-    oid, row, where = ALONE[catalog]
+    oid, row, number, where = ALONE[catalog]
     there = f"({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
-    return f"SELECT {oid} AS id, {_digest(row)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
+    return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 
 
-def _digest(row: str) -> str:
-    return f"hashint8extended(({row})::int8, {_XMIN})"
+def _digest(row: str, number: str) -> str:
+    # Of a relation's columns there are fewer than 2,048.
+    return f"hashoidextended({row}, ({_XMIN}) * 2048 + {number})" if number else f"hashoidextended({row}, {_XMIN})"
 
 
 def _by_oid(told: Sequence[str]) -> str:
