@@ -21,6 +21,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from neontest.errors import NoPostgres
+from neontest.local.binaries import find
 from tests.benchmarks.measure import Row
 from tests.benchmarks.place import ROOT, Place, place
 from tests.benchmarks.readme import line, written
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=str(__doc__).partition("\n")[0])
     parser.add_argument("name", nargs="*", help=f"which: {', '.join(known)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: see that everything runs")
+    parser.add_argument("--postgres-version", type=int, metavar="MAJOR", help="default: that of any local run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, to compare them over time")
     parser.add_argument("--against", type=Path, metavar="FILE", help="print how the ratios changed since that file")
     parser.add_argument("--and", type=Path, metavar="FILE", dest="others", help="take what is not named from that file")
@@ -56,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             "--readme tells of the whole suite: give it no names, or the others' file (--and), and not --quick"
         )
+    if args.postgres_version:
+        try:
+            find(wanted_major=args.postgres_version, environ=os.environ)
+        except NoPostgres as error:
+            parser.error(str(error))
     machine = facts()
     if args.readme:
         try:
@@ -66,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = {key(each): each for each in json.loads(args.against.read_text())["rows"]} if args.against else {}
     others = json.loads(args.others.read_text()) if args.others else None
     rows: list[Row] = []
-    with place(quick=args.quick) as where:
+    with place(quick=args.quick, wanted=args.postgres_version) as where:
         machine["postgres"] = str(where.binaries.version)
         for name in args.name or known:
             print(f"\n{name}", flush=True)

@@ -36,6 +36,8 @@ class Place:
     """Where databases are reached: the cluster's own, or a cable's to it."""
     quick: bool
     """Small sizes and few rounds: to see that everything runs."""
+    wanted: int | None = None
+    """The major version of Postgres, where not that of any local run."""
     count: int = 0
     projects: dict[int, Files] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Place:
             "PYTHONPATH": str(ROOT),
             "NEONTEST_STATE": str(self.folder / "engine"),
             "NEONTEST_LEDGER": str(self.folder / "ledger"),
+            **({"NEONTEST_POSTGRES_VERSION": str(self.wanted)} if self.wanted else {}),
             **(more or {}),
         }
 
@@ -103,18 +106,22 @@ def tool(name: str) -> str:
 
 
 @contextlib.contextmanager
-def place(*, quick: bool) -> Iterator[Place]:
-    """Everything of it ends, and is gone, with the block."""
+def place(*, quick: bool, wanted: int | None = None) -> Iterator[Place]:
+    """Everything of it ends, and is gone, with the block.
+
+    Raises:
+        NoPostgres: there is none of the major version `wanted` on this machine.
+    """
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="neontest-bench-", dir="/var/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)  # as root, the server runs as another user
-        binaries = find(environ=os.environ)
+        binaries = find(wanted_major=wanted, environ=os.environ)
         clusters = stack.enter_context(Clusters(folder / "state", binaries))
         cluster = clusters.create("bench")
         with contextlib.closing(cluster.admin()) as admin:
             set_password(admin, OWNER, PASSWORD)
-        yield Place(folder=folder, cluster=cluster, binaries=binaries, port=cluster.port, quick=quick)
+        yield Place(folder=folder, cluster=cluster, binaries=binaries, port=cluster.port, quick=quick, wanted=wanted)
 
 
 def unique() -> str:
