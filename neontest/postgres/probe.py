@@ -3,7 +3,8 @@
 
 Every committed change of a catalog row gives it a new xmin or removes it, so a digest over (row, xmin) of all
 catalogs that any query here reads, straight or through a deparsing function, answers "nothing changed"; rows that
-never change alone (`WITH`) need not be in it. It answers nothing else: after RENAME COLUMN the rows of an index or a view that names it keep their xmin and yet deparse anew.
+never change alone (`WITH`) need not be in it. It answers nothing else: after RENAME COLUMN the rows of an index or a
+view that names it keep their xmin and yet deparse anew.
 """
 
 from __future__ import annotations
