@@ -77,7 +77,9 @@ def find(
     fitting = [one for one in found if wanted_major in (None, one.major)]
     if not fitting:
         there = ", ".join(f"{one.version} ({one.source})" for one in found)
-        what = f"no Postgres {wanted_major} on this machine" if wanted_major else "no Postgres on this machine"
+        what = (
+            f"no Postgres {wanted_major} on this machine" if wanted_major is not None else "no Postgres on this machine"
+        )
         raise NoPostgres(f"{what}; there is {there}" if there else what, hint=REMEDY)
     if wanted_major is not None and prefer == "wheel":
         return fitting[0]

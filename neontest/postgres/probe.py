@@ -15,8 +15,11 @@ from typing import Final
 
 from neontest.postgres.kind import USER_OID
 
+TOAST: Final = 99
+"""The oid of the schema of toast tables, whatever its name (pg_namespace.dat)."""
+
 ALONE: Final = {
-    "pg_class": ("oid", "oid", "", f"oid >= {USER_OID} AND relnamespace <> 'pg_toast'::regnamespace"),
+    "pg_class": ("oid", "oid", "", f"oid >= {USER_OID} AND relnamespace <> {TOAST}"),
     "pg_attribute": ("attrelid", "attrelid", "attnum", f"attrelid >= {USER_OID} AND attnum > 0"),
     "pg_constraint": ("CASE conrelid WHEN 0 THEN contypid ELSE conrelid END", "oid", "", f"oid >= {USER_OID}"),
     "pg_index": ("indrelid", "indexrelid", "", f"indrelid >= {USER_OID}"),
@@ -50,8 +53,8 @@ WITH: Final = {
     "pg_depend, owners of sequences": "pg_sequence",  # AlterSequence in commands/sequence.c
     "pg_class, options of toast tables": "pg_class",  # of the table: ATExecSetRelOptions in commands/tablecmds.c
 }
-"""What is read and left out there, as it never changes without a row of this catalog. Source: src/backend of PostgreSQL
-14 to 18."""
+"""What is read and left out there, as no statement changes it without a row of this catalog; only superusers who write
+into catalogs do. Source: src/backend of PostgreSQL 14 to 18."""
 
 NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
@@ -171,8 +174,8 @@ MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AN
 nothing of their kinds."""
 
 _XMIN: Final = "(SELECT age('3'::xid)::int8) - age(xmin)"
-"""xmin as a number, three less: that of a user's row, which no special transaction has written. Once in four billion
-transactions all of them change."""
+"""xmin as a number, three less: that of a user's row, which no special transaction has written. In four billion
+transactions each changes twice: once with the wrap of all, once when it is two billion old."""
 
 MOMENT: Final = 1
 """Stands for an oid where a row says which transactions are seen; nothing that is read has it."""

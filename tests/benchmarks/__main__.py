@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             "--readme tells of the whole suite: give it no names, or the others' file (--and), and not --quick"
         )
-    if args.postgres_version:
+    if args.postgres_version is not None:
         try:
             find(wanted_major=args.postgres_version, environ=os.environ)
         except NoPostgres as error:

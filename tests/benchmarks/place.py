@@ -82,7 +82,7 @@ class Place:
             "PYTHONPATH": str(ROOT),
             "NEONTEST_STATE": str(self.folder / "engine"),
             "NEONTEST_LEDGER": str(self.folder / "ledger"),
-            **({"NEONTEST_POSTGRES_VERSION": str(self.wanted)} if self.wanted else {}),
+            **({"NEONTEST_POSTGRES_VERSION": str(self.wanted)} if self.wanted is not None else {}),
             **(more or {}),
         }
 
