@@ -8,9 +8,9 @@ import platform
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -36,7 +36,7 @@ from neontest.lease.lease import Lease, LeaseRole, Leases
 from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
 from neontest.migrate import git
-from neontest.postgres.connect import Connection, advisory_guard, connect_when_ready, server
+from neontest.postgres.connect import Connection, advisory_guard, alive, connect_when_ready, server
 from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
@@ -86,6 +86,8 @@ class Branches:
         self._trials: list[Trial] = []
         self._uses: dict[str, BranchUse] = {}
         self._soon: Future[Lease] | None = None
+        self._ready: Trial | None = None
+        """Loaded for whoever is the first to want a fresh one."""
         self._revisions: frozenset[str] = frozenset()
         self._one_at_a_time = False
         """The project has no second branch for this run."""
@@ -96,9 +98,11 @@ class Branches:
         history: History | None = None,
         surroundings: Mapping[str, str] = NONE,
         *,
+        lease: Lease | None = None,
         sibling: bool = False,
     ) -> Trial:
-        """A branch with the project loaded on it, in `surroundings`; the first call says the history.
+        """A branch, or that of `lease`, with the project loaded on it, in `surroundings`; the first call says the
+        history.
 
         `sibling`: another one will be wanted soon, and is asked for as soon as this one is there.
         """
@@ -107,7 +111,7 @@ class Branches:
         ground, context = self._ground, self._context
         session = self._sessions.take(surroundings)
         context.talk.say(f"branch: {role} of {ground.parent.name}")
-        lease = self._lease(role)
+        lease = lease or self._lease(role)
         if sibling:
             self._soon = self._leases.take_soon(
                 "sibling", parent_lsn=lease.branch.parent_lsn, deadline=context.deadline
@@ -161,11 +165,36 @@ class Branches:
         tell_revisions(self._context, self._ground, connection)
         return url, connection
 
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Load the project on the sibling that was asked for soon while the block goes on, where a lane is free."""
+        with self._lanes.beside(self._prepare) if self._soon and self._lanes.left(1) else nullcontext():
+            yield
+
+    def _prepare(self) -> None:
+        soon = self._soon
+        assert soon is not None
+        try:
+            lease = result(soon, self._context.deadline, self._tick)
+        except NoFreeBranch:
+            return  # whoever wants it makes room for it
+        with self._turn:
+            mine, self._soon = self._soon is soon, None
+        if mine:
+            self._ready = self.trial("sibling", lease=lease)
+
     def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A sibling of the same moment, in place of `old`, which is given back at once."""
         if old is not None:
             self.give_back(old)
-        return self.trial("sibling", surroundings=surroundings)
+        with self._turn:
+            ready, self._ready = (None, self._ready) if surroundings else (self._ready, None)
+        if ready is None or ready.ended:
+            return self.trial("sibling", surroundings=surroundings)
+        if alive(ready.connection):
+            return ready
+        self.give_back(ready)  # a compute that nobody asked anything was suspended meanwhile
+        return self.trial("sibling")
 
     def give_back(self, trial: Trial) -> None:
         """End what runs on the branch, and give it back unless it is the one to keep."""

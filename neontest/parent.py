@@ -15,7 +15,7 @@ from neontest.filling import filling
 from neontest.ground import Context, Ground, parent_url
 from neontest.migrate import reports
 from neontest.migrate.session import Session
-from neontest.postgres.connect import advisory_guard, connect_when_ready, mapped
+from neontest.postgres.connect import advisory_guard, connect_when_ready, execute, mapped
 from neontest.postgres.versions import Versions, VersionTables, version_tables
 from neontest.record import Failure
 from neontest.sessions import Sessions
@@ -142,8 +142,7 @@ def run_sql(context: Context, what: str, file: Path, url: str) -> None:
         raise UsageError(f"--{what}: {file} is not UTF-8: {error}") from error
     connection = connect_when_ready(url, context.deadline, context.stop)
     try:
-        with mapped(f"--{what}: {file.name}"), connection.cursor() as cursor:
-            if sql.strip():
-                cursor.execute(sql)
+        with mapped(f"--{what}: {file.name}"):
+            execute(connection, sql)
     finally:
         connection.close()

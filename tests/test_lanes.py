@@ -6,9 +6,12 @@ import os
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from neontest.branches import Branches
 from neontest.errors import CouldNotTest, Stopped
 from neontest.lanes import Lanes, default
 from neontest.stop import FOREVER, Deadline, Stop
@@ -145,18 +148,70 @@ def test_it():
 """
 
 
+def project(root: Path, revision: str) -> Path:
+    (root / "migrations" / "versions").mkdir(parents=True)
+    (root / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = %(here)s\n")
+    (root / "migrations" / "env.py").write_text(ENV_PY)
+    (root / "meeting.py").write_text(AWAIT)
+    (root / "migrations" / "versions" / "r1.py").write_text(revision)
+    return root
+
+
 def test_the_stairway_and_the_tests_go_on_at_once_and_what_each_finds_is_told(neontest: Run, tmp_path: Path) -> None:
     """Each waits for the other: one after the other, neither would end."""
-    (tmp_path / "migrations" / "versions").mkdir(parents=True)
-    (tmp_path / "alembic.ini").write_text(
-        "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = %(here)s\n"
-    )
-    (tmp_path / "migrations" / "env.py").write_text(ENV_PY)
-    (tmp_path / "meeting.py").write_text(AWAIT)
-    (tmp_path / "migrations" / "versions" / "r1.py").write_text(REVISION)
-    (tmp_path / "test_it.py").write_text(TESTS)
+    (project(tmp_path, REVISION) / "test_it.py").write_text(TESTS)
     ran = neontest("run", "--parallel", "2", "--no-lint", "--rows", "0", cwd=tmp_path)
     assert (ran.code, ran.checks) == (1, ["tests-failed"]), ran.out + ran.err
     assert [walk.kind for walk in ran.report.walks] == ["whole", "stairway"]
     assert all(visit.error is None for walk in ran.report.walks for visit in walk.visits)
     assert all(branch.proved for branch in ran.report.branches)
+
+
+LOADED = """
+import os, pathlib
+from alembic import op
+from meeting import wait_for
+revision, down_revision = 'r1', None
+HERE = pathlib.Path(__file__).parents[2]
+try:
+    (HERE / 'first').symlink_to(str(os.getpid()))
+except FileExistsError:
+    if os.readlink(HERE / 'first') != str(os.getpid()):
+        (HERE / 'second').touch()
+def upgrade():
+    wait_for(HERE / 'second')
+    op.execute('CREATE TABLE t1 (id int)')
+def downgrade():
+    op.execute('DROP TABLE t1')
+"""
+
+
+def test_the_stairways_branch_is_made_ready_while_the_whole_walk_goes_on(neontest: Run, tmp_path: Path) -> None:
+    """The walk waits for the project to be loaded on another branch."""
+    ran = neontest(
+        "run", "--parallel", "2", "--no-lint", "--no-tests", "--rows", "0", cwd=project(tmp_path, LOADED)
+    )  # fmt: skip
+    assert (ran.code, ran.checks) == (0, []), ran.out + ran.err
+    assert [each.role for each in ran.report.branches] == ["candidate", "sibling"]
+    assert [walk.kind for walk in ran.report.walks] == ["whole", "stairway"]
+
+
+def test_what_was_made_ready_is_for_the_first_who_wants_it_if_it_still_answers(monkeypatch: Any) -> None:
+    def ready(*, answers: bool = True, ended: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(connection=answers, ended=ended)
+
+    monkeypatch.setattr("neontest.branches.alive", lambda connection: connection)
+    branches, given_back = object.__new__(Branches), list[object]()
+    branches._turn = threading.Lock()
+    branches.trial = lambda role, **more: (role, *more.values())  # type: ignore[assignment, method-assign]
+    branches.give_back = given_back.append  # type: ignore[method-assign]
+    branches._ready = first = ready()  # type: ignore[assignment]
+    assert branches.fresh(None, {"LANG": "C"}) == ("sibling", {"LANG": "C"})
+    assert branches.fresh(None) is first
+    assert branches.fresh(None)[0] == "sibling"
+    branches._ready = ready(ended=True)  # type: ignore[assignment]
+    assert branches.fresh(None)[0] == "sibling"
+    assert given_back == []
+    branches._ready = silent = ready(answers=False)  # type: ignore[assignment]
+    assert branches.fresh(None)[0] == "sibling"
+    assert given_back == [silent]

@@ -112,6 +112,17 @@ def mapped(doing: str) -> Iterator[None]:
         raise DatabaseError(f"{doing}: {first}" + (f" ({error.pgcode})" if error.pgcode else "")) from error
 
 
+def execute(conn: Connection, sql: str) -> None:
+    """Send a text of statements, or of none: of a text of comments the server says that it is empty, and psycopg2 then
+    raises what is no error of the server's."""
+    with conn.cursor() as cursor:
+        try:
+            cursor.execute(sql)
+        except psycopg2.ProgrammingError as error:
+            if error.pgcode is not None:
+                raise
+
+
 def advisory_guard(conn: Connection) -> tuple[int, int]:
     """Take a random advisory lock for this session; (classid, objid) is how pg_locks shows it, with objsubid 2.
 

@@ -15,6 +15,7 @@ from neontest.postgres.connect import (
     advisory_guard,
     connect,
     connect_when_ready,
+    execute,
     mapped,
     place,
     server_version,
@@ -36,6 +37,14 @@ def test_sqlalchemys_url_works(database: Any) -> None:
 
 def test_the_version_is_a_number(database: Any, server: Any) -> None:
     assert server_version(database.admin) // 10000 == server.major
+
+
+@pytest.mark.parametrize("text", ["", " \n", "-- nothing yet\n", "/* nothing */ ;; -- yet"])
+def test_a_text_without_a_statement_does_nothing(database: Any, text: str) -> None:
+    execute(database.admin, text)
+    execute(database.admin, f"{text}\nCREATE TABLE t (id integer); {text}")
+    with pytest.raises(DatabaseError, match=r'^seeding: relation "t" already exists \(42P07\)$'), mapped("seeding"):
+        execute(database.admin, "-- again\nCREATE TABLE t (id integer)")
 
 
 def test_an_advisory_guard_is_found_by_another_connection(database: Any) -> None:
