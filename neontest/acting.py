@@ -109,8 +109,8 @@ class Acting:
         start = self._started(candidate, ground.parent.name)
         if not self._history.pending:
             return
-        with branches.preparing():
-            at_head, applies = (None, True) if settings.mode == "stairway" else self._whole(candidate, start)
+        branches.prepare()
+        at_head, applies = (None, True) if settings.mode == "stairway" else self._whole(candidate, start)
         if settings.mode == "stairway":
             stairway = self._stairway(candidate)
             applies = stairway.blocked is None

@@ -8,9 +8,9 @@ import platform
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -27,7 +27,7 @@ from neontest.errors import (
     WrongDatabase,
 )
 from neontest.github.job import head_sha
-from neontest.ground import BASE, Context, Ground
+from neontest.ground import Context, Ground
 from neontest.lanes import Lanes
 from neontest.lease import names
 from neontest.lease.budget import BUDGET, STOPPED_BUDGET
@@ -37,16 +37,14 @@ from neontest.lease.ledger import Ledger, default_folder
 from neontest.lease.patience import Patience
 from neontest.migrate import git
 from neontest.postgres.connect import Connection, advisory_guard, alive, connect_when_ready, server
-from neontest.postgres.diff import diff
 from neontest.postgres.locks import Observer
-from neontest.postgres.model import Snapshot
 from neontest.postgres.snapshot import Reader
-from neontest.postgres.versions import Versions, VersionTables, version_tables
+from neontest.postgres.versions import Versions, version_tables
 from neontest.record import BranchUse, History
 from neontest.redact import Redactor
 from neontest.rows import Plan, Rows
 from neontest.sessions import NONE, Sessions
-from neontest.trial import Trial, guarding, result
+from neontest.trial import Trial, guarding, load_changes, result
 from neontest.whose_data import tell_revisions
 
 KEPT: Final = timedelta(hours=24)
@@ -86,8 +84,8 @@ class Branches:
         self._trials: list[Trial] = []
         self._uses: dict[str, BranchUse] = {}
         self._soon: Future[Lease] | None = None
-        self._ready: Trial | None = None
-        """Loaded for whoever is the first to want a fresh one."""
+        self._ready: Future[Trial | None] | None = None
+        """For whoever is the first to want a fresh one."""
         self._revisions: frozenset[str] = frozenset()
         self._one_at_a_time = False
         """The project has no second branch for this run."""
@@ -101,9 +99,9 @@ class Branches:
         lease: Lease | None = None,
         sibling: bool = False,
     ) -> Trial:
-        """A branch, or that of `lease`, with the project loaded on it, in `surroundings`; the first call says the
-        history.
+        """A branch with the project loaded on it, in `surroundings`; the first call says the history.
 
+        `lease`: that of the branch, and ComputesBusy where others would have to be given back for it.
         `sibling`: another one will be wanted soon, and is asked for as soon as this one is there.
         """
         if history is not None:
@@ -111,12 +109,12 @@ class Branches:
         ground, context = self._ground, self._context
         session = self._sessions.take(surroundings)
         context.talk.say(f"branch: {role} of {ground.parent.name}")
-        lease = lease or self._lease(role)
+        given, lease = lease, lease or self._lease(role)
         if sibling:
             self._soon = self._leases.take_soon(
                 "sibling", parent_lsn=lease.branch.parent_lsn, deadline=context.deadline
             )
-        url, connection = self._reached(lease)
+        url, connection = self._reached(lease, give_way=given is None)
         guard = advisory_guard(connection)
         reader = Reader(connection)
         before = reader.snapshot()
@@ -149,12 +147,12 @@ class Branches:
         self._trials.append(trial)
         return trial
 
-    def _reached(self, lease: Lease) -> tuple[str, Connection]:
+    def _reached(self, lease: Lease, *, give_way: bool) -> tuple[str, Connection]:
         """The branch's connection string and the first connection to it, which does not lead to the parent."""
         access, began = self._ground.access, time.monotonic()
         url = lease.url(access.database, access.role, deadline=self._context.deadline)
         self._redactor.add_url(url)
-        connection = self._connected(lease, url)
+        connection = self._connected(lease, url, give_way=give_way)
         ready = lease.ready_seconds + time.monotonic() - began
         use = BranchUse(
             id=lease.branch.id, name=lease.name, created_at=lease.created_at, ready_seconds=round(ready, 3),
@@ -165,35 +163,42 @@ class Branches:
         tell_revisions(self._context, self._ground, connection)
         return url, connection
 
-    @contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Load the project on the sibling that was asked for soon while the block goes on, where a lane is free."""
-        with self._lanes.beside(self._prepare) if self._soon and self._lanes.left(1) else nullcontext():
-            yield
-
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Have the project loaded on the sibling that was asked for soon, if a lane is free for that."""
         soon = self._soon
-        assert soon is not None
+        if soon is not None and self._lanes.left(1):
+            self._ready = self._lanes.start(lambda: self._prepared(soon))
+
+    def _prepared(self, soon: Future[Lease]) -> Trial | None:
+        """None where that would need what others have: whoever wants it makes room for it."""
         try:
             lease = result(soon, self._context.deadline, self._tick)
         except NoFreeBranch:
-            return  # whoever wants it makes room for it
+            return None
         with self._turn:
             mine, self._soon = self._soon is soon, None
-        if mine:
-            self._ready = self.trial("sibling", lease=lease)
+        try:
+            return self.trial("sibling", lease=lease) if mine else None
+        except ComputesBusy:
+            with self._turn:
+                self._soon = soon
+            return None
 
     def fresh(self, old: Trial | None, surroundings: Mapping[str, str] = NONE) -> Trial:
         """A sibling of the same moment, in place of `old`, which is given back at once."""
         if old is not None:
             self.give_back(old)
         with self._turn:
-            ready, self._ready = (None, self._ready) if surroundings else (self._ready, None)
-        if ready is None or ready.ended:
+            ready, self._ready = (self._ready, None) if not surroundings else (None, self._ready)
+        trial = None
+        if ready is not None:
+            self._lanes.until(ready.done)
+            trial = ready.result()
+        if trial is None or trial.ended:
             return self.trial("sibling", surroundings=surroundings)
-        if alive(ready.connection):
-            return ready
-        self.give_back(ready)  # a compute that nobody asked anything was suspended meanwhile
+        if alive(trial.connection):
+            return trial
+        self.give_back(trial)  # a compute that nobody asked anything was suspended meanwhile
         return self.trial("sibling")
 
     def give_back(self, trial: Trial) -> None:
@@ -265,17 +270,19 @@ class Branches:
             self.give_back(trial)
         return bool(held)
 
-    def _connected(self, lease: Lease, url: str) -> Connection:
-        """The first connection to the branch. Where too many computes run, this run's others are given back."""
-        context = self._context
-        limit = context.deadline.sooner(max(AWAKE, context.settings.wait), what=f"connecting to {lease.name}")
+    def _connected(self, lease: Lease, url: str, *, give_way: bool) -> Connection:
+        """The first connection to the branch. Where too many computes run, this run's others are given back, or not."""
+        context, what = self._context, f"connecting to {lease.name}"
         if self._held():
             try:
-                return connect_when_ready(url, limit.sooner(AFTERWARDS, what=limit.what), context.stop)
+                return connect_when_ready(url, context.deadline.sooner(AFTERWARDS, what=what), context.stop)
             except (DatabaseError, DeadlineExceeded) as error:
                 if isinstance(error, ComputesBusy):
+                    if not give_way:
+                        raise
                     self._one_at_a_time = True
                     self._give_way()
+        limit = context.deadline.sooner(max(AWAKE, context.settings.wait), what=what)
         return connect_when_ready(url, limit, context.stop)
 
     def _tick(self, seconds: float) -> bool:
@@ -372,17 +379,6 @@ def refuse_parent(connection: Connection, parents_server: tuple[str, ...], name:
             f"the connection string of branch {name} leads to the server of its parent; nothing was run there",
             hint="report this",
         )
-
-
-def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: VersionTables) -> tuple[str, ...]:
-    """What loading the project changed: in the schema, and in the version tables."""
-    old, new = dict(was), dict(tables)
-    moved = (
-        f"{name.removeprefix('public.')}: {', '.join(one) or BASE} → {', '.join(other) or BASE}"
-        for name, one, other in ((name, old.get(name, ()), new.get(name, ())) for name in old | new)
-        if sorted(one) != sorted(other)
-    )
-    return (*(each.line() for each in diff(before, after)), *moved)
 
 
 def no_remedy(extension: str) -> str | None:

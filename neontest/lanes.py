@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from neontest.stop import Deadline, Stop
 
+T = TypeVar("T")
+
 LOOK: Final = 0.02
 """Seconds between two looks whether the others have ended, and whether a stop was requested."""
+LATE: Final = 5.0
+"""Seconds after the run's deadline in which a lane can say itself what took too long."""
 MOST: Final = 2
 """Lanes that there is work for: one walks the stairway, the other compares the models and runs the tests."""
 
@@ -33,7 +40,7 @@ class Lanes:
         self._turn = threading.Condition()
         self._working = 1
         """Lanes at work, which none is that waits for the others."""
-        self._threads: list[threading.Thread] = []
+        self._lanes: list[tuple[threading.Thread, Future[Any]]] = []
         self._closed = False
 
     @contextmanager
@@ -46,28 +53,34 @@ class Lanes:
             work()
             yield
             return
-        raised: list[BaseException] = []
+        done = self.start(work)
+        self._stop.check()
+        yield
+        self.until(done.done)
+        done.result()
+
+    def start(self, work: Callable[[], T]) -> Future[T]:
+        """Do `work` in a lane of its own from now on."""
+        future: Future[T] = Future()
 
         def lane() -> None:
             try:
-                work()
+                done = work()
             except BaseException as error:  # noqa: BLE001 -- whoever waits for the lane raises it
-                raised.append(error)
-            finally:
-                with self._turn:
-                    self._working -= 1
-                    self._turn.notify_all()
+                end = partial(future.set_exception, error)
+            else:
+                end = partial(future.set_result, done)
+            with self._turn:
+                self._working -= 1
+                end()
+                self._turn.notify_all()
 
-        thread = threading.Thread(target=lane, name="neontest-lane", daemon=True)
         with self._stop.shield():
+            thread = threading.Thread(target=lane, name="neontest-lane", daemon=True)
             self._working += 1
-            self._threads.append(thread)
+            self._lanes.append((thread, future))
             thread.start()
-        self._stop.check()
-        yield
-        self._wait(lambda: not thread.is_alive())
-        if raised:
-            raise raised[0]
+        return future
 
     def left(self, wanted: int) -> int:
         """How many more lanes, of those that are wanted, may go on at the same time."""
@@ -76,17 +89,24 @@ class Lanes:
 
     def wait_until_alone(self) -> None:
         """Return when no other lane is at work: each has ended, or waits as well."""
-        self._wait(lambda: not self._working)
+        self.until(lambda: not self._working)
         self._deadline.check()
 
-    def _wait(self, over: Callable[[], bool]) -> None:
-        """Be at work no more until it is over."""
+    def until(self, over: Callable[[], bool]) -> None:
+        """Be at work no more until it is over.
+
+        Raises:
+            DeadlineExceeded: of the run, where a lane has not found it out by itself: its server may be frozen.
+        """
+        end = time.monotonic() + self._deadline.left() + LATE
         with self._turn:
             self._working -= 1
             self._turn.notify_all()
             try:
                 while not over():
                     self._stop.check()
+                    if time.monotonic() > end:
+                        self._deadline.check()
                     self._turn.wait(LOOK)
             finally:
                 self._working += 1
@@ -99,7 +119,7 @@ class Lanes:
     @property
     def busy(self) -> bool:
         """Other lanes than the first are still at work."""
-        return any(thread.is_alive() for thread in self._threads)
+        return any(not future.done() for _, future in self._lanes)
 
     def silence(self) -> None:
         """From now on nobody hears from the other lanes."""
@@ -107,7 +127,7 @@ class Lanes:
 
     def join(self, seconds: float) -> None:
         """Wait a moment for their ends."""
-        for thread in self._threads:
+        for thread, _ in self._lanes:
             thread.join(seconds)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from neontest.errors import DatabaseError, WrongDatabase, one_line
+from neontest.ground import BASE
 from neontest.lease.lease import Lease
 from neontest.migrate.loaded import Loaded
 from neontest.migrate.pausing import Pausing
@@ -25,6 +26,7 @@ from neontest.postgres.locks import Observer
 from neontest.postgres.model import Snapshot
 from neontest.postgres.reasons import on_rows
 from neontest.postgres.snapshot import Reader
+from neontest.postgres.versions import VersionTables
 from neontest.record import Direction, Failure, Models, Refused, Visit
 from neontest.rows import Rows, arrived
 from neontest.statements import opaque
@@ -207,6 +209,17 @@ def usable(visit: Visit) -> bool:
 
 def failed(visit: Visit) -> bool:
     return not arrived(visit)
+
+
+def load_changes(before: Snapshot, after: Snapshot, was: VersionTables, tables: VersionTables) -> tuple[str, ...]:
+    """What loading the project changed: in the schema, and in the version tables."""
+    old, new = dict(was), dict(tables)
+    moved = (
+        f"{name.removeprefix('public.')}: {', '.join(one) or BASE} → {', '.join(other) or BASE}"
+        for name, one, other in ((name, old.get(name, ()), new.get(name, ())) for name in old | new)
+        if sorted(one) != sorted(other)
+    )
+    return (*(each.line() for each in diff(before, after)), *moved)
 
 
 def result(future: Future[Lease], deadline: Deadline, tick: Callable[[float], bool]) -> Lease:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from neontest.branches import Branches
-from neontest.errors import CouldNotTest, Stopped
+from neontest.errors import ComputesBusy, CouldNotTest, DeadlineExceeded, NoFreeBranch, Stopped
 from neontest.lanes import Lanes, default
 from neontest.stop import FOREVER, Deadline, Stop
 from tests.conftest import Run
@@ -48,6 +49,18 @@ def test_what_a_lane_raises_is_raised_once_the_block_is_through() -> None:
     with pytest.raises(CouldNotTest, match="no"), lanes().beside(work):
         through.append(True)
     assert through == [True]
+
+
+def test_a_lane_that_does_not_find_out_by_itself_that_the_time_is_up_is_not_waited_for(monkeypatch: Any) -> None:
+    monkeypatch.setattr("neontest.lanes.LATE", 0.05)
+    end = threading.Event()
+    late = Lanes(2, stop=Stop(), deadline=Deadline(0.05, what="the run"))
+    with pytest.raises(DeadlineExceeded, match="the run took longer"), late.beside(lambda: end.wait(10)):
+        pass
+    assert late.busy
+    end.set()
+    late.join(10)
+    assert not late.busy
 
 
 def test_a_block_that_raises_waits_for_nobody_and_nobody_is_heard_any_more() -> None:
@@ -197,21 +210,54 @@ def test_the_stairways_branch_is_made_ready_while_the_whole_walk_goes_on(neontes
 
 
 def test_what_was_made_ready_is_for_the_first_who_wants_it_if_it_still_answers(monkeypatch: Any) -> None:
-    def ready(*, answers: bool = True, ended: bool = False) -> SimpleNamespace:
-        return SimpleNamespace(connection=answers, ended=ended)
+    def ready(*, answers: bool = True, ended: bool = False) -> Any:
+        made: Future[Any] = Future()
+        made.set_result(SimpleNamespace(connection=answers, ended=ended))
+        branches._ready = made
+        return made.result()
 
     monkeypatch.setattr("neontest.branches.alive", lambda connection: connection)
     branches, given_back = object.__new__(Branches), list[object]()
-    branches._turn = threading.Lock()
+    branches._turn, branches._lanes = threading.Lock(), lanes()
     branches.trial = lambda role, **more: (role, *more.values())  # type: ignore[assignment, method-assign]
     branches.give_back = given_back.append  # type: ignore[method-assign]
-    branches._ready = first = ready()  # type: ignore[assignment]
+    first = ready()
     assert branches.fresh(None, {"LANG": "C"}) == ("sibling", {"LANG": "C"})
     assert branches.fresh(None) is first
     assert branches.fresh(None)[0] == "sibling"
-    branches._ready = ready(ended=True)  # type: ignore[assignment]
+    ready(ended=True)
     assert branches.fresh(None)[0] == "sibling"
     assert given_back == []
-    branches._ready = silent = ready(answers=False)  # type: ignore[assignment]
+    silent = ready(answers=False)
     assert branches.fresh(None)[0] == "sibling"
     assert given_back == [silent]
+
+
+@pytest.mark.parametrize("error", [NoFreeBranch("none is free"), ComputesBusy("too many run")])
+def test_what_would_need_anothers_branch_or_compute_is_not_made_ready(error: Exception) -> None:
+    """It is left to whoever wants it, who may give back what is held; what went wrong else is raised there."""
+    soon: Future[Any] = Future()
+    branches = object.__new__(Branches)
+    branches._turn, branches._lanes, branches._soon = threading.Lock(), lanes(), soon
+    branches._context = SimpleNamespace(deadline=Deadline(FOREVER, what="the test"))  # type: ignore[assignment]
+    if isinstance(error, NoFreeBranch):
+        soon.set_exception(error)
+    else:
+        soon.set_result("the lease")
+
+    def trial(role: str, *, lease: object = None, surroundings: object = None) -> str:
+        if lease is not None:
+            assert branches._soon is None
+            raise error
+        return "made later"
+
+    branches.trial = trial  # type: ignore[assignment, method-assign]
+    branches.prepare()
+    assert branches.fresh(None) == "made later"
+    assert branches._soon is soon
+    soon = Future()
+    soon.set_result("the lease")
+    branches._soon, error = soon, CouldNotTest("loading fails")
+    branches.prepare()
+    with pytest.raises(CouldNotTest, match="loading fails"):
+        branches.fresh(None)

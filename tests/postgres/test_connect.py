@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 import threading
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from neontest.errors import DatabaseError, Stopped
+from neontest.local.roles import OWNER, set_password
 from neontest.postgres.connect import (
     advisory_guard,
     connect,
@@ -35,6 +39,17 @@ def test_sqlalchemys_url_works(database: Any) -> None:
         assert cursor.fetchone() == ("neontest",)
 
 
+def test_a_connection_asks_whether_its_server_can_still_be_reached(database: Any) -> None:
+    set_password(database.admin, OWNER, SECRET)
+    port = database.server.cluster.port
+    connection = connect(f"postgresql://{OWNER}:{quote(SECRET, safe='')}@127.0.0.1:{port}/{database.name}")
+    with closing(connection), socket.socket(fileno=os.dup(connection.fileno())) as tcp:
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if sys.platform == "linux":
+            assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+            assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+
+
 def test_the_version_is_a_number(database: Any, server: Any) -> None:
     assert server_version(database.admin) // 10000 == server.major
 
@@ -45,6 +60,8 @@ def test_a_text_without_a_statement_does_nothing(database: Any, text: str) -> No
     execute(database.admin, f"{text}\nCREATE TABLE t (id integer); {text}")
     with pytest.raises(DatabaseError, match=r'^seeding: relation "t" already exists \(42P07\)$'), mapped("seeding"):
         execute(database.admin, "-- again\nCREATE TABLE t (id integer)")
+    with pytest.raises(DatabaseError, match="can't execute COPY"), mapped("seeding"):
+        execute(database.admin, f"{text}\nCOPY t FROM STDIN")
 
 
 def test_an_advisory_guard_is_found_by_another_connection(database: Any) -> None:
