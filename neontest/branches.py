@@ -273,7 +273,7 @@ class Branches:
     def _connected(self, lease: Lease, url: str, *, give_way: bool) -> Connection:
         """The first connection to the branch. Where too many computes run, this run's others are given back, or not."""
         context, what = self._context, f"connecting to {lease.name}"
-        if self._held():
+        if self._held() or not give_way:
             try:
                 return connect_when_ready(url, context.deadline.sooner(AFTERWARDS, what=what), context.stop)
             except (DatabaseError, DeadlineExceeded) as error:

@@ -40,6 +40,8 @@ class Lanes:
         self._turn = threading.Condition()
         self._working = 1
         """Lanes at work, which none is that waits for the others."""
+        self._awaited: list[Callable[[], bool]] = []
+        """What lanes wait for: who finds it over is at work again, though he may not know yet."""
         self._lanes: list[tuple[threading.Thread, Future[Any]]] = []
         self._closed = False
 
@@ -88,8 +90,8 @@ class Lanes:
             return max(0, min(wanted, self._many - self._working))
 
     def wait_until_alone(self) -> None:
-        """Return when no other lane is at work: each has ended, or waits as well."""
-        self.until(lambda: not self._working)
+        """Return when no other lane is at work: each has ended, or waits as well, and for what is not there yet."""
+        self._wait(lambda: not (self._working or any(over() for over in self._awaited)))
         self._deadline.check()
 
     def until(self, over: Callable[[], bool]) -> None:
@@ -98,6 +100,13 @@ class Lanes:
         Raises:
             DeadlineExceeded: of the run, where a lane has not found it out by itself: its server may be frozen.
         """
+        self._awaited.append(over)
+        try:
+            self._wait(over)
+        finally:
+            self._awaited.remove(over)
+
+    def _wait(self, over: Callable[[], bool]) -> None:
         end = time.monotonic() + self._deadline.left() + LATE
         with self._turn:
             self._working -= 1

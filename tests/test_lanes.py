@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,36 @@ def test_a_lane_is_alone_once_the_others_have_ended_or_wait_as_well() -> None:
     with both.beside(work):
         order.append("block")
     assert order[-2:] == ["block", "lane"]
+
+
+def test_who_has_just_got_what_he_waited_for_is_at_work() -> None:
+    """He may not have been woken yet when another lane asks whether it is alone."""
+    three, asked, there, woken, alone = lanes(), threading.Event(), threading.Event(), threading.Event(), []
+
+    def over() -> bool:
+        asked.set()
+        return woken.is_set() if threading.current_thread().name == "waiter" else there.is_set()
+
+    def wait() -> None:
+        three.until(over)
+        three._working -= 1
+
+    def work() -> None:
+        three.wait_until_alone()
+        alone.append(woken.is_set())
+
+    three._working += 1
+    waiter = threading.Thread(target=wait, name="waiter", daemon=True)
+    waiter.start()
+    assert asked.wait(10)
+    there.set()
+    with three.beside(work):
+        end = time.monotonic() + 0.2
+        three._wait(lambda: time.monotonic() > end)
+        assert alone == []
+        woken.set()
+    waiter.join(10)
+    assert alone == [True]
 
 
 def test_a_stop_ends_the_wait_for_a_lane_and_a_lanes_shield_is_its_own() -> None:
