@@ -188,18 +188,19 @@ class Branches:
         """A sibling of the same moment, in place of `old`, which is given back at once."""
         if old is not None:
             self.give_back(old)
-        with self._turn:
-            ready, self._ready = (self._ready, None) if not surroundings else (None, self._ready)
+        ready = None
+        if not surroundings:
+            with self._turn:
+                ready, self._ready = self._ready, None
         trial = None
         if ready is not None:
             self._lanes.until(ready.done)
             trial = ready.result()
-        if trial is None or trial.ended:
-            return self.trial("sibling", surroundings=surroundings)
-        if alive(trial.connection):
-            return trial
-        self.give_back(trial)  # a compute that nobody asked anything was suspended meanwhile
-        return self.trial("sibling")
+        if trial is not None and not trial.ended:
+            if alive(trial.connection):
+                return trial
+            self.give_back(trial)  # a compute that nobody asked anything was suspended meanwhile
+        return self.trial("sibling", surroundings=surroundings)
 
     def give_back(self, trial: Trial) -> None:
         """End what runs on the branch, and give it back unless it is the one to keep."""

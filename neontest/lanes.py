@@ -100,11 +100,13 @@ class Lanes:
         Raises:
             DeadlineExceeded: of the run, where a lane has not found it out by itself: its server may be frozen.
         """
-        self._awaited.append(over)
+        with self._turn:
+            self._awaited.append(over)
         try:
             self._wait(over)
         finally:
-            self._awaited.remove(over)
+            with self._turn:
+                self._awaited.remove(over)
 
     def _wait(self, over: Callable[[], bool]) -> None:
         end = time.monotonic() + self._deadline.left() + LATE
