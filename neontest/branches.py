@@ -120,7 +120,7 @@ class Branches:
         before = reader.snapshot()
         tables = version_tables(connection, ground.versions or ())
         environ = self._sessions.rendered(session, url, surroundings)
-        context.talk.say("loading the project")
+        context.talk.say(f"loading the project on the {role}")
         limit = context.deadline.sooner(context.settings.visit_timeout, what="loading the project")
         try:
             with guarding(connection):

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from neontest.branches import Branches
-from neontest.errors import ComputesBusy, CouldNotTest, DeadlineExceeded, NoFreeBranch, Stopped
+from neontest.errors import ComputesBusy, CouldNotTest, DeadlineExceeded, Stopped
 from neontest.lanes import Lanes, default
 from neontest.stop import FOREVER, Deadline, Stop
-from tests.conftest import Run
+from tests.conftest import Ran, Run
 from tests.test_run import ENV_PY
 
 
@@ -212,83 +212,91 @@ def test_the_stairway_and_the_tests_go_on_at_once_and_what_each_finds_is_told(ne
 
 
 LOADED = """
-import os, pathlib
+import os, pathlib, psycopg2, time
 from alembic import op
 from meeting import wait_for
 revision, down_revision = 'r1', None
 HERE = pathlib.Path(__file__).parents[2]
-try:
-    (HERE / 'first').symlink_to(str(os.getpid()))
-except FileExistsError:
-    if os.readlink(HERE / 'first') != str(os.getpid()):
-        (HERE / 'second').touch()
+def is_the_second():
+    try:
+        (HERE / 'first').symlink_to(str(os.getpid()))
+    except FileExistsError:
+        return os.readlink(HERE / 'first') != str(os.getpid()) and not (HERE / 'second').exists()
+if is_the_second():
+    (HERE / 'new').write_text(os.environ['DATABASE_URL'].replace('+psycopg2', ''))
+    (HERE / 'new').rename(HERE / 'second')
+    {loading}
 def upgrade():
     wait_for(HERE / 'second')
+    {upgrading}
     op.execute('CREATE TABLE t1 (id int)')
 def downgrade():
     op.execute('DROP TABLE t1')
 """
+READY = """
+    if not (HERE / 'ended').exists():
+        with psycopg2.connect((HERE / 'second').read_text()) as other, other.cursor() as cursor:
+            end = time.monotonic() + 60
+            while not cursor.rowcount > 0:  # nothing was asked for a second: the project is loaded
+                assert time.monotonic() < end
+                time.sleep(0.05)
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'neontest'"
+                    " AND state = 'idle' AND clock_timestamp() > state_change + interval '1 s'"
+                )
+                other.rollback()
+        (HERE / 'ended').touch()
+"""
+
+
+def walked_both(neontest: Run, tmp_path: Path, *, loading: str = "pass", upgrading: str = "pass") -> Ran:
+    """A run whose whole walk waits for the project to be loaded on another branch."""
+    revision = LOADED.format(loading=loading, upgrading=upgrading.strip())
+    (project(tmp_path, revision) / "test_it.py").write_text("def test_it(): pass\n")
+    return neontest("run", "--parallel", "2", "--no-lint", "--rows", "0", cwd=tmp_path)
 
 
 def test_the_stairways_branch_is_made_ready_while_the_whole_walk_goes_on(neontest: Run, tmp_path: Path) -> None:
-    """The walk waits for the project to be loaded on another branch."""
-    ran = neontest(
-        "run", "--parallel", "2", "--no-lint", "--no-tests", "--rows", "0", cwd=project(tmp_path, LOADED)
-    )  # fmt: skip
+    ran = walked_both(neontest, tmp_path)
     assert (ran.code, ran.checks) == (0, []), ran.out + ran.err
-    assert [each.role for each in ran.report.branches] == ["candidate", "sibling"]
+    assert [each.role for each in ran.report.branches if each.proved] == ["candidate", "sibling"]
     assert [walk.kind for walk in ran.report.walks] == ["whole", "stairway"]
 
 
-def test_what_was_made_ready_is_for_the_first_who_wants_it_if_it_still_answers(monkeypatch: Any) -> None:
-    def ready(*, answers: bool = True, ended: bool = False) -> Any:
-        made: Future[Any] = Future()
-        made.set_result(SimpleNamespace(connection=answers, ended=ended))
-        branches._ready = made
-        return made.result()
-
-    monkeypatch.setattr("neontest.branches.alive", lambda connection: connection)
-    branches, given_back = object.__new__(Branches), list[object]()
-    branches._turn, branches._lanes = threading.Lock(), lanes()
-    branches.trial = lambda role, **more: (role, *more.values())  # type: ignore[assignment, method-assign]
-    branches.give_back = given_back.append  # type: ignore[method-assign]
-    first = ready()
-    assert branches.fresh(None, {"LANG": "C"}) == ("sibling", {"LANG": "C"})
-    assert branches.fresh(None) is first
-    assert branches.fresh(None)[0] == "sibling"
-    ready(ended=True)
-    assert branches.fresh(None)[0] == "sibling"
-    assert given_back == []
-    silent = ready(answers=False)
-    assert branches.fresh(None)[0] == "sibling"
-    assert given_back == [silent]
+def test_a_branch_that_was_suspended_before_anybody_wanted_it_is_replaced(neontest: Run, tmp_path: Path) -> None:
+    """As Neon does with a compute that nobody has asked anything for minutes."""
+    ran = walked_both(neontest, tmp_path, upgrading=READY)
+    assert (ran.code, ran.checks) == (0, []), ran.out + ran.err
+    assert (tmp_path / "ended").exists()
+    assert [each.role for each in ran.report.branches if each.proved] == ["candidate", "sibling", "sibling"]
+    assert [walk.kind for walk in ran.report.walks] == ["whole", "stairway"]
 
 
-@pytest.mark.parametrize("error", [NoFreeBranch("none is free"), ComputesBusy("too many run")])
-def test_what_would_need_anothers_branch_or_compute_is_not_made_ready(error: Exception) -> None:
-    """It is left to whoever wants it, who may give back what is held; what went wrong else is raised there."""
+def test_a_second_branch_that_cannot_be_loaded_keeps_no_test_from_being_run(neontest: Run, tmp_path: Path) -> None:
+    ran = walked_both(neontest, tmp_path, loading="raise RuntimeError('only here')")
+    assert ran.code == 3, ran.out + ran.err
+    assert ran.out.count("only here") == 1, ran.out
+    assert "Traceback" not in ran.out + ran.err
+    assert ran.report.tests is not None
+    assert ran.report.tests.passed == 1
+    assert [each.role for each in ran.report.branches if each.proved] == ["candidate", "sibling"]
+
+
+def test_for_what_needs_anothers_compute_whoever_wants_it_makes_room() -> None:
+    """The local engine has computes for all, so the connection that is refused is a stand-in's."""
     soon: Future[Any] = Future()
+    soon.set_result("the lease")
     branches = object.__new__(Branches)
     branches._turn, branches._lanes, branches._soon = threading.Lock(), lanes(), soon
     branches._context = SimpleNamespace(deadline=Deadline(FOREVER, what="the test"))  # type: ignore[assignment]
-    if isinstance(error, NoFreeBranch):
-        soon.set_exception(error)
-    else:
-        soon.set_result("the lease")
 
     def trial(role: str, *, lease: object = None, surroundings: object = None) -> str:
         if lease is not None:
             assert branches._soon is None
-            raise error
+            raise ComputesBusy("too many run")
         return "made later"
 
     branches.trial = trial  # type: ignore[assignment, method-assign]
     branches.prepare()
     assert branches.fresh(None) == "made later"
     assert branches._soon is soon
-    soon = Future()
-    soon.set_result("the lease")
-    branches._soon, error = soon, CouldNotTest("loading fails")
-    branches.prepare()
-    with pytest.raises(CouldNotTest, match="loading fails"):
-        branches.fresh(None)

@@ -56,7 +56,7 @@ def room(local_state: Path) -> Room:
     return serve
 
 
-@pytest.mark.parametrize("lanes", [1, pytest.param(2, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("lanes", [1, 2])
 def test_a_whole_run_can_do_with_one_branch_at_a_time(
     neontest: Run, project: Callable[..., Path], room: Room, lanes: int
 ) -> None:

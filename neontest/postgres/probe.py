@@ -3,7 +3,7 @@
 
 Every committed change of a catalog row gives it a new xmin or removes it, so a digest over (row, xmin) of all
 catalogs that any query here reads, straight or through a deparsing function, answers "nothing changed"; rows that
-never change alone (`WITH`) need not be in it. It answers nothing else: after RENAME COLUMN the rows of an index or a
+never change alone need not be in it. It answers nothing else: after RENAME COLUMN the rows of an index or a
 view that names it keep their xmin and yet deparse anew.
 """
 
@@ -46,15 +46,14 @@ ALONE: Final = {
     ),
 }
 """Catalogs of what is read without all else: relations, enums, domains, and what hangs on them. Its oid (or that of an
-index, which the catalogs can lead back), the oid and the number that name a row, and which rows."""
+index, which the catalogs can lead back), the oid and the number that name a row, and which rows.
 
-WITH: Final = {
-    "pg_attrdef": "pg_attribute",  # StoreAttrDefault and RemoveAttrDefaultById in catalog/pg_attrdef.c (14: heap.c)
-    "pg_depend, owners of sequences": "pg_sequence",  # AlterSequence in commands/sequence.c
-    "pg_class, options of toast tables": "pg_class",  # of the table: ATExecSetRelOptions in commands/tablecmds.c
-}
-"""What is read and left out there, as no statement changes it without a row of this catalog; only superusers who write
-into catalogs do. Source: src/backend of PostgreSQL 14 to 18."""
+What is read and never changes alone is left out: defaults change with their pg_attribute (StoreAttrDefault and
+RemoveAttrDefaultById in catalog/pg_attrdef.c, of 14 in heap.c), the owner of a sequence with its pg_sequence
+(AlterSequence in commands/sequence.c), options of a toast table with its table's pg_class (ATExecSetRelOptions in
+commands/tablecmds.c). Only superusers who write into catalogs get past that.
+Source: src/backend of PostgreSQL 14 to 18.
+"""
 
 NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
