@@ -1,4 +1,4 @@
-"""JSON lines to and from a worker, over two pipes of their own, with an end that no grandchild can hold up."""
+"""JSON lines to and from a worker, over pipes of their own, with an end that no grandchild can hold up."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ def high_pipe() -> tuple[int, int]:
 
 
 class Channel:
-    """A worker's process with its two pipes, commands and reports. Not for several threads at once."""
+    """A worker's process with its pipes: commands, reports, cancels. Not for several threads at once."""
 
-    def __init__(self, worker: Callable[[int, int], Start], *, stop: Stop, log: Callable[[str], None]) -> None:
+    def __init__(self, worker: Callable[[int, int, int], Start], *, stop: Stop, log: Callable[[str], None]) -> None:
         self._stop = stop
         commands, self._commands = high_pipe()
         self._reports, told = high_pipe()
+        cancels, self._cancels = high_pipe()
         os.set_blocking(self._reports, False)
         self._held = bytearray()
         self._lines: deque[bytes] = deque()
@@ -59,7 +60,7 @@ class Channel:
         self._cancelled = False
         self.alive = True
         try:
-            self._child = Child(worker(commands, told), stop=stop, log=log)
+            self._child = Child(worker(commands, told, cancels), stop=stop, log=log)
         except OSError as error:
             self._close()
             raise WorkerError(f"no worker can be started: {error.strerror}") from error
@@ -67,16 +68,21 @@ class Channel:
             self._close()
             raise
         finally:
-            os.close(commands)
-            os.close(told)
+            for each in (commands, told, cancels):
+                os.close(each)
 
     def send(self, what: str, **facts: Any) -> None:
         """Give a command. One that nobody reads any more is found out at the next `receive`."""
         line = (json.dumps({**facts, "do": what}) + "\n").encode()
-        self._cancelled = self._cancelled or what == "cancel"
         with contextlib.suppress(OSError):
             while line and self.alive:
                 line = line[os.write(self._commands, line) :]
+
+    def cancel(self) -> None:
+        """Have it say what is running, and interrupt that."""
+        self._cancelled = True
+        with contextlib.suppress(OSError):
+            os.write(self._cancels, b"c")
 
     def receive(self, deadline: Deadline) -> reports.Report:
         """The next report.
@@ -146,7 +152,7 @@ class Channel:
         """End the worker and all that it started; returns its exit status."""
         with self._stop.shield():
             if self.alive and self._child.poll() is None:
-                self.send("cancel")
+                self.cancel()
             status = self._child.end()
             if self.alive:
                 self.alive = False
@@ -155,5 +161,5 @@ class Channel:
 
     def _close(self) -> None:
         self.alive = False
-        os.close(self._commands)
-        os.close(self._reports)
+        for each in (self._commands, self._reports, self._cancels):
+            os.close(each)

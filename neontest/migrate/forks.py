@@ -2,9 +2,9 @@
 
 Part of worker.py: Python 3.8 and later, the standard library only.
 
-A request is one datagram, a JSON object with `cwd` and `mark`, and with it six descriptors: the pipe whose end kills
-the session, standard output and error, the pipe for the answer, commands and reports. The answer is `pid N`, once the
-session can be killed with its group, and `status N`, its wait status.
+A request is one datagram, a JSON object with `cwd` and `mark`, and with it seven descriptors: the pipe whose end kills
+the session, standard output and error, the pipe for the answer, and the session's own: commands, reports, cancels. The
+answer is `pid N`, once the session can be killed with its group, and `status N`, its wait status.
 """
 
 # ruff: noqa: PTH123, PTH208
@@ -15,6 +15,7 @@ import array
 import contextlib
 import gc
 import json
+import mmap
 import os
 import signal
 import socket
@@ -22,10 +23,58 @@ import sys
 import threading
 from typing import Any
 
-DESCRIPTORS = 6
+DESCRIPTORS = 7
 MARK = "NEONTEST_MARK"
 """As in process.py, by which a process that left its group is known."""
 LARGEST = 65536
+
+
+class Kept:
+    """Reports that a session has not written yet, JSON objects with commas between them.
+
+    They are in memory that the process between it and its server sees, too: what it did not come to write, that does.
+    """
+
+    SIZE = 1 << 16
+    HEAD = 4
+    """Bytes in front that say how many are taken."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, self.SIZE)
+        self.count = 0
+        self.last = ""
+        """What the last report is, while it is here."""
+        self._begun = 0
+
+    def add(self, what: str, report: bytes) -> bool:
+        """False where there is no room left."""
+        size = self._taken()
+        data = b"," + report if size else report
+        if self.HEAD + size + len(data) > self.SIZE:
+            return False
+        self._memory[self.HEAD + size : self.HEAD + size + len(data)] = data
+        self._take(size + len(data))  # not before: whoever looks meanwhile sees whole reports only
+        self.count, self.last, self._begun = self.count + 1, what, size
+        return True
+
+    def drop(self) -> None:
+        """Forget the last one."""
+        self._take(self._begun)
+        self.count, self.last = self.count - 1, ""
+
+    def line(self) -> bytes:
+        """All as one array in a line, and nothing is kept any more; empty where there was nothing."""
+        size = self._taken()
+        held = self._memory[self.HEAD : self.HEAD + size]
+        self._take(0)
+        self.count, self.last = 0, ""
+        return b"[%s]\n" % held if held else b""
+
+    def _taken(self) -> int:
+        return int.from_bytes(self._memory[: self.HEAD], "little")
+
+    def _take(self, size: int) -> None:
+        self._memory[: self.HEAD] = size.to_bytes(self.HEAD, "little")
 
 
 def imported(kind: str) -> None:
@@ -42,8 +91,8 @@ def imported(kind: str) -> None:
     gc.enable()
 
 
-def served(number: int) -> tuple[int, int]:
-    """Fork for each request; returns only in a session's own process, its descriptors for commands and reports.
+def served(number: int) -> tuple[list[int], Kept]:
+    """Fork for each request; returns only in a session's own process: its own descriptors, and where it keeps reports.
 
     A session begins anew, without what was imported, where a fork would not be whole: threads are not forked, though
     the locks that they hold are, and on macOS some of the system's libraries end a process that was forked.
@@ -63,13 +112,13 @@ def served(number: int) -> tuple[int, int]:
                 os.close(each)
             continue
         requests.close()
-        commands, reports = born(request, descriptors)
+        own, kept = born(request, descriptors)
         if fresh:
-            for each in (commands, reports):
+            for each in own:
                 os.set_inheritable(each, True)
-            alone = [sys.executable, "-u", sys.argv[0], "alone", str(commands), str(reports)]
+            alone = [sys.executable, "-u", sys.argv[0], "alone", *map(str, own)]
             os.execv(sys.executable, alone)  # noqa: S606
-        return commands, reports
+        return own, kept
 
 
 def threads() -> int:
@@ -89,16 +138,21 @@ def received(requests: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(body), list(numbers)
 
 
-def born(request: dict[str, Any], descriptors: list[int]) -> tuple[int, int]:
-    """Become the session; what is between it and the server waits for its end, and tells it."""
-    leash, out, err, answer, commands, reports = descriptors
+def born(request: dict[str, Any], descriptors: list[int]) -> tuple[list[int], Kept]:
+    """Become the session; what is between it and the server waits for its end, tells it, and what was left to say."""
+    leash, out, err, answer, *own = descriptors
+    commands, reports, cancels = own
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kept = Kept()
     pid = os.fork()
     if pid:
-        for each in (leash, out, err, commands, reports):
+        for each in (leash, out, err, commands, cancels):
             os.close(each)
         silenced()
         _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(OSError):
+            os.set_blocking(reports, False)  # where nobody reads any more, nobody is waited for
+            os.write(reports, kept.line())
         with contextlib.suppress(OSError):
             os.write(answer, b"status %d\n" % status)
         os._exit(0)
@@ -113,7 +167,7 @@ def born(request: dict[str, Any], descriptors: list[int]) -> tuple[int, int]:
         os.close(number)
     marked(request["mark"])
     os.chdir(request["cwd"])
-    return commands, reports
+    return own, kept
 
 
 def silenced() -> None:

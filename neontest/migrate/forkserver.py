@@ -63,15 +63,15 @@ class ForkServer:
         finally:
             os.close(number)
 
-    def worker(self, commands: int, reports: int, *, cwd: Path) -> Start:
-        """How to start a worker in that folder that reads `commands` and writes `reports`."""
+    def worker(self, commands: int, reports: int, cancels: int, *, cwd: Path) -> Start:
+        """How to start a worker in that folder that reads `commands`, writes `reports`, and ends with `cancels`."""
 
         def start(leash: int, out: int, err: int, mark: str) -> Forked:
             answer, theirs = os.pipe()
             request = json.dumps({"cwd": str(cwd), "mark": self.environ.get(MARK, "") + mark}).encode()
             try:
                 with suppress(ConnectionError):  # the server is gone: so is the worker, as its answer says
-                    socket.send_fds(self._requests, [request], [leash, out, err, theirs, commands, reports])
+                    socket.send_fds(self._requests, [request], [leash, out, err, theirs, commands, reports, cancels])
             except BaseException:
                 os.close(answer)
                 raise

@@ -315,7 +315,7 @@ class Session:
 
     def _stopped(self, trail: Trail, deadline: Deadline) -> Failure:
         """Cancel what runs, learn what it was, and end the worker: nobody knows what state it is in."""
-        self._channel.send("cancel")
+        self._channel.cancel()
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
         try:
             while isinstance(report := self._channel.receive(grace), reports.ON_THE_WAY):

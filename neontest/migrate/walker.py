@@ -161,7 +161,7 @@ class Walker:
         if stepwise:  # who asked for it knows which it is
             self._watch.step()
         else:
-            self._send("step", direction=direction, revision=revision)
+            self._send("step", kept=True, direction=direction, revision=revision)
 
     def watched(self, step: Any) -> Any:
         """The step, with its migration's own exception kept even where env.py swallows it."""

@@ -2,12 +2,12 @@
 
 Runs under Python 3.8 and later with the standard library, Alembic 1.8 to 1.20 and SQLAlchemy 1.3.24 to 2.1, and what
 the project itself has; never imports neontest. Started as `python -u worker.py SOCKET KIND`, where it forks a process
-for each session that is asked for on the socket, or as `worker.py alone COMMANDS REPORTS`, which is one. A session has
-two descriptors. Commands come a JSON object a line, reports a JSON array of some a line; each command ends with a
-report `done`. When the commands end, the process and its children do.
+for each session that is asked for on the socket, or as `worker.py alone COMMANDS REPORTS CANCELS`, which is one. A
+session has three descriptors. Commands come a JSON object a line, reports a JSON array of some a line; each command
+ends with a report `done`. A byte on the third cancels what runs; when that pipe ends, the process and its children do.
 
 Commands:  start, open, visit (its pauses and its landing are answered with go or stop), stairway (step by step
-           with go or stop), current, models, inputs, cancel, close
+           with go or stop), current, models, inputs, close
 Reports:   hello, loaded, step, began, statement, looked, ended, paused, resumed, landed, visited, current, models,
            inputs, running, note, wrong-database, failed, done
 """
@@ -25,12 +25,11 @@ import contextlib
 import importlib.util
 import json
 import os
-import queue
 import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -50,7 +49,7 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from neontest.migrate import forks, guard, inputs, models, shortcuts, trace, walker, watch
+    from neontest.migrate import forks, guard, inputs, models, rereading, shortcuts, trace, walker, watch
 else:
     forks = beside("forks")
     beside("driver")
@@ -60,6 +59,7 @@ else:
     guard = beside("guard")
     beside("loading")
     beside("pause")
+    rereading = beside("rereading")
     shortcuts = beside("shortcuts")
     walker = beside("walker")
     beside("operations")
@@ -70,53 +70,74 @@ Facts = Dict[str, Any]
 
 
 class Wire:
-    """The two descriptors. Only the process that was started talks; what it forks does not."""
+    """The three descriptors. Only the process that was started talks; what it forks does not."""
 
-    def __init__(self, commands: int, reports: int) -> None:
-        os.set_inheritable(commands, False)
-        os.set_inheritable(reports, False)
-        self._commands, self._reports = commands, reports
+    def __init__(self, own: List[int], kept: forks.Kept, *, shared: bool) -> None:
+        """`own` are those for commands, reports, cancels; `shared` where another process sees what is `kept`."""
+        self._own = own
+        self._commands, self._reports, self._cancels = own
+        for each in own:
+            os.set_inheritable(each, False)
+        self._kept, self._shared = kept, shared
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._held: List[Facts] = []
         self._ours = True
         os.register_at_fork(after_in_child=self._forked)
-        self.commands: "queue.SimpleQueue[Facts]" = queue.SimpleQueue()
+        self._read = b""
+        """What came of commands that were not asked for yet."""
+        self._next: Optional[Facts] = None
         self.cancel: Callable[[], None] = lambda: None
 
     def _forked(self) -> None:
-        """Close both in what the project forks; a fork of that may have other files by these numbers."""
+        """Close them in what the project forks; a fork of that may have other files by these numbers."""
         if self._ours:
             self._ours = False
-            os.close(self._commands)
-            os.close(self._reports)
+            for each in self._own:
+                os.close(each)
+
+    def command(self) -> Facts:
+        """Wait for the next one. The main thread reads it itself: to be woken by another costs like a statement."""
+        if self._next is not None:
+            found, self._next = self._next, None
+            return found
+        while b"\n" not in self._read:
+            data = os.read(self._commands, 1 << 16)
+            if not data:
+                over()
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        command: Facts = json.loads(line)
+        return command
 
     def go_on(self) -> bool:
         """Wait for the word: between two steps of a stairway, in a pause, at the end of a visit."""
-        command = self.commands.get()
+        command = self.command()
         if command["do"] not in ("go", "stop"):
-            self.commands.put(command)  # nobody waits for this any more
+            self._next = command  # nobody waits for this any more
         return bool(command["do"] == "go")
 
     def send(self, what: str, **facts: Any) -> None:
         """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement.
 
-        The last one that is still held, if it is `instead` of which this one says all, is not told any more.
+        One that is not to be lost with this process is held as `kept`. The last one that is still held, if it is
+        `instead` of which this one says all, is not told any more.
         """
         if os.getpid() != self._pid:
             return
-        held, instead = facts.pop("held", False), facts.pop("instead", "")
+        held, kept, instead = facts.pop("held", False), facts.pop("kept", False), facts.pop("instead", "")
         facts["is"] = what
+        report = ENCODE(facts).encode("utf-8", "replace")
         with self._lock:
-            if instead and self._held and self._held[-1]["is"] == instead:
-                self._held.pop()
-            self._held.append(facts)
-            if not held or len(self._held) >= TOGETHER:
-                self._write()
+            if instead and self._kept.last == instead:
+                self._kept.drop()
+            if not self._kept.add(what, report):
+                self._write(self._kept.line())
+                if not self._kept.add(what, report):
+                    self._write(b"[%s]\n" % report)
+            if not (held or (kept and self._shared)) or self._kept.count >= TOGETHER:
+                self._write(self._kept.line())
 
-    def _write(self) -> None:
-        line = (ENCODE(self._held) + "\n").encode("utf-8", "replace") if self._held else b""
-        self._held = []  # not before: an interrupt while it is encoded loses nothing
+    def _write(self, line: bytes) -> None:
         while line:
             line = line[os.write(self._reports, line) :]
 
@@ -125,22 +146,20 @@ class Wire:
         while True:
             time.sleep(SOON)
             with self._lock:
-                self._write()
+                self._write(self._kept.line())
 
     def listen(self) -> None:
-        """Read commands for ever, in a thread of its own: `cancel` is obeyed at once, the rest waits its turn."""
-        with open(self._commands, "rb", closefd=False) as lines:
-            for line in lines:
-                command = json.loads(line)
-                if command["do"] == "cancel":
-                    self.cancel()
-                    continue
-                self.commands.put(command)
-                if command["do"] == "close":
-                    return
-        if os.getsid(0) == os.getpid():
-            os.killpg(os.getpgrp(), signal.SIGKILL)
-        os._exit(1)
+        """Wait for ever, in a thread of its own, to be told to cancel what the main thread is at."""
+        while os.read(self._cancels, 1):
+            self.cancel()
+        over()
+
+
+def over() -> NoReturn:
+    """Nobody is there any more."""
+    if os.getsid(0) == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
 
 
 def hello(wire: Wire, kind: str) -> None:
@@ -163,7 +182,7 @@ def hello(wire: Wire, kind: str) -> None:
 
 def serve(wire: Wire) -> None:
     """Obey the commands one by one; whatever fails is a report, never a traceback."""
-    project = wire.commands.get()
+    project = wire.command()
     watching = watch.Watch(wire.send, project["root"], trace.Trace(wire.send))
     wire.cancel = watching.cancel
     walk = walker.Walker(wire.send, wire.go_on, watching, project)
@@ -176,6 +195,7 @@ def serve(wire: Wire) -> None:
                 walk.guard.listen()
                 watching.listen()
                 shortcuts.Shortcuts(watching).listen()
+                rereading.Rereading().listen()
             elif command["do"] == "open":
                 watching.trace.wanted = command["trace"]
                 if command["inputs"]:
@@ -196,19 +216,19 @@ def serve(wire: Wire) -> None:
         except guard.Refused:
             pass  # said where it was seen
         wire.send("done")
-        command = wire.commands.get()
+        command = wire.command()
 
 
 def main() -> None:
     if os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]  # this file's folder is no place for the project's imports
     if sys.argv[1] == "alone":
-        commands, reports = int(sys.argv[2]), int(sys.argv[3])
+        own, kept = list(map(int, sys.argv[2:])), forks.Kept()
     else:
         forks.imported(sys.argv[2])
-        commands, reports = forks.served(int(sys.argv[1]))
+        own, kept = forks.served(int(sys.argv[1]))
     sys.path.append(os.getcwd())
-    wire = Wire(commands, reports)
+    wire = Wire(own, kept, shared=sys.argv[1] != "alone")
     for forever in (wire.listen, wire.flush):
         threading.Thread(target=forever, name="neontest", daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):

@@ -45,9 +45,9 @@ def channel(body: str) -> Channel:
     script = f"import os, sys\nout = int(sys.argv[2])\n{body}"
     command = [sys.executable, "-c", script]
 
-    def worker(commands: int, reports: int) -> Start:
-        words = [*command, str(commands), str(reports)]
-        return spawned(words, cwd=Path(), environ=dict(os.environ), pass_fds=(commands, reports))
+    def worker(*numbers: int) -> Start:
+        words = [*command, *map(str, numbers)]
+        return spawned(words, cwd=Path(), environ=dict(os.environ), pass_fds=numbers)
 
     return Channel(worker, stop=Stop(), log=print)
 
@@ -74,7 +74,7 @@ def test_a_long_line_in_small_pieces_is_one_report():
 
 DAEMON = """
 {wire}
-held = {{os.readlink(f"/proc/self/fd/{{n}}") for n in (wire._commands, wire._reports)}}
+held = {{os.readlink(f"/proc/self/fd/{{n}}") for n in (wire._commands, wire._reports, wire._cancels)}}
 ready = os.pipe()
 if not os.fork():
     os.setsid()

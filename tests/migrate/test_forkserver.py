@@ -63,8 +63,8 @@ def test_a_worker_shows_a_mark_of_its_own_and_holds_no_file_of_the_server(files)
             marks.append(mark)
             assert pid in marked(mark)
             opened = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
-            # Output, error, commands, reports: nothing of the server, and not the pipe that it answers on.
-            assert sorted(each.partition(":")[0] for each in opened) == ["/dev/null", *["pipe"] * 4]
+            # Output, error, commands, reports, cancels: nothing of the server, and not the pipe that it answers on.
+            assert sorted(each.partition(":")[0] for each in opened) == ["/dev/null", *["pipe"] * 5]
         assert len(set(marks)) == 2
         sessions[0].kill()
         assert marked(marks[0]) == []

@@ -136,6 +136,17 @@ def test_a_migration_that_ends_the_process_is_named(files, opened, body, message
     assert walk.session.alive is ("_exit" not in body and "kill" not in body)
 
 
+@pytest.mark.parametrize("end", ["os._exit(5)", "os.kill(os.getpid(), 9)"])
+def test_what_ran_just_before_its_process_ended_is_told(files, opened, end):
+    long = "SELECT '" + "\U0001f600" * 40_000 + "'"
+    files.alembic().table("a1", "t1").revision("a2", f"op.execute({long!r})\nop.execute('SELECT 2')\n{end}")
+    visit = opened().visit("upgrade", "head")
+    assert visit.error is not None
+    assert visit.error.revision == "a2"
+    told = [(each.revision, each.sql.split()[0], len(each.sql) > 20_000) for each in visit.statements]
+    assert told == [("a1", "CREATE", False), ("a2", "SELECT", True), ("a2", "SELECT", False)]
+
+
 def test_a_dead_session_refuses_more_work(files, opened):
     files.alembic().revision("a1", "os._exit(0)")
     walk = opened()

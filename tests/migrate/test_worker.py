@@ -28,6 +28,7 @@ FILES = (
     "guard.py",
     "loading.py",
     "pause.py",
+    "rereading.py",
     "shortcuts.py",
     "models.py",
     "operations.py",
@@ -59,7 +60,7 @@ def test_the_worker_is_python_3_8_and_imports_nothing_of_ours(name):
 
 
 def test_one_that_is_told_to_end_while_it_is_still_read_says_nothing(tmp_path):
-    (tmp_path / "queue.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "contextlib.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     command = [sys.executable, str(FOLDER / "worker.py"), "9", "alembic"]
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -76,12 +77,13 @@ def talk(*commands: dict) -> tuple[list[dict], int]:
     """Speak to a worker by hand: all commands at once, then the end of them when it has answered."""
     commands_read, commands_write = os.pipe()
     reports_read, reports_write = os.pipe()
+    cancels_read, cancels_write = os.pipe()
     more = {"stop": Stop(), "log": print}
     server = ForkServer(Path(sys.executable), kind="alembic", cwd=Path("/"), environ=dict(os.environ), **more)
-    worker = Child(server.worker(commands_read, reports_write, cwd=Path("/")), **more)
+    worker = Child(server.worker(commands_read, reports_write, cancels_read, cwd=Path("/")), **more)
     try:
-        os.close(commands_read)
-        os.close(reports_write)
+        for theirs in (commands_read, reports_write, cancels_read):
+            os.close(theirs)
         for command in commands:
             os.write(commands_write, json.dumps(command).encode() + b"\n")
         with os.fdopen(reports_read) as reports:
@@ -91,6 +93,7 @@ def talk(*commands: dict) -> tuple[list[dict], int]:
                 if sum(each["is"] == "done" for each in said) == len([c for c in commands if c["do"] != "close"]):
                     break
             os.close(commands_write)
+            os.close(cancels_write)
         assert worker.wait(30)
     finally:
         status = worker.end()
@@ -153,10 +156,10 @@ def test_values_of_rows_are_in_no_message(detail: str, told: str | None) -> None
 def test_what_is_no_word_to_go_on_is_obeyed_afterwards():
     """Whoever ends the session while the worker waits need not wait himself until he ends it by force."""
     code = """if True:
-        import os, worker
-        wire = worker.Wire(os.pipe()[0], os.pipe()[1])
-        for word in ("go", "stop", "close"):
-            wire.commands.put({"do": word})
-        print(wire.go_on(), wire.go_on(), wire.go_on(), wire.commands.get(timeout=1)["do"])"""
+        import json, os, worker
+        commands, told = os.pipe()
+        wire = worker.Wire([commands, os.pipe()[1], os.pipe()[0]], worker.forks.Kept(), shared=False)
+        os.write(told, b"".join(json.dumps({"do": word}).encode() + b"\\n" for word in ("go", "stop", "close")))
+        print(wire.go_on(), wire.go_on(), wire.go_on(), wire.command()["do"])"""
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("True False False close\n", "")
