@@ -116,7 +116,7 @@ class Branches:
             )
         url, connection = self._reached(lease, give_way=given is None)
         guard = advisory_guard(connection)
-        reader = Reader(connection)
+        reader = Reader(connection, url)
         before = reader.snapshot()
         tables = version_tables(connection, ground.versions or ())
         environ = self._sessions.rendered(session, url, surroundings)

@@ -175,11 +175,11 @@ class Trial:
         return msgspec.structs.replace(failure, hint=self.remedy(wanted[1]))
 
     def close(self) -> None:
-        """End the worker and the connection; the lease is given back elsewhere."""
+        """End the worker and the connections; the lease is given back elsewhere."""
         self.ended = True
         self.session.close()
         self.observer.close()
-        self.connection.close()
+        self.reader.close()
 
 
 @contextmanager

@@ -31,10 +31,16 @@ READ: Final = -2
 """The same where a row is a relation or a type that was read, by its oid; of oid 0 for everything."""
 
 
+BESIDE: Final = ("table", "sequence", "constraint", "index")
+"""Kinds that every database has, which take about as long to read as all others do."""
+
+
 @cache
-def rows_sql(version: int, there: int = ALL_THERE) -> str:
+def rows_sql(version: int, there: int = ALL_THERE, *, beside: bool | None = None) -> str:
     """The one query that reads everything, for a server of this version; `there` are the probe's bits. Most databases
     have little of most kinds, and half of the time would go into planning how to find nothing.
+
+    `beside` has it read but one half: of the kinds `BESIDE`, without comments, or of all others.
     """
     comments = [
         _COMMENTS + " OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))",
@@ -43,7 +49,9 @@ def rows_sql(version: int, there: int = ALL_THERE) -> str:
           AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     ]
     read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
-    return _query(f"{prelude()}, {LISTED}", [read, *comments, *_branches(_kinds(there), version, listed=True)])
+    kinds = [kind for kind in _kinds(there) if beside is None or beside == (kind.name in BESIDE)]
+    told = [read, *([] if beside else comments), *_branches(kinds, version, listed=True)]
+    return _query(f"{prelude()}, {LISTED}", told)
 
 
 @cache

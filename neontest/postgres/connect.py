@@ -36,6 +36,9 @@ SLOW: Final = ("57014", "55P03")
 _BUSY: Final = re.compile(r"\bconcurrently active endpoints\b|\bactive endpoints limit\b")
 """Source: https://neon.com/docs/connect/connection-errors (2026-11)."""
 
+SERVER: Final = "pg_postmaster_start_time()::text, coalesce(current_setting('neon.timeline_id', true), '')"
+"""SQL for what tells a server from every other one; see `server`."""
+
 _ALIVE: Final[Mapping[str, Any]] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -51,18 +54,26 @@ _connecting = threading.local()
 _mask: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 
 
-def _wait(conn: Connection) -> None:
-    """Drive libpq by `poll`, where a signal's handler may raise (PEP 475); libpq's own wait would retry and go on."""
-    until: float | None = getattr(_connecting, "until", None)
+def driven(conn: Connection, until: float | None = None) -> None:
+    """Let libpq go on with what was begun on it, to its end, where a signal's handler may raise (PEP 475); libpq's own
+    wait would retry and go on.
+
+    Raises:
+        TimeoutError: it has not ended when `time.monotonic()` is `until`; it goes on with the next call.
+    """
     while (state := conn.poll()) != psycopg2.extensions.POLL_OK:
         poller = select.poll()
         poller.register(conn.fileno(), select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT)
         ready = False
         while not ready:
             left = _HEARD if until is None else min(_HEARD, until - time.monotonic())
-            if left <= 0:
+            ready = bool(poller.poll(max(0.0, left) * 1000))
+            if not ready and left <= 0:
                 raise TimeoutError
-            ready = bool(poller.poll(left * 1000))
+
+
+def _wait(conn: Connection) -> None:
+    driven(conn, getattr(_connecting, "until", None))
 
 
 psycopg2.extensions.set_wait_callback(_wait)
@@ -89,6 +100,19 @@ def connect(url: str, *, timeout: float = 10, autocommit: bool = True) -> Connec
         raise (ComputesBusy if _BUSY.search(told) else DatabaseError)(told) from None
     finally:
         _connecting.until = None
+    return conn
+
+
+def begun(url: str) -> Connection:
+    """A connection to `url` that is not there yet: `driven` makes it, and goes on with what it is asked.
+
+    Raises:
+        DatabaseError: there is no way to begin.
+    """
+    try:
+        conn: Connection = psycopg2.connect(_plain(url), application_name=APPLICATION_NAME, async_=True, **_ALIVE)
+    except (psycopg2.Error, UnicodeError, ValueError) as error:
+        raise DatabaseError(f"cannot connect to {place(url)}: {without_secrets(str(error), url)}") from None
     return conn
 
 
@@ -158,9 +182,7 @@ def server(conn: Connection) -> tuple[str, ...]:
     Neon's servers say which history of pages is theirs, too: a setting of its extension, empty elsewhere.
     """
     with mapped("cannot tell the server from others"), conn.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_postmaster_start_time()::text, coalesce(current_setting('neon.timeline_id', true), '')"
-        )
+        cursor.execute(f"SELECT {SERVER}")
         return tuple(filter(None, cursor.fetchone() or ()))
 
 

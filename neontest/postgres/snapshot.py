@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg2
@@ -15,14 +16,16 @@ import psycopg2.errors
 import psycopg2.extensions
 
 from neontest.errors import DatabaseError
+from neontest.postgres.asked import Asked
 from neontest.postgres.catalog import COMMENT, KINDS, READ, others_sql, rows_sql, some_rows_sql
-from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.connect import SERVER, Connection, mapped
 from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
 from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, NEAR, RARE_THERE, SUM, probe_sql, sums_sql
+from neontest.postgres.second import Second
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -66,14 +69,17 @@ SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first: to read each takes longer."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
-_FEW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
-"""For a few of many the indexes are better, which a plan for any number would not use; nor one that was made when there
-were not many. Until the end of the statement that comes with it: others read whole tables over this connection."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
-_NUMBERS: Final = itertools.count(1)
-"""Of prepared statements: after a failure nobody knows whether one is there, so no name is used twice."""
+_INDEX: Final = next(index for index, kind in enumerate(KINDS) if kind.name == "index")
+_LARGE: Final = 512 << 10
+"""Bytes of pg_class, as of some five hundred tables, from which on everything is read over two connections."""
+_CONNECTING: Final = 0.05
+"""Seconds that the second of them is waited for."""
+_SET: Final = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
+_THERE: Final = f"{SERVER}, current_database()"
+"""What tells a database from every other one."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -86,9 +92,12 @@ _VANISHED: Final = (
 
 
 class Reader:
-    """Takes snapshots over one connection, which it sets up and keeps; autocommit is required of it."""
+    """Takes snapshots over one connection, which it sets up and keeps; autocommit is required of it.
 
-    def __init__(self, conn: Connection) -> None:
+    With the `url` of the same database it asks for a part over a second connection, where that is to be had.
+    """
+
+    def __init__(self, conn: Connection, url: str | None = None) -> None:
         if not conn.autocommit:
             raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
         self._conn = conn
@@ -100,8 +109,7 @@ class Reader:
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
-        self._prepared: dict[str, str] = {}
-        """Queries, by their names on the server."""
+        self._prepared = Asked()
         self._there = 0
         """What there has been of kinds that few databases have: bits of the probe."""
         self._moment = ""
@@ -111,12 +119,14 @@ class Reader:
         version = conn.server_version
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
-            settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
             cursor.execute(
-                f"DEALLOCATE ALL; SELECT {settings}; PREPARE neontest_probe AS {probe_sql(version)}; {MOVED}"
+                f"DEALLOCATE ALL; SELECT {_SET}; PREPARE neontest_probe AS {probe_sql(version)};"
+                f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {_THERE}"
             )
-            if cursor.fetchone() == (True,):
-                self._there = ALL_THERE
+            moved, self._large, *where = cursor.fetchone() or (False, False)
+        if moved:
+            self._there = ALL_THERE
+        self._second = Second(url, f"SELECT {_SET}; SELECT {_THERE}", where) if url else None
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -126,7 +136,7 @@ class Reader:
         """
         for attempt in range(_ATTEMPTS):
             try:
-                with mapped("cannot read the schema"), self._conn.cursor() as cursor:
+                with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._ahead():
                     state, changed = self._probed(cursor)
                     if self._last is None or changed:
                         # The state from before the rows: what changes between the two is read again next time.
@@ -141,8 +151,34 @@ class Reader:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and the second."""
+        if self._second is not None:
+            self._second.close()
         self._conn.close()
+
+    @contextmanager
+    def _ahead(self) -> Iterator[None]:
+        """Have the second connection read meanwhile what will be wanted, as far as that can be told by now."""
+        if self._second is None:
+            yield
+            return
+        try:
+            self._ask_ahead(self._second)
+            yield
+        except BaseException:
+            self._second.close()
+            raise
+        self._second.rows("")  # one that nobody takes would keep its transaction open
+
+    def _ask_ahead(self, second: Second) -> None:
+        version, first = self._conn.server_version, self._last is None
+        if not second.ready(_CONNECTING if first and self._large else 0.0):
+            return
+        likely, there = [oid for oid in self._changed if oid], self._there & RARE_THERE
+        if first and self._large:
+            second.ask("half", rows_sql(version, beside=True))
+        elif not first and 0 < len(likely) <= MANY:
+            second.ask(f"some {there}", some_rows_sql(version, there), oids=likely)
 
     def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
         """The state now, and the oids of what has changed since the last one."""
@@ -197,10 +233,24 @@ class Reader:
         return found
 
     def _asked_whole(self, cursor: Cursor) -> Snapshot:
+        there, version = self._there, self._conn.server_version
         with no_collection:
-            rows = self._asked(cursor, f"everything {self._there}", rows_sql(self._conn.server_version, self._there))
+            if self._second is not None and self._second.asked == "half":
+                rest = rows_sql(version, there, beside=False)
+                rows: Iterator[Row] = itertools.chain(
+                    self._asked(cursor, f"other half {there}", rest), self._half(cursor)
+                )
+            else:
+                rows = iter(self._asked(cursor, f"everything {there}", rows_sql(version, there)))
             self._keys, self._sure = {}, True
             return self._with({}, self._parts(rows, cursor))
+
+    def _half(self, cursor: Cursor) -> Iterator[Row]:
+        """What the second connection was asked for, when all else is read; over the first, if it saw something else."""
+        rows = self._second.rows("half") if self._second is not None else None
+        if rows is None or rows[0][5] != self._moment:
+            rows = self._asked(cursor, "half", rows_sql(self._conn.server_version, beside=True))
+        yield from rows
 
     def _renewed(self, cursor: Cursor, state: State, changed: Collection[int]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
@@ -210,7 +260,7 @@ class Reader:
             return None
         there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
-        read, parts = self._some(cursor, there) if there else ({}, [])
+        read, parts = (self._likely(cursor, there, state) or self._some(cursor, there)) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
             others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), oids=there) if oid not in read]
             if 0 in others:
@@ -226,25 +276,26 @@ class Reader:
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
         there = self._there & RARE_THERE
-        rows: list[Row] = self._asked(
-            cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids=oids
-        )
-        read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
-        return read, list(self._parts(rows, cursor))
+        rows = self._asked(cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids=oids)
+        return _read(rows), list(self._parts(rows, cursor))
+
+    def _likely(self, cursor: Cursor, oids: list[int], state: State) -> tuple[Read, list[Part]] | None:
+        """The same, if the second connection has read all of them at the moment of the probe; and maybe others."""
+        rows = self._second.rows(f"some {self._there & RARE_THERE}") if self._second is not None else None
+        if not rows or rows[0][5] != self._moment:
+            return None
+        read = {oid: held for oid, held in _read(rows).items() if oid in state}
+        parts: Read = dict.fromkeys((row[1] for row in rows if row[0] == _INDEX), None)
+        if not all(oid in read or oid in parts for oid in oids):
+            return None
+        return parts | read, list(self._parts(rows, cursor))
 
     def _asked(
         self, cursor: Cursor, key: str, query: str, *, xid: str | None = None, oids: list[int] | None = None
     ) -> list[Any]:
         """What a query answers, with or without values; it is prepared when it is asked first."""
-        given = {kind: value for kind, value in (("xid", xid), ("oid[]", oids)) if value is not None}
-        kinds, values = ", ".join(given), ", ".join(f"%s::{kind}" for kind in given)
-        of = cursor.mogrify(f"({values})", list(given.values())).decode() if given else ""
-        name, prepare = self._prepared.get(key), ""
-        if name is None:
-            name = f"neontest_{next(_NUMBERS)}"
-            prepare = f"PREPARE {name}{f'({kinds})' if kinds else ''} AS {query}; "
-        cursor.execute(f"{_FEW if list(given) == ['oid[]'] else ''}{prepare}EXECUTE {name}{of}")
-        self._prepared[key] = name
+        cursor.execute(self._prepared.text(cursor, key, query, xid=xid, oids=oids))
+        self._prepared.answered()
         return cursor.fetchall()
 
     def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:
@@ -315,6 +366,10 @@ def tables(conn: Connection) -> frozenset[int]:
             """
         )
         return frozenset(int(oid) for (oid,) in cursor.fetchall())
+
+
+def _read(rows: Iterable[Row]) -> Read:
+    return {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
 
 
 def _shown(kind: str, facts: Facts) -> Facts:

@@ -43,11 +43,11 @@ def rows(place: Place) -> Iterator[Row]:
     steps: dict[int, float] = {}
     for size in place.sizes(10, 100, 1000, 5000):
         url = filled(place, size)
-        reader, changing = Reader(connect(url)), connect(url).cursor()
+        reader, changing = Reader(connect(url), url), connect(url).cursor()
         reader.snapshot()
 
         def full() -> Callable[[], object]:
-            whole = Reader(connect(url))  # noqa: B023
+            whole = Reader(connect(url), url)  # noqa: B023
             whole.snapshot()
             whole._last, whole._state = None, {}
             return whole.snapshot

@@ -95,7 +95,8 @@ def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[s
             observer = Observer(connection, url)
             stack.callback(observer.close)
             session.observer = observer
-        reader = Reader(connection)
+        reader = Reader(connection, url)
+        stack.callback(reader.close)
         visits: list[Visit] = []
 
         def after(visit: Visit) -> bool:

@@ -280,7 +280,7 @@ def test_others_are_read_again_where_their_words_can_have_changed(database: Any,
     database.run(NAMES.replace("hidden", "neon"))
     database.reader.snapshot()
     same_as_anew(database, change.replace("hidden", "neon"))
-    assert ("others" in database.reader._prepared) is all_of_it
+    assert ("others" in database.reader._prepared._names) is all_of_it
     same_as_anew(database, "ALTER TABLE c ADD last integer; ALTER TABLE c RENAME w TO w2")
 
 
@@ -314,7 +314,8 @@ RENAMED = "ALTER TABLE b RENAME TO b2"
 
 
 def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other: str = RENAMED) -> None:
-    """Take a snapshot after a change, while another session does something; `c` names `b`."""
+    """Take a snapshot after a change, over one connection, while another session does something; `c` names `b`."""
+    database.alone()
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.run("CREATE TABLE c (x integer REFERENCES b)")
     database.reader.snapshot()
@@ -369,6 +370,7 @@ def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkey
 @pytest.mark.usefixtures("large")
 def test_how_a_few_relations_are_looked_for_is_how_nothing_else_is(database: Any) -> None:
     """Whole tables are read over the same connection."""
+    database.alone()
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.reader.snapshot()
     database.run("ALTER TABLE a RENAME TO a2")
@@ -376,7 +378,7 @@ def test_how_a_few_relations_are_looked_for_is_how_nothing_else_is(database: Any
     with database.reader._conn.cursor() as cursor:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name ~ '^enable_(hashjoin|mergejoin|seqscan)$'")
         assert dict(cursor.fetchall()) == dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_seqscan"), "on")
-        cursor.execute(f"EXPLAIN (COSTS off) EXECUTE {database.reader._prepared['some 0']}('{{1}}')")
+        cursor.execute(f"EXPLAIN (COSTS off) EXECUTE {database.reader._prepared._names['some 0']}('{{1}}')")
         planned = "\n".join(str(line) for (line,) in cursor.fetchall())
         assert "Seq Scan on pg_index" not in planned
         assert "Hash Join" not in planned

@@ -1,0 +1,88 @@
+"""A second connection to where the first one leads, which is asked for rows while that one is asked for others.
+
+It is made, and asked, without being waited for; whatever fails on it only means that there is none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+
+from neontest.errors import DatabaseError
+from neontest.postgres.asked import Asked
+from neontest.postgres.connect import Connection, begun, driven
+
+
+class Second:
+    """Not for several threads at once."""
+
+    def __init__(self, url: str, setup: str, expected: Sequence[object]) -> None:
+        """Begin to connect. `setup` is run first; its last answer has to be the `expected` row."""
+        self._setup, self._expected = setup, tuple(expected)
+        self._prepared = Asked()
+        self._conn: Connection | None = None
+        self._cursor: psycopg2.extensions.cursor | None = None
+        self._made = False
+        self.asked = ""
+        """The key of what it was asked last, whose answer nobody has taken yet."""
+        with suppress(DatabaseError):
+            self._conn = begun(url)
+
+    def ready(self, seconds: float = 0.0) -> bool:
+        """Whether it is there, after at most so many seconds; goes on with making it."""
+        if self._conn is None or self._made:
+            return self._made
+        until = time.monotonic() + seconds
+        try:
+            driven(self._conn, until)
+            if self._cursor is None:
+                self._cursor = self._conn.cursor()
+                self._cursor.execute(self._setup)
+                driven(self._conn, until)
+            self._made = self._cursor.fetchone() == self._expected
+        except TimeoutError:
+            return False
+        except psycopg2.Error:
+            pass
+        if not self._made:
+            self.close()
+        return self._made
+
+    def ask(self, key: str, query: str, *, oids: list[int] | None = None) -> None:
+        """Send a query, as of `Asked.text`, if it is ready."""
+        self.rows(self.asked)
+        if self._made and self._cursor is not None:
+            try:
+                self._cursor.execute(self._prepared.text(self._cursor, key, query, oids=oids))
+                self.asked = key
+            except psycopg2.Error:
+                self.close()
+
+    def rows(self, key: str) -> list[Any] | None:
+        """The answer to what was asked by that key, waited for; None where there is none. Another one is lost."""
+        if self._conn is None or self._cursor is None or not self.asked:
+            return None
+        asked, self.asked = self.asked, ""
+        try:
+            driven(self._conn)
+            self._prepared.answered()
+            rows = self._cursor.fetchall()
+        except psycopg2.Error:
+            self.close()
+            return None
+        except BaseException:
+            self.close()  # it still runs: the next answer would be this one's
+            raise
+        return rows if asked == key else None
+
+    def close(self) -> None:
+        """There is none any more."""
+        conn, self._conn, self._made, self.asked = self._conn, None, False, ""
+        if conn is not None:
+            with suppress(psycopg2.Error):
+                conn.close()
