@@ -38,7 +38,7 @@ PLUGIN: Final = "neontest_only"
 USE: Final = """
     SELECT clock_timestamp()::text, CASE WHEN current_setting('track_counts')::bool
         AND current_setting('track_activities')::bool THEN (to_jsonb(d) ->> 'sessions')::int8 END,
-        EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+        EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> ALL (%s)
             AND a.backend_type = 'client backend' AND coalesce(a.state_change >= %s::timestamptz, true))
     FROM pg_stat_database d WHERE d.datname = current_database()
 """
@@ -114,7 +114,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 def use(trial: Trial, *, since: str = "infinity") -> tuple[str, int | None, bool]:
     """What `USE` asks of the branch's server."""
     with mapped("the branch cannot be asked who uses it"), trial.connection.cursor() as cursor:
-        cursor.execute(USE, (since,))
+        cursor.execute(USE, (trial.reader.backends(), since))
         moment, sessions, active = cursor.fetchone() or ("", None, True)
         return moment, sessions, active
 

@@ -7,23 +7,28 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from neontest.postgres.connect import connect
-from neontest.postgres.model import Snapshot
+from neontest.postgres.snapshot import Reader
 from neontest.stop import Stop
 from neontest.testing import Seen, use
 
 
 def test_a_session_counts_that_is_new_or_was_at_work_since(postgres_url: str) -> None:
     with closing(connect(postgres_url)) as mine, closing(connect(postgres_url)) as pooled:
-        trial = cast(Any, SimpleNamespace(connection=mine))
+        reader = Reader(mine, postgres_url)  # whose second connection is nobody's
+        trial = cast(Any, SimpleNamespace(connection=mine, reader=reader))
 
         def seen() -> Seen:
             moment, sessions, _ = use(trial)
-            schema = cast(Snapshot, None)
-            return Seen(schema=schema, revisions=(), tables=frozenset(), moment=moment, sessions=sessions)
+            assert len(reader.backends()) == 2
+            return Seen(schema=reader.snapshot(), revisions=(), tables=frozenset(), moment=moment, sessions=sessions)
 
         with pooled.cursor() as cursor:
             cursor.execute("SELECT 1")
         before = seen()
+        for name in ("one", "two"):  # has the second one asked what is likely
+            with pooled.cursor() as cursor:
+                cursor.execute(f"CREATE TABLE IF NOT EXISTS used (id integer); ALTER TABLE used ADD {name} integer")
+            before = seen()
         assert before.unused(trial, Stop())
         with pooled.cursor() as cursor:  # as a pooler does, whose session was there before
             cursor.execute("SELECT 1")
@@ -31,3 +36,4 @@ def test_a_session_counts_that_is_new_or_was_at_work_since(postgres_url: str) ->
         before = seen()
         connect(postgres_url).close()
         assert not before.unused(trial, Stop())
+        reader.close()

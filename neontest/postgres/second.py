@@ -53,6 +53,11 @@ class Second:
             self.close()
         return self._made
 
+    @property
+    def backend(self) -> int | None:
+        """The server's process; None while there is none."""
+        return self._conn.info.backend_pid if self._conn is not None and self._made else None
+
     def ask(self, key: str, query: str, *, oids: list[int] | None = None) -> None:
         """Send a query, as of `Asked.text`, if it is ready."""
         self.rows(self.asked)

@@ -77,6 +77,8 @@ _LARGE: Final = 512 << 10
 """Bytes of pg_class, as of some five hundred tables, from which on everything is read over two connections."""
 _CONNECTING: Final = 0.05
 """Seconds that the second of them is waited for."""
+_SETTLING: Final = 1.0
+"""The same where it has to be there or not to be."""
 _SET: Final = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
 _THERE: Final = f"{SERVER}, current_database()"
 """What tells a database from every other one."""
@@ -126,7 +128,9 @@ class Reader:
             moved, self._large, *where = cursor.fetchone() or (False, False)
         if moved:
             self._there = ALL_THERE
-        self._second = Second(url, f"SELECT {_SET}; SELECT {_THERE}", where) if url else None
+        # Nobody is to take it for somebody who connects later.
+        counted = "; SELECT pg_stat_force_next_flush()" if version >= 150_000 else ""
+        self._second = Second(url, f"SELECT {_SET}{counted}; SELECT {_THERE}", where) if url else None
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -149,6 +153,14 @@ class Reader:
                     raise
             time.sleep(0.02 * (attempt + 1))
         raise AssertionError("unreachable")
+
+    def backends(self) -> list[int]:
+        """The server's processes of its connections, from now on the same: a second that is not there is given up."""
+        second = self._second
+        if second is not None and not second.ready(_SETTLING):
+            second.close()
+        own = self._conn.info.backend_pid
+        return [own] if second is None or second.backend is None else [own, second.backend]
 
     def close(self) -> None:
         """Close the connection, and the second."""
