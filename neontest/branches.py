@@ -317,7 +317,7 @@ class Branches:
             with suppress(Exception):
                 trial.observer.close()
             with suppress(Exception):
-                trial.connection.close()
+                trial.reader.close()
         with suppress(Exception):
             self._context.talk.say("giving the branch back")
         given = self._leases.give_back_all(BUDGET, STOPPED_BUDGET)

@@ -20,6 +20,8 @@ _POLL: Final = 0.1
 """Seconds between two looks whether a silent worker still lives."""
 _LINE: Final = 32 << 20
 """Bytes of the longest report: the history of a very large project has a few million."""
+_LEFT: Final = 64
+"""Times that what it had left to say is looked for: whoever else may write there never stops."""
 
 
 class Ended(Exception):
@@ -54,6 +56,9 @@ class Channel:
         self._reports, told = high_pipe()
         cancels, self._cancels = high_pipe()
         os.set_blocking(self._reports, False)
+        os.set_blocking(self._commands, False)
+        self._unsent = bytearray()
+        """Commands that are too long for the pipe: the worker may be busy, and is not waited for without limit."""
         self._held = bytearray()
         self._lines: deque[bytes] = deque()
         self._told: deque[reports.Report] = deque()
@@ -73,10 +78,17 @@ class Channel:
 
     def send(self, what: str, **facts: Any) -> None:
         """Give a command. One that nobody reads any more is found out at the next `receive`."""
-        line = (json.dumps({**facts, "do": what}) + "\n").encode()
-        with contextlib.suppress(OSError):
-            while line and self.alive:
-                line = line[os.write(self._commands, line) :]
+        self._unsent += (json.dumps({**facts, "do": what}) + "\n").encode()
+        self._push()
+
+    def _push(self) -> None:
+        try:
+            while self._unsent and self.alive:
+                del self._unsent[: os.write(self._commands, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
 
     def cancel(self) -> None:
         """Have it say what is running, and interrupt that."""
@@ -109,7 +121,10 @@ class Channel:
         if not self.alive:
             raise Ended(self._child.end())
         left, gone = deadline.left(), self._child.poll() is not None
-        ready, _, _ = select.select([self._reports], [], [], 0 if gone else min(left, _POLL))
+        wanted = [self._commands] if self._unsent else []
+        ready, free, _ = select.select([self._reports], wanted, [], 0 if gone else min(left, _POLL))
+        if free:
+            self._push()
         if ready and self._read():
             return
         if gone:
@@ -149,13 +164,17 @@ class Channel:
         return self.kill()
 
     def kill(self) -> int:
-        """End the worker and all that it started; returns its exit status."""
+        """End the worker and all that it started; returns its exit status. What it had left to say is received."""
         with self._stop.shield():
             if self.alive and self._child.poll() is None:
                 self.cancel()
             status = self._child.end()
             if self.alive:
                 self.alive = False
+                with contextlib.suppress(OSError, WorkerError):
+                    for _ in range(_LEFT):
+                        if not self._read():
+                            break
                 self._close()
         return status
 

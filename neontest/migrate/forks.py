@@ -17,16 +17,20 @@ import gc
 import json
 import mmap
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 DESCRIPTORS = 7
 MARK = "NEONTEST_MARK"
 """As in process.py, by which a process that left its group is known."""
 LARGEST = 65536
+READ = 1.0
+"""Seconds that somebody is waited for who reads what a session has left to say."""
 
 
 class Kept:
@@ -48,7 +52,7 @@ class Kept:
 
     def add(self, what: str, report: bytes) -> bool:
         """False where there is no room left."""
-        size = self._taken()
+        size = self._size()
         data = b"," + report if size else report
         if self.HEAD + size + len(data) > self.SIZE:
             return False
@@ -62,15 +66,20 @@ class Kept:
         self._take(self._begun)
         self.count, self.last = self.count - 1, ""
 
-    def line(self) -> bytes:
-        """All as one array in a line, and nothing is kept any more; empty where there was nothing."""
-        size = self._taken()
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[bytes]:
+        """All as one array in a line, empty where there is nothing; kept on where they cannot be written at all."""
+        size = self._size()
         held = self._memory[self.HEAD : self.HEAD + size]
-        self._take(0)
+        self._take(0)  # now: whoever is killed while he writes has written them
         self.count, self.last = 0, ""
-        return b"[%s]\n" % held if held else b""
+        try:
+            yield b"[%s]\n" % held if held else b""
+        except OSError:
+            self._take(size)
+            raise
 
-    def _taken(self) -> int:
+    def _size(self) -> int:
         return int.from_bytes(self._memory[: self.HEAD], "little")
 
     def _take(self, size: int) -> None:
@@ -150,9 +159,10 @@ def born(request: dict[str, Any], descriptors: list[int]) -> tuple[list[int], Ke
             os.close(each)
         silenced()
         _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):
-            os.set_blocking(reports, False)  # where nobody reads any more, nobody is waited for
-            os.write(reports, kept.line())
+        with contextlib.suppress(OSError), kept.taken() as left:
+            os.set_blocking(reports, False)
+            while left and select.select([], [reports], [], READ)[1]:
+                left = left[os.write(reports, left) :]
         with contextlib.suppress(OSError):
             os.write(answer, b"status %d\n" % status)
         os._exit(0)

@@ -3,20 +3,23 @@
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, Alembic 1.8 to 1.20, nothing of ours.
 
 Each visit needs new modules of all revisions, as their files are by then. Most of what that costs is to follow every
-part of every path, to read the files and to look for compiled ones, of files that are as they were.
+part of every path, to read the files and to look for compiled ones, of files that are as they were. Alembic makes the
+modules; only their code is given to it.
 """
 
 # ruff: noqa: PTH110, PTH116, PTH118, UP006, UP035, UP045
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
+import time
 from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-Files = List[Tuple[str, Tuple[int, ...]]]
+Files = List[Tuple[Any, ...]]
 """Paths, and what changes when their content does."""
+TICK_NS = 50_000_000
+"""Nanoseconds within which some systems give two changes of a file the same time."""
 
 
 class Known(NamedTuple):
@@ -25,14 +28,9 @@ class Known(NamedTuple):
     kind: Any
     revision: str
     path: str
-    spec: Any
+    name: str
+    file: str
     code: Any
-
-    def again(self) -> Any:
-        """It, with a new module."""
-        module: Any = importlib.util.module_from_spec(self.spec)
-        exec(self.code, vars(module))  # noqa: S102  # as its loader does
-        return self.kind(module, getattr(module, "revision", self.revision), self.path)
 
 
 class Rereading:
@@ -56,44 +54,49 @@ class Rereading:
             files = listed(directory) if reading() == self._own else None
             if files is None or files != self._files:
                 codes: Dict[str, Any] = {}
-                with noted(codes):
+                with fetching(codes):
                     scripts = list(plain(directory))
                 self._known = list(filter(None, [known(script, codes) for script in scripts]))
                 self._files = files if len(self._known) == len(scripts) else None
                 return iter(scripts)
-            return (each.again() for each in self._known)
+            with fetching({each.file: each.code for each in self._known}):
+                return iter([again(each) for each in self._known])
 
         return load
 
 
 def reading() -> Tuple[Any, ...]:
-    """What reads a script, as it is by now: a project may have put something of its own in its place."""
+    """What is passed over, as it is by now: a project may have put something of its own in its place."""
     from alembic import util
     from alembic.script import Script
 
     of_name = "_from_path" if hasattr(Script, "_from_path") else "_from_filename"
-    return util.load_python_file, vars(Script).get(of_name), vars(SourceFileLoader).get("get_code")
+    loader = (getattr(SourceFileLoader, name) for name in ("get_code", "source_to_code", "get_data", "path_stats"))
+    return (util.load_python_file, vars(Script).get(of_name), *loader)
 
 
 def listed(directory: Any) -> Optional[Files]:
-    """The files that Alembic would look at; None where that is for it to say."""
+    """The files that Alembic would look at; None where that is for it to say, or where one has changed just now."""
     from alembic.script import Script
 
-    files: Files = []
+    files: Files = [(directory.sourceless,)]
+    young = time.time_ns() - TICK_NS
     try:
         for folder in directory._version_locations:
             for file in Script._list_py_dir(directory, folder) if os.path.exists(folder) else ():
                 path = os.path.join(folder, file)
                 stat = os.stat(path)
-                files.append((path, (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)))
+                if stat.st_ctime_ns > young:
+                    return None
+                files.append((path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     except Exception:  # noqa: BLE001  # Alembic says what is wrong with it
         return None
     return files
 
 
 @contextlib.contextmanager
-def noted(codes: Dict[str, Any]) -> Iterator[None]:
-    """Keep the code of each file that is executed meanwhile, by its path."""
+def fetching(codes: Dict[str, Any]) -> Iterator[None]:
+    """Let Python's loader take the code of these files from here, and put that of others here."""
     loader: Any = SourceFileLoader
     if "get_code" in vars(loader):  # somebody else's
         yield
@@ -101,19 +104,30 @@ def noted(codes: Dict[str, Any]) -> Iterator[None]:
     plain = loader.get_code
 
     def get_code(self: Any, name: str) -> Any:
-        codes[self.path] = code = plain(self, name)
-        return code
+        if self.path not in codes:
+            codes[self.path] = plain(self, name)
+        return codes[self.path]
 
     loader.get_code = get_code
     try:
         yield
     finally:
-        del loader.get_code
+        if vars(loader).get("get_code") is get_code:
+            del loader.get_code
 
 
 def known(script: Any, codes: Dict[str, Any]) -> Optional[Known]:
     """None where Python's own loader has not made its module from a source file."""
-    spec = getattr(script.module, "__spec__", None)
-    loader = getattr(spec, "loader", None)
-    code = codes.get(loader.path) if type(loader) is SourceFileLoader else None
-    return None if code is None else Known(type(script), script.revision, script.path, spec, code)
+    spec: Any = getattr(script.module, "__spec__", None)
+    loader: Any = getattr(spec, "loader", None)
+    if type(loader) is not SourceFileLoader or loader.path not in codes:
+        return None
+    return Known(type(script), script.revision, script.path, spec.name, loader.path, codes[loader.path])
+
+
+def again(script: Known) -> Any:
+    """The script with a new module."""
+    from alembic.util import pyfiles
+
+    module: Any = pyfiles.load_module_py(script.name, script.file)
+    return script.kind(module, getattr(module, "revision", script.revision), script.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -317,12 +318,13 @@ class Session:
         """Cancel what runs, learn what it was, and end the worker: nobody knows what state it is in."""
         self._channel.cancel()
         grace = Deadline(CANCEL_SECONDS, what="ending the visit")
-        try:
+        with suppress(Ended, TimeUp):
             while isinstance(report := self._channel.receive(grace), reports.ON_THE_WAY):
                 self._noted(report, trail, grace)
-        except (Ended, TimeUp):
-            pass
         self.kill()
+        with suppress(Ended):
+            while True:
+                trail.take(self._channel.receive(grace), self._hidden)
         return trail.failure("timeout", f"{deadline.what} took longer than {deadline.seconds:g} s")
 
     def _answer(self, deadline: Deadline, wanted: type[Answer]) -> Answer:
@@ -369,8 +371,7 @@ class Session:
             log=self._logged,
         )
         after = self._look() if error is None else None
-        if error is not None:
-            error = msgspec.structs.replace(error, message=self._hidden(error.message))
+        error = error and msgspec.structs.replace(error, message=self._hidden(error.message))
         return Visit(
             direction=direction,
             from_=_joined(before),

@@ -119,7 +119,8 @@ class Trail:
             case reports.Step():
                 self.revision = report.revision
             case reports.Running():
-                self.running = report.statement and reports.hidden(report.statement, hide)
+                if report.statement is not None:  # of one that is told twice to end, the second finds nothing
+                    self.running = reports.hidden(report.statement, hide)
             case _:
                 return False
         return True

@@ -93,7 +93,8 @@ class Wire:
         if self._ours:
             self._ours = False
             for each in self._own:
-                os.close(each)
+                with contextlib.suppress(OSError):
+                    os.close(each)
 
     def command(self) -> Facts:
         """Wait for the next one. The main thread reads it itself: to be woken by another costs like a statement."""
@@ -131,13 +132,17 @@ class Wire:
             if instead and self._kept.last == instead:
                 self._kept.drop()
             if not self._kept.add(what, report):
-                self._write(self._kept.line())
+                self._write()
                 if not self._kept.add(what, report):
-                    self._write(b"[%s]\n" % report)
+                    self._put(b"[%s]\n" % report)
             if not (held or (kept and self._shared)) or self._kept.count >= TOGETHER:
-                self._write(self._kept.line())
+                self._write()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self) -> None:
+        with self._kept.taken() as line:
+            self._put(line)
+
+    def _put(self, line: bytes) -> None:
         while line:
             line = line[os.write(self._reports, line) :]
 
@@ -146,7 +151,7 @@ class Wire:
         while True:
             time.sleep(SOON)
             with self._lock:
-                self._write(self._kept.line())
+                self._write()
 
     def listen(self) -> None:
         """Wait for ever, in a thread of its own, to be told to cancel what the main thread is at."""

@@ -78,9 +78,10 @@ class Blocker:
     def _lock(self, name: str, is_index: bool, search_path: str) -> None:
         with mapped("cannot hold up the statement"), self._connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('search_path', %s, true), set_config('lock_timeout', %s, true)",
+                "SELECT pg_backend_pid(), set_config('search_path', %s, true), set_config('lock_timeout', %s, true)",
                 (search_path, LOCK_TIMEOUT),
             )
+            self._backend, *_ = cursor.fetchone() or (0,)  # what libpq knows is a proxy's
             cursor.execute(
                 "SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass(%s)"
                 if is_index
@@ -97,7 +98,7 @@ class Blocker:
         with mapped("cannot cancel the statement"), connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_cancel_backend(%(it)s) WHERE %(this)s = ANY (pg_blocking_pids(%(it)s))",
-                {"it": backend, "this": self._connection.info.backend_pid},
+                {"it": backend, "this": self._backend},
             )
             row = cursor.fetchone()
         self.cancelled = row is not None and bool(row[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 import psycopg2.extensions
@@ -17,17 +17,21 @@ from neontest.errors import DatabaseError
 from neontest.postgres.asked import Asked
 from neontest.postgres.connect import Connection, begun, driven
 
+PATIENCE: Final = 1.0
+
 
 class Second:
     """Not for several threads at once."""
 
     def __init__(self, url: str, setup: str, expected: Sequence[object]) -> None:
-        """Begin to connect. `setup` is run first; its last answer has to be the `expected` row."""
+        """Begin to connect. `setup` is run first; its last answer has to be the `expected` row, and its own process."""
         self._setup, self._expected = setup, tuple(expected)
         self._prepared = Asked()
         self._conn: Connection | None = None
         self._cursor: psycopg2.extensions.cursor | None = None
-        self._made = False
+        self.backend: int | None = None
+        """The server's process, once it is there and as long as it is."""
+        self._begun = 0.0
         self.asked = ""
         """The key of what it was asked last, whose answer nobody has taken yet."""
         with suppress(DatabaseError):
@@ -35,8 +39,8 @@ class Second:
 
     def ready(self, seconds: float = 0.0) -> bool:
         """Whether it is there, after at most so many seconds; goes on with making it."""
-        if self._conn is None or self._made:
-            return self._made
+        if self._conn is None or self.backend is not None:
+            return self.backend is not None
         until = time.monotonic() + seconds
         try:
             driven(self._conn, until)
@@ -44,50 +48,54 @@ class Second:
                 self._cursor = self._conn.cursor()
                 self._cursor.execute(self._setup)
                 driven(self._conn, until)
-            self._made = self._cursor.fetchone() == self._expected
+            *found, backend = self._cursor.fetchone() or (None,)
+            if tuple(found) == self._expected:
+                self.backend = backend
         except TimeoutError:
             return False
         except psycopg2.Error:
             pass
-        if not self._made:
+        if self.backend is None:
             self.close()
-        return self._made
-
-    @property
-    def backend(self) -> int | None:
-        """The server's process; None while there is none."""
-        return self._conn.info.backend_pid if self._conn is not None and self._made else None
+        return self.backend is not None
 
     def ask(self, key: str, query: str, *, oids: list[int] | None = None) -> None:
         """Send a query, as of `Asked.text`, if it is ready."""
         self.rows(self.asked)
-        if self._made and self._cursor is not None:
+        if self.backend is not None and self._cursor is not None:
             try:
                 self._cursor.execute(self._prepared.text(self._cursor, key, query, oids=oids))
-                self.asked = key
+                self.asked, self._begun = key, time.monotonic()
             except psycopg2.Error:
                 self.close()
 
     def rows(self, key: str) -> list[Any] | None:
-        """The answer to what was asked by that key, waited for; None where there is none. Another one is lost."""
+        """The answer to what was asked by that key; None where there is none. Another one is lost.
+
+        It is waited for once more as long as it has taken by now, and a second: the first connection has answered.
+        """
         if self._conn is None or self._cursor is None or not self.asked:
             return None
         asked, self.asked = self.asked, ""
+        now = time.monotonic()
         try:
-            driven(self._conn)
-            self._prepared.answered()
+            driven(self._conn, now + (now - self._begun) + PATIENCE)
             rows = self._cursor.fetchall()
         except psycopg2.Error:
-            self.close()
+            if self._conn.closed:
+                self.close()
             return None
-        except BaseException:
+        except BaseException as error:
             self.close()  # it still runs: the next answer would be this one's
+            if isinstance(error, TimeoutError):
+                return None
             raise
+        self._prepared.answered()
         return rows if asked == key else None
 
     def close(self) -> None:
         """There is none any more."""
-        conn, self._conn, self._made, self.asked = self._conn, None, False, ""
+        conn, self._conn, self.backend, self.asked = self._conn, None, None, ""
         if conn is not None:
             with suppress(psycopg2.Error):
                 conn.close()

@@ -18,7 +18,7 @@ import psycopg2.extensions
 from neontest.errors import DatabaseError
 from neontest.postgres.asked import Asked
 from neontest.postgres.catalog import COMMENT, KINDS, READ, others_sql, rows_sql, some_rows_sql
-from neontest.postgres.connect import SERVER, Connection, mapped
+from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
@@ -26,6 +26,7 @@ from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
 from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, NEAR, RARE_THERE, SUM, probe_sql, sums_sql
 from neontest.postgres.second import Second
+from neontest.postgres.set_up import SET, WHERE, beside
 
 Cursor = psycopg2.extensions.cursor
 Row = tuple[int, int, int, str, str, str, int]
@@ -41,30 +42,6 @@ State = dict[int, int]
 Read = dict[int, bool | None]
 """Oids that were read: whether a change of the columns can show elsewhere; None for an index, which is a part."""
 
-_SETTINGS: Final = {
-    "search_path": "",
-    "quote_all_identifiers": "off",
-    "standard_conforming_strings": "on",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "xmlbinary": "base64",
-    "client_encoding": "UTF8",
-    "default_transaction_isolation": "read committed",
-    "statement_timeout": "0",
-    # A migration's forgotten transaction may hold a lock that deparsing needs: say so instead of hanging.
-    "lock_timeout": "10s",
-    # A generic plan saves 4 ms of planning a query; compiling or parallel workers would cost more than they save.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_hashjoin": "on",
-    "enable_mergejoin": "on",
-    "enable_seqscan": "on",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-}
-
 SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first: to read each takes longer."""
 MANY: Final = 16
@@ -79,9 +56,6 @@ _CONNECTING: Final = 0.05
 """Seconds that the second of them is waited for."""
 _SETTLING: Final = 1.0
 """The same where it has to be there or not to be."""
-_SET: Final = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-_THERE: Final = f"{SERVER}, current_database()"
-"""What tells a database from every other one."""
 _ATTEMPTS: Final = 8
 _VANISHED: Final = (
     psycopg2.errors.InternalError_,
@@ -122,15 +96,13 @@ class Reader:
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
             cursor.execute(
-                f"DEALLOCATE ALL; SELECT {_SET}; PREPARE neontest_probe AS {probe_sql(version)};"
-                f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {_THERE}"
+                f"DEALLOCATE ALL; SELECT {SET}; PREPARE neontest_probe AS {probe_sql(version)};"
+                f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {WHERE}"
             )
-            moved, self._large, *where = cursor.fetchone() or (False, False)
+            moved, self._large, *where, self._backend = cursor.fetchone() or (False, False, 0)
         if moved:
             self._there = ALL_THERE
-        # Nobody is to take it for somebody who connects later.
-        counted = "; SELECT pg_stat_force_next_flush()" if version >= 150_000 else ""
-        self._second = Second(url, f"SELECT {_SET}{counted}; SELECT {_THERE}", where) if url else None
+        self._second = Second(url, beside(version), where) if url else None
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -159,8 +131,7 @@ class Reader:
         second = self._second
         if second is not None and not second.ready(_SETTLING):
             second.close()
-        own = self._conn.info.backend_pid
-        return [own] if second is None or second.backend is None else [own, second.backend]
+        return [self._backend] if second is None or second.backend is None else [self._backend, second.backend]
 
     def close(self) -> None:
         """Close the connection, and the second."""
@@ -177,10 +148,14 @@ class Reader:
         try:
             self._ask_ahead(self._second)
             yield
+            self._second.rows("")  # one that nobody takes would keep its transaction open
+        except psycopg2.Error:
+            self._second.rows("")
+            raise
         except BaseException:
+            self._last = None  # half of it may have been renewed
             self._second.close()
             raise
-        self._second.rows("")  # one that nobody takes would keep its transaction open
 
     def _ask_ahead(self, second: Second) -> None:
         version, first = self._conn.server_version, self._last is None
@@ -237,9 +212,11 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew; of kinds that are not there nothing is asked."""
+        halves = self._second is not None and self._second.asked == "half"
         found = self._asked_whole(cursor)
-        if not self._sure and self._there != ALL_THERE:
-            # What came since the probe may be of a kind that was not asked for, and be named by what was read.
+        if not self._sure and (halves or self._there != ALL_THERE):
+            # What came since the probe may be of a kind that was not asked for, and be named by what was read; and
+            # two halves may be of two moments.
             self._there = ALL_THERE
             found = self._asked_whole(cursor)
         return found

@@ -2,7 +2,7 @@
 
 Peers come with the extra `bench`; those that are not installed are left out, and said. Every number is a median of
 calls that take turns; a ratio is the median of the ratios of the calls that followed each other. How whole runs grow is
-told by one run of each size. All of it takes half an hour, with --quick less than three minutes.
+told by one run of each size. All of it takes half an hour, with --nightly an hour, with --quick three minutes.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=str(__doc__).partition("\n")[0])
     parser.add_argument("name", nargs="*", help=f"which: {', '.join(known)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: see that everything runs")
+    parser.add_argument(
+        "--nightly", action="store_true", help="wait for the others at 500 revisions, half an hour more"
+    )
     parser.add_argument("--postgres-version", type=int, metavar="MAJOR", help="default: that of any local run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, to compare them over time")
     parser.add_argument("--against", type=Path, metavar="FILE", help="print how the ratios changed since that file")
@@ -55,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = set(args.name) - set(known)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if args.quick and args.nightly:
+        parser.error("--quick has the smallest sizes only, --nightly the largest: give one of them")
     if args.readme and (args.quick or (args.name and not args.others)):
         parser.error(
             "--readme tells of the whole suite: give it no names, or the others' file (--and), and not --quick"
@@ -74,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = {key(each): each for each in json.loads(args.against.read_text())["rows"]} if args.against else {}
     others = json.loads(args.others.read_text()) if args.others else None
     rows: list[Row] = []
-    with place(quick=args.quick, wanted=args.postgres_version) as where:
+    with place(quick=args.quick, nightly=args.nightly, wanted=args.postgres_version) as where:
         machine["postgres"] = str(where.binaries.version)
         for name in args.name or known:
             print(f"\n{name}", flush=True)

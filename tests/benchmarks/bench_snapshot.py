@@ -34,8 +34,6 @@ CATALOGS = ("pg_class", "pg_attribute", "pg_attrdef", "pg_index", "pg_constraint
             "pg_trigger")  # fmt: skip
 STEP = {"pg_dump -s": 0.02, "the same, of 10 tables": 2.0}
 """For one changed table among a thousand, and among the most: the goal is that the others cost nothing."""
-PATIENT = 1000
-"""Tables up to which the others are waited for: reflection of 5,000 takes a quarter of a minute."""
 
 
 def rows(place: Place) -> Iterator[Row]:
@@ -57,9 +55,7 @@ def rows(place: Place) -> Iterator[Row]:
             changing.execute(f"ALTER TABLE t0 ADD COLUMN x{len(count)} integer")  # noqa: B023
             return reader.snapshot  # noqa: B023
 
-        variants: dict[str, Variant] = {FULL: full, RAW: raw(url)}
-        if size <= PATIENT:
-            variants |= others(place, url)
+        variants: dict[str, Variant] = {FULL: full, RAW: raw(url), **others(place, url)}
         costs = in_turns(variants, place.meter(), rounds=place.rounds(7 if size < 1000 else 3))
         bounds = BOUNDS if size >= 100 else None
         found = compared("snapshot", f"{size:,} tables", costs, ours=FULL, bounds=bounds)
@@ -70,7 +66,7 @@ def rows(place: Place) -> Iterator[Row]:
         for name in small:
             yield Row(bench="snapshot", size=f"{size:,} tables", ours=name, seconds=medians[name])
         steps[size] = medians[CHANGE]
-        if size == PATIENT:
+        if size >= 1000:
             yield step(size, steps[size], "pg_dump -s", medians["pg_dump -s"])
     if len(steps) > 1:
         yield step(max(steps), steps[max(steps)], "the same, of 10 tables", steps[10])

@@ -36,6 +36,8 @@ class Place:
     """Where databases are reached: the cluster's own, or a cable's to it."""
     quick: bool
     """Small sizes and few rounds: to see that everything runs."""
+    nightly: bool = False
+    """The others are waited for where they take minutes, too."""
     wanted: int | None = None
     """The major version of Postgres, where not that of any local run."""
     count: int = 0
@@ -106,7 +108,7 @@ def tool(name: str) -> str:
 
 
 @contextlib.contextmanager
-def place(*, quick: bool, wanted: int | None = None) -> Iterator[Place]:
+def place(*, quick: bool, nightly: bool = False, wanted: int | None = None) -> Iterator[Place]:
     """Everything of it ends, and is gone, with the block.
 
     Raises:
@@ -121,7 +123,10 @@ def place(*, quick: bool, wanted: int | None = None) -> Iterator[Place]:
         cluster = clusters.create("bench")
         with contextlib.closing(cluster.admin()) as admin:
             set_password(admin, OWNER, PASSWORD)
-        yield Place(folder=folder, cluster=cluster, binaries=binaries, port=cluster.port, quick=quick, wanted=wanted)
+        yield Place(
+            folder=folder, cluster=cluster, binaries=binaries, port=cluster.port, quick=quick, nightly=nightly,
+            wanted=wanted,
+        )  # fmt: skip
 
 
 def unique() -> str:

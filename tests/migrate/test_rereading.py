@@ -5,6 +5,8 @@ from __future__ import annotations
 import compileall
 import os
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -21,16 +23,16 @@ Read = Callable[[], dict[str, ModuleType]]
 
 @pytest.fixture
 def executed(files: Files, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whose code Python's own loader fetched, file by file."""
+    """Whose code Python's own loader read, file by file."""
     files.alembic().revision("a1").revision("a2").revision("a3")
     found: list[str] = []
-    plain = SourceFileLoader.exec_module
+    plain = SourceFileLoader.path_stats
 
-    def told(loader: SourceFileLoader, module: ModuleType) -> None:
-        found.append(Path(loader.path).name)
-        plain(loader, module)
+    def told(loader: SourceFileLoader, path: str) -> object:
+        found.append(Path(path).name)
+        return plain(loader, path)
 
-    monkeypatch.setattr(SourceFileLoader, "exec_module", told)
+    monkeypatch.setattr(SourceFileLoader, "path_stats", told)
     return found
 
 
@@ -42,14 +44,18 @@ def read(files: Files, executed: list[str]) -> Read:
     def again() -> dict[str, ModuleType]:
         directory = ScriptDirectory(str(files.root / "migrations"))
         executed.clear()
+        time.sleep(0.06)  # what has changed just now may do so again within the same tick
         return {script.revision: script.module for script in load(directory)}
 
     return again
 
 
 def test_modules_are_new_and_as_alembic_makes_them_and_no_file_is_read_for_it(files, read, executed):
+    files.revision(
+        "a4", head="caller = sys._getframe(1).f_code.co_filename\n__spec__.seen = getattr(__spec__, 'seen', 0) + 1"
+    )
     first = read()
-    assert sorted(executed) == ["a1.py", "a2.py", "a3.py"]
+    assert sorted(executed) == ["a1.py", "a2.py", "a3.py", "a4.py"]
     first["a1"].seen = True
     second = read()
     assert executed == []
@@ -61,7 +67,20 @@ def test_modules_are_new_and_as_alembic_makes_them_and_no_file_is_read_for_it(fi
         assert module.upgrade.__globals__ is vars(module)
         for told in ("__name__", "__file__", "__cached__", "__doc__", "__package__", "revision", "down_revision"):
             assert getattr(module, told) == getattr(first[name], told)
+        assert module.__spec__ is not first[name].__spec__
         assert type(module.__loader__) is SourceFileLoader
+    assert second["a4"].caller == first["a4"].caller
+    assert second["a4"].__spec__.seen == 1
+
+
+def test_a_file_that_has_changed_just_now_is_read_again(files, executed):
+    load = Rereading().loading(ScriptDirectory._load_revisions)
+    one = files.root / "migrations" / "versions" / "a3.py"
+    one.touch()
+    for _ in range(2):
+        executed.clear()
+        list(load(ScriptDirectory(str(files.root / "migrations"))))
+        assert executed
 
 
 def test_scripts_make_the_same_history(files, monkeypatch):
@@ -125,9 +144,14 @@ def test_what_a_module_raises_when_it_is_executed_again_is_raised(files, read):
     assert "a4" in read()
 
 
-@pytest.mark.parametrize("whose", ["alembic.util.load_python_file", "a script's", "the loader's"])
+@pytest.mark.parametrize(
+    "whose",
+    [
+        *("alembic.util.load_python_file", "alembic.util.pyfiles.load_module_py", "a script's"),
+        *("get_code", "exec_module", "source_to_code", "get_data"),
+    ],
+)
 def test_a_way_of_reading_that_the_project_put_there_is_its_own(files, read, executed, monkeypatch, whose):
-    import alembic.util
 
     read()
     assert read()
@@ -135,22 +159,37 @@ def test_a_way_of_reading_that_the_project_put_there_is_its_own(files, read, exe
     calls = []
 
     def counted(plain):
-        def told(*args):
+        def told(*args, **more):
             calls.append(args)
-            return plain(*args)
+            return plain(*args, **more)
 
         return told
 
-    if whose == "the loader's":
-        monkeypatch.setattr(SourceFileLoader, "get_code", counted(SourceFileLoader.get_code), raising=False)
-    elif whose == "a script's":
+    if whose == "a script's":
         monkeypatch.setattr(Script, "_from_path", staticmethod(counted(Script._from_path)))
+    elif "." not in whose:
+        monkeypatch.setattr(SourceFileLoader, whose, counted(getattr(SourceFileLoader, whose)), raising=False)
     else:
-        monkeypatch.setattr(alembic.util, "load_python_file", counted(alembic.util.load_python_file))
+        module, _, name = whose.rpartition(".")
+        monkeypatch.setattr(sys.modules[module], name, counted(getattr(sys.modules[module], name)))
     for _ in range(2):
+        shutil.rmtree(files.root / "migrations" / "versions" / "__pycache__", ignore_errors=True)
         calls.clear()
         assert sorted(read()) == ["a1", "a2", "a3"]
-        assert len(calls) == 3
+        assert len(calls) >= 3
+
+
+def test_a_hook_that_comes_in_the_middle_stays(files, read, monkeypatch):
+    """As of a tool that the first revision imports."""
+    plain = SourceFileLoader.get_code
+    monkeypatch.setattr(SourceFileLoader, "hook", lambda loader, name: plain(loader, name), raising=False)
+    files.revision("a0", head="from importlib.machinery import SourceFileLoader as L\nL.get_code = L.hook", after=None)
+    try:
+        for _ in range(2):
+            assert "a3" in read()
+            assert SourceFileLoader.get_code is SourceFileLoader.hook
+    finally:
+        del SourceFileLoader.get_code
 
 
 def test_a_script_without_source_is_read_each_time(files, executed):
@@ -158,6 +197,7 @@ def test_a_script_without_source_is_read_each_time(files, executed):
     compileall.compile_dir(versions, legacy=True, quiet=1)
     (versions / "a2.py").unlink()
     load = Rereading().loading(ScriptDirectory._load_revisions)
+    time.sleep(0.06)
     for _ in range(2):
         executed.clear()
         directory = ScriptDirectory(str(files.root / "migrations"), sourceless=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from neontest.errors import WorkerError
@@ -134,6 +136,59 @@ def test_a_migration_that_ends_the_process_is_named(files, opened, body, message
     error = walk.visit("upgrade", "head").error
     assert (error.kind, error.message, error.revision) == ("exit", message, "b2")
     assert walk.session.alive is ("_exit" not in body and "kill" not in body)
+
+
+SHUT = """fd = op.get_bind().connection.dbapi_connection.fileno()
+os.closerange(3, fd)
+os.closerange(fd + 1, 70_000)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import re\nre.match(r'(a+)+$', 'a' * 60 + 'b')",  # no other thread of the process goes on
+        "os.kill(os.getpid(), 19)",
+        f"{SHUT}time.sleep(60)",
+    ],
+    ids=["holds Python's lock", "is stopped", "has closed what it did not open"],
+)
+def test_a_migration_that_lets_nobody_speak_is_named(files, opened, body):
+    files.alembic().revision("a1").revision("b2", f"op.execute('CREATE TABLE q ()')\n{body}")
+    visit = opened().visit("upgrade", "head", seconds=3)
+    assert visit.error is not None
+    assert (visit.error.kind, visit.error.revision) == ("timeout", "b2")
+    assert [each.sql for each in visit.statements] == ["CREATE TABLE q ()"]
+
+
+def test_one_that_closes_what_it_did_not_open_and_fails_is_named(files, opened):
+    files.alembic().revision("a1").revision("b2", f"{SHUT}op.execute('CREATE TABLE q ()')")
+    visit = opened().visit("upgrade", "head")
+    assert visit.error is not None
+    assert (visit.error.kind, visit.error.revision) == ("exit", "b2")
+
+
+def test_what_is_left_to_say_and_more_than_a_pipe_holds_is_told(files, opened):
+    files.alembic().revision(
+        "a1", "for n in range(60):\n    op.execute(f'SELECT {n} /* ' + 'x' * 3000 + ' */')\nos._exit(3)"
+    )
+    walk = opened()
+    taken = walk.session._channel._read
+    walk.session._channel._read = lambda: time.sleep(0.3) or taken()
+    assert len(walk.visit("upgrade", "head").statements) == 60
+
+
+def test_a_command_that_nobody_reads_is_not_waited_for(files, opened):
+    files.alembic().revision(
+        "a1", "import signal\nsignal.signal(14, lambda *_: time.sleep(60))\nsignal.setitimer(signal.ITIMER_REAL, 0.5)"
+    )
+    walk = opened()
+    assert walk.visit("upgrade", "head").error is None
+    time.sleep(1)
+    began = time.monotonic()
+    (visit,) = walk.stairway(*[("downgrade", "x" * 30)] * 3000, seconds=2)
+    assert visit.error.kind == "timeout"
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("end", ["os._exit(5)", "os.kill(os.getpid(), 9)"])

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import signal
 import socket
+import threading
 import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from neontest.postgres import second as module
+from neontest.postgres.connect import connect
+from neontest.postgres.probe import ALL_THERE
 from neontest.postgres.snapshot import Reader
 from tests.postgres.conftest import Counted, Database, Server
 from tests.postgres.test_reader import OTHERS, same_as_anew
@@ -142,7 +150,7 @@ def readied(reader: Reader, seconds: float = 10) -> bool:
 def test_one_that_is_refused_is_none(database: Any) -> None:
     database.run(f"{TABLES}; ALTER DATABASE {database.name} CONNECTION LIMIT 0")
     try:
-        database.reader._second = module.Second(database.url("neondb_owner"), "SELECT 1", (1,))
+        database.reader._second = module.Second(database.url("neondb_owner"), "SELECT 1, pg_backend_pid()", (1,))
         assert not readied(database.reader)
         same_as_anew(database, "ALTER TABLE a ADD c integer")
     finally:
@@ -204,6 +212,101 @@ def test_it_keeps_no_transaction_open_between_two_snapshots(database: Any) -> No
     with database.admin.cursor() as cursor:
         cursor.execute("SELECT state, backend_xmin FROM pg_stat_activity WHERE pid = %s", (database.second.backend,))
         assert cursor.fetchall() == [("idle", None)]
+
+
+@pytest.mark.parametrize("what", ["some", "nothing changed", "half"])
+def test_one_that_stops_answering_is_not_waited_for_long(database: Any, what: str) -> None:
+    database.run(TABLES)
+    database.reader.snapshot()
+    database.run("ALTER TABLE b ADD c integer")
+    database.reader.snapshot()
+    if what == "some":
+        database.run("ALTER TABLE b DROP c")
+    backend = database.second.backend
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        found = halves(database.reader) if what == "half" else database.reader.snapshot()
+        assert time.monotonic() - began < 30
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert found == database.anew()
+    assert not database.second.ready()
+
+
+def test_a_lock_on_what_nobody_wants_is_not_waited_for(database: Any) -> None:
+    database.run(f"{TABLES}; CREATE INDEX ON b (lower(y)); CREATE VIEW v AS SELECT x FROM a")
+    first = database.reader.snapshot()
+    with connect(database.url("postgres"), autocommit=False) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE a, b, v IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        assert database.reader.snapshot() is first
+        assert time.monotonic() - began < 5
+    other.close()
+    assert database.second.ready()
+    same_as_anew(database, "ALTER TABLE b ADD c integer")
+
+
+@pytest.mark.parametrize("there", [0, ALL_THERE])
+def test_two_halves_of_two_moments_are_no_snapshot(database: Any, monkeypatch: pytest.MonkeyPatch, there: int) -> None:
+    database.run(f"{TABLES}; CREATE VIEW v AS SELECT x FROM a")
+    asked, done = database.reader._asked, []
+
+    def late(cursor: Any, key: str, *more: Any, **values: Any) -> Any:
+        if key.startswith("other half") and not done:
+            done.append(database.run("ALTER TABLE b RENAME TO bb"))
+        return asked(cursor, key, *more, **values)
+
+    monkeypatch.setattr(database.reader, "_asked", late)
+    database.reader._there = there
+    found = halves(database.reader)
+    assert done
+    assert found == database.anew()
+
+
+class Proxy:
+    """As Neon's, tells the client another process of the server than the one that it is connected to."""
+
+    def __init__(self, port: int) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port, self._to = self.server.getsockname()[1], port
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        self.server.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = self.server.accept()[0], socket.create_connection(("127.0.0.1", self._to))
+                for one, other, lie in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._pass, args=(one, other, lie), daemon=True).start()
+
+    @staticmethod
+    def _pass(one: socket.socket, other: socket.socket, lie: bool) -> None:
+        with contextlib.closing(one), contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                at = data.find(b"K\0\0\0\x0c") if lie else -1
+                if at >= 0:
+                    data, lie = data[: at + 5] + b"\x01\x02\x03\x04" + data[at + 9 :], False
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_processes_are_the_server_s_also_behind_a_proxy(postgres_url: str) -> None:
+    port = urlsplit(postgres_url).port
+    assert port is not None
+    proxy = Proxy(port)
+    url = re.sub("sslmode=[a-z-]+", "sslmode=disable", postgres_url.replace(f":{port}/", f":{proxy.port}/"))
+    reader = Reader(connect(url), url)
+    assert reader._conn.info.backend_pid == 0x01020304
+    pids = reader.backends()
+    with contextlib.closing(connect(postgres_url)) as direct, direct.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (%s)", (pids,))
+        assert cursor.fetchall() == [(2,)]
+    reader.close()
+    proxy.close()
 
 
 @pytest.mark.parametrize("act", [Reader.snapshot, halves], ids=["some", "half"])
