@@ -6,8 +6,8 @@ It is made, and asked, without being waited for; whatever fails on it only means
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg2
@@ -18,6 +18,7 @@ from neontest.postgres.asked import Asked
 from neontest.postgres.connect import Connection, begun, driven
 
 PATIENCE: Final = 1.0
+"""Seconds."""
 
 
 class Second:
@@ -32,8 +33,8 @@ class Second:
         self.backend: int | None = None
         """The server's process, once it is there and as long as it is."""
         self._begun = 0.0
-        self.asked = ""
-        """The key of what it was asked last, whose answer nobody has taken yet."""
+        self.asked = False
+        """There is an answer to come that nobody has taken yet."""
         with suppress(DatabaseError):
             self._conn = begun(url)
 
@@ -59,25 +60,23 @@ class Second:
             self.close()
         return self.backend is not None
 
-    def ask(self, key: str, query: str, *, oids: list[int] | None = None) -> None:
-        """Send a query, as of `Asked.text`, if it is ready."""
-        self.rows(self.asked)
-        if self.backend is not None and self._cursor is not None:
+    def ask(self, key: str, query: str) -> None:
+        """Send a query, as of `Asked.text`, if it is there and has nothing to answer."""
+        if self.backend is not None and self._cursor is not None and not self.asked:
             try:
-                self._cursor.execute(self._prepared.text(self._cursor, key, query, oids=oids))
-                self.asked, self._begun = key, time.monotonic()
+                self._cursor.execute(self._prepared.text(self._cursor, key, query))
+                self.asked, self._begun = True, time.monotonic()
             except psycopg2.Error:
                 self.close()
 
-    def rows(self, key: str) -> list[Any] | None:
-        """The answer to what was asked by that key; None where there is none. Another one is lost.
+    def rows(self) -> list[Any] | None:
+        """The answer to what was asked; None where there is none.
 
         It is waited for once more as long as it has taken by now, and a second: the first connection has answered.
         """
         if self._conn is None or self._cursor is None or not self.asked:
             return None
-        asked, self.asked = self.asked, ""
-        now = time.monotonic()
+        self.asked, now = False, time.monotonic()
         try:
             driven(self._conn, now + (now - self._begun) + PATIENCE)
             rows = self._cursor.fetchall()
@@ -91,11 +90,23 @@ class Second:
                 return None
             raise
         self._prepared.answered()
-        return rows if asked == key else None
+        return rows
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """An answer that nobody has taken when the block ends is lost: one that waits keeps its transaction open."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, psycopg2.Error):
+                self.close()
+            raise
+        finally:
+            self.rows()
 
     def close(self) -> None:
         """There is none any more."""
-        conn, self._conn, self.backend, self.asked = self._conn, None, None, ""
+        conn, self._conn, self.backend, self.asked = self._conn, None, None, False
         if conn is not None:
             with suppress(psycopg2.Error):
                 conn.close()

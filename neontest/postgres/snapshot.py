@@ -49,7 +49,6 @@ MANY: Final = 16
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
-_INDEX: Final = next(index for index, kind in enumerate(KINDS) if kind.name == "index")
 _LARGE: Final = 512 << 10
 """Bytes of pg_class, as of some five hundred tables, from which on everything is read over two connections."""
 _CONNECTING: Final = 0.05
@@ -70,7 +69,7 @@ _VANISHED: Final = (
 class Reader:
     """Takes snapshots over one connection, which it sets up and keeps; autocommit is required of it.
 
-    With the `url` of the same database it asks for a part over a second connection, where that is to be had.
+    With the `url` of the same database it reads a large schema over two, half of it each, where a second is to be had.
     """
 
     def __init__(self, conn: Connection, url: str | None = None) -> None:
@@ -99,10 +98,10 @@ class Reader:
                 f"DEALLOCATE ALL; SELECT {SET}; PREPARE neontest_probe AS {probe_sql(version)};"
                 f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {WHERE}"
             )
-            moved, self._large, *where, self._backend = cursor.fetchone() or (False, False, 0)
+            moved, large, *where, self._backend = cursor.fetchone() or (False, False, 0)
         if moved:
             self._there = ALL_THERE
-        self._second = Second(url, beside(version), where) if url else None
+        self._second = Second(url, beside(version), where) if url and large else None
 
     def snapshot(self) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
@@ -112,16 +111,17 @@ class Reader:
         """
         for attempt in range(_ATTEMPTS):
             try:
-                with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._ahead():
+                with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._beside():
                     state, changed = self._probed(cursor)
                     if self._last is None or changed:
                         # The state from before the rows: what changes between the two is read again next time.
                         self._last = self._renewed(cursor, state, changed) or self._whole(cursor)
                         self._state, self._changed = state, changed if len(changed) <= NEAR else ()
                     return self._last
-            except DatabaseError as error:
+            except BaseException as error:
                 self._last = None  # half of it may have been renewed, and by names that are not sure
-                if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, _VANISHED):
+                vanished = isinstance(error, DatabaseError) and isinstance(error.__cause__, _VANISHED)
+                if not vanished or attempt == _ATTEMPTS - 1:
                     raise
             time.sleep(0.02 * (attempt + 1))
         raise AssertionError("unreachable")
@@ -140,32 +140,19 @@ class Reader:
         self._conn.close()
 
     @contextmanager
-    def _ahead(self) -> Iterator[None]:
-        """Have the second connection read meanwhile what will be wanted, as far as that can be told by now."""
-        if self._second is None:
+    def _beside(self) -> Iterator[None]:
+        """Have half of everything read beside the first probe, which nothing has been compared with yet."""
+        second = self._second
+        if second is None:
             yield
             return
-        try:
-            self._ask_ahead(self._second)
+        with second.attended():
+            if self._last is None and second.ready(_CONNECTING):
+                self._ask_half(second)
             yield
-            self._second.rows("")  # one that nobody takes would keep its transaction open
-        except psycopg2.Error:
-            self._second.rows("")
-            raise
-        except BaseException:
-            self._last = None  # half of it may have been renewed
-            self._second.close()
-            raise
 
-    def _ask_ahead(self, second: Second) -> None:
-        version, first = self._conn.server_version, self._last is None
-        if not second.ready(_CONNECTING if first and self._large else 0.0):
-            return
-        likely, there = [oid for oid in self._changed if oid], self._there & RARE_THERE
-        if first and self._large:
-            second.ask("half", rows_sql(version, beside=True))
-        elif not first and 0 < len(likely) <= MANY:
-            second.ask(f"some {there}", some_rows_sql(version, there), oids=likely)
+    def _ask_half(self, second: Second) -> None:
+        second.ask("half", rows_sql(self._conn.server_version, beside=True))
 
     def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
         """The state now, and the oids of what has changed since the last one."""
@@ -212,19 +199,22 @@ class Reader:
 
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew; of kinds that are not there nothing is asked."""
-        halves = self._second is not None and self._second.asked == "half"
-        found = self._asked_whole(cursor)
+        second = self._second
+        if second is not None and second.ready() and not second.asked:
+            self._ask_half(second)
+        halves = second is not None and bool(second.asked)
+        found = self._asked_whole(cursor, halves=halves)
         if not self._sure and (halves or self._there != ALL_THERE):
             # What came since the probe may be of a kind that was not asked for, and be named by what was read; and
             # two halves may be of two moments.
             self._there = ALL_THERE
-            found = self._asked_whole(cursor)
+            found = self._asked_whole(cursor, halves=False)
         return found
 
-    def _asked_whole(self, cursor: Cursor) -> Snapshot:
+    def _asked_whole(self, cursor: Cursor, *, halves: bool) -> Snapshot:
         there, version = self._there, self._conn.server_version
         with no_collection:
-            if self._second is not None and self._second.asked == "half":
+            if halves:
                 rest = rows_sql(version, there, beside=False)
                 rows: Iterator[Row] = itertools.chain(
                     self._asked(cursor, f"other half {there}", rest), self._half(cursor)
@@ -236,7 +226,7 @@ class Reader:
 
     def _half(self, cursor: Cursor) -> Iterator[Row]:
         """What the second connection was asked for, when all else is read; over the first, if it saw something else."""
-        rows = self._second.rows("half") if self._second is not None else None
+        rows = self._second.rows() if self._second is not None else None
         if rows is None or rows[0][5] != self._moment:
             rows = self._asked(cursor, "half", rows_sql(self._conn.server_version, beside=True))
         yield from rows
@@ -249,7 +239,7 @@ class Reader:
             return None
         there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
-        read, parts = (self._likely(cursor, there, state) or self._some(cursor, there)) if there else ({}, [])
+        read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
             others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), oids=there) if oid not in read]
             if 0 in others:
@@ -266,18 +256,8 @@ class Reader:
         """Which relations and types were asked for; and what was read."""
         there = self._there & RARE_THERE
         rows = self._asked(cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids=oids)
-        return _read(rows), list(self._parts(rows, cursor))
-
-    def _likely(self, cursor: Cursor, oids: list[int], state: State) -> tuple[Read, list[Part]] | None:
-        """The same, if the second connection has read all of them at the moment of the probe; and maybe others."""
-        rows = self._second.rows(f"some {self._there & RARE_THERE}") if self._second is not None else None
-        if not rows or rows[0][5] != self._moment:
-            return None
-        read = {oid: held for oid, held in _read(rows).items() if oid in state}
-        parts: Read = dict.fromkeys((row[1] for row in rows if row[0] == _INDEX), None)
-        if not all(oid in read or oid in parts for oid in oids):
-            return None
-        return parts | read, list(self._parts(rows, cursor))
+        read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
+        return read, list(self._parts(rows, cursor))
 
     def _asked(
         self, cursor: Cursor, key: str, query: str, *, xid: str | None = None, oids: list[int] | None = None
@@ -355,10 +335,6 @@ def tables(conn: Connection) -> frozenset[int]:
             """
         )
         return frozenset(int(oid) for (oid,) in cursor.fetchall())
-
-
-def _read(rows: Iterable[Row]) -> Read:
-    return {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
 
 
 def _shown(kind: str, facts: Facts) -> Facts:

@@ -19,7 +19,6 @@ from neontest.postgres.data import Filled
 from neontest.postgres.fill import Filler
 from neontest.postgres.model import Snapshot
 from neontest.postgres.probe import ALL_THERE
-from neontest.postgres.second import Second
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 from tests.conftest import away
@@ -120,20 +119,9 @@ class Database:
         self.server = server
         self.name = name
         self.admin = self.connect("postgres")
-        self.reader = Reader(self.connect("neondb_owner"), self.url("neondb_owner"))
-        assert self.second.ready(30)
+        self.reader = Reader(self.connect("neondb_owner"))
         self._other = Reader(self.connect("neondb_owner"))
         self._asking: Connection | None = None
-
-    @property
-    def second(self) -> Second:
-        """The reader's second connection."""
-        assert self.reader._second is not None
-        return self.reader._second
-
-    def alone(self) -> None:
-        """Leave the reader its first connection only."""
-        self.second.close()
 
     def anew(self) -> Snapshot:
         """Everything, by who has not seen what was there before, and takes nothing for absent."""

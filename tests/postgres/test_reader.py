@@ -314,8 +314,7 @@ RENAMED = "ALTER TABLE b RENAME TO b2"
 
 
 def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other: str = RENAMED) -> None:
-    """Take a snapshot after a change, over one connection, while another session does something; `c` names `b`."""
-    database.alone()
+    """Take a snapshot after a change, while another session does something; `c` names `b`."""
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.run("CREATE TABLE c (x integer REFERENCES b)")
     database.reader.snapshot()
@@ -370,7 +369,6 @@ def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkey
 @pytest.mark.usefixtures("large")
 def test_how_a_few_relations_are_looked_for_is_how_nothing_else_is(database: Any) -> None:
     """Whole tables are read over the same connection."""
-    database.alone()
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.reader.snapshot()
     database.run("ALTER TABLE a RENAME TO a2")
