@@ -92,11 +92,15 @@ def talk(*commands: dict) -> tuple[list[dict], int]:
                 said.extend(json.loads(line))
                 if sum(each["is"] == "done" for each in said) == len([c for c in commands if c["do"] != "close"]):
                     break
+        if commands[-1]["do"] != "close":
             os.close(commands_write)
             os.close(cancels_write)
         assert worker.wait(30)
     finally:
         status = worker.end()
+        if commands[-1]["do"] == "close":
+            os.close(commands_write)
+            os.close(cancels_write)
         server.close()
     return said, status
 

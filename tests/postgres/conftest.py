@@ -94,6 +94,8 @@ class Server:
         self.major = binaries.major
         self._numbers = itertools.count()
         self._admin = cluster.admin()
+        self.run("ALTER SYSTEM SET autovacuum = off")  # a transaction in the middle of a reading has it read more
+        self.run("SELECT pg_reload_conf()")
         self.run("CREATE ROLE app LOGIN; CREATE ROLE boss SUPERUSER LOGIN")
         if self.major >= 15:
             self.run("SET allow_in_place_tablespaces = on")
