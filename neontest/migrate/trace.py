@@ -136,8 +136,6 @@ class Trace:
         self._names = 0
         self.wanted = True
         self.on = False
-        self.at_once = False
-        """A look is told at once: neontest works on it while a short step goes on, and not only when that waits."""
         self.transactions = 0
         """Of the visit."""
         self.own: Set[Tuple[Optional[str], str]] = set()
@@ -305,7 +303,7 @@ class Trace:
         state.locked.difference_update(gone)
         facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
         facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
-        self._send("looked", held=not self.at_once, **facts)
+        self._send("looked", held=True, **facts)
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()

@@ -157,7 +157,7 @@ class Walker:
 
     def begin(self, direction: str, revision: str, stepwise: bool = False) -> None:
         self.step = {"direction": direction, "revision": revision, "at": time.perf_counter()}
-        self._watch.revision, self._watch.trace.at_once = revision, stepwise
+        self._watch.revision = revision
         if stepwise:  # who asked for it knows which it is
             self._watch.step()
         else:
