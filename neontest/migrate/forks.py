@@ -57,8 +57,8 @@ class Kept:
         if self.HEAD + size + len(data) > self.SIZE:
             return False
         self._memory[self.HEAD + size : self.HEAD + size + len(data)] = data
-        self._take(size + len(data))  # not before: whoever looks meanwhile sees whole reports only
         self.count, self.last, self._begun = self.count + 1, what, size
+        self._take(size + len(data))  # not before: whoever looks meanwhile sees whole reports only
         return True
 
     def drop(self) -> None:

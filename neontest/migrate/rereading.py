@@ -38,10 +38,8 @@ class Rereading:
 
     def __init__(self) -> None:
         self._own = reading()
-        self._files: Optional[Files] = None
+        self._last: Tuple[Optional[Files], List[Known]] = (None, [])
         """What was read last, where all of it is known."""
-        self._known: List[Known] = []
-        """Of those files."""
 
     def listen(self) -> None:
         from alembic.script import ScriptDirectory
@@ -52,15 +50,15 @@ class Rereading:
     def loading(self, plain: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
         def load(directory: Any) -> Iterator[Any]:
             files = listed(directory) if reading() == self._own else None
-            if files is None or files != self._files:
-                codes: Dict[str, Any] = {}
-                with fetching(codes):
-                    scripts = list(plain(directory))
-                self._known = list(filter(None, [known(script, codes) for script in scripts]))
-                self._files = files if len(self._known) == len(scripts) else None
-                return iter(scripts)
-            with fetching({each.file: each.code for each in self._known}):
-                return iter([again(each) for each in self._known])
+            last, scripts = self._last
+            if files is not None and files == last:
+                with fetching({each.file: each.code for each in scripts}):
+                    return iter([again(each) for each in scripts])
+            with fetching({}) as codes:
+                fresh = list(plain(directory))
+            found = list(filter(None, [known(script, codes) for script in fresh]))
+            self._last = (files if len(found) == len(fresh) else None, found)
+            return iter(fresh)
 
         return load
 
@@ -95,23 +93,29 @@ def listed(directory: Any) -> Optional[Files]:
 
 
 @contextlib.contextmanager
-def fetching(codes: Dict[str, Any]) -> Iterator[None]:
-    """Let Python's loader take the code of these files from here, and put that of others here."""
+def fetching(given: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Let Python's loader take the code of these files from here; gives that of the others, as it is fetched."""
     loader: Any = SourceFileLoader
+    codes: Dict[str, Any] = {}
     if "get_code" in vars(loader):  # somebody else's
-        yield
+        yield codes
         return
     plain = loader.get_code
+    over: List[bool] = []
 
     def get_code(self: Any, name: str) -> Any:
-        if self.path not in codes:
-            codes[self.path] = plain(self, name)
-        return codes[self.path]
+        if over:  # who has put something around it meanwhile still calls it
+            return plain(self, name)
+        if type(self) is SourceFileLoader and self.path in given:
+            return given[self.path]
+        codes[self.path] = code = plain(self, name)
+        return code
 
     loader.get_code = get_code
     try:
-        yield
+        yield codes
     finally:
+        over.append(True)
         if vars(loader).get("get_code") is get_code:
             del loader.get_code
 

@@ -192,6 +192,41 @@ def test_a_hook_that_comes_in_the_middle_stays(files, read, monkeypatch):
         del SourceFileLoader.get_code
 
 
+WRAPS = """
+from importlib.machinery import SourceFileLoader as L
+L.inner = L.get_code
+L.get_code = lambda self, name: L.inner(self, name)
+"""
+
+
+def test_one_that_was_put_around_ours_gets_what_is_in_the_files(files, read):
+    path = files.revision("a4", head=f"value = 1\n{WRAPS}").root / "migrations" / "versions" / "a4.py"
+    try:
+        assert read()["a4"].value == 1
+        path.write_text(path.read_text().replace(WRAPS, "").replace("value = 1", "value = 2"))
+        for _ in range(2):
+            assert read()["a4"].value == 2
+    finally:
+        del SourceFileLoader.get_code
+        del SourceFileLoader.inner
+
+
+def test_what_a_script_imports_is_its_own_matter(files, read, monkeypatch):
+    """It may change it, and import it again, in the middle of a load and between two."""
+    helper = files.write("helped/helper_of_a4.py", "value = 0\n")
+    monkeypatch.syspath_prepend(str(helper.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    files.revision(
+        "a4",
+        head="import importlib, pathlib, helper_of_a4 as helper\nfile = pathlib.Path(helper.__file__)\n"
+        "file.write_text('value = 1\\n' + file.read_text())\nimportlib.reload(helper)\n"
+        "file.write_text(f'value = {len(file.read_text())}\\n')\nimportlib.reload(helper)\nvalue = helper.value",
+    )
+    values = [read()["a4"].value for _ in range(3)]
+    assert values == [20, 21, 21]
+    del sys.modules["helper_of_a4"]
+
+
 def test_a_script_without_source_is_read_each_time(files, executed):
     versions = files.root / "migrations" / "versions"
     compileall.compile_dir(versions, legacy=True, quiet=1)
