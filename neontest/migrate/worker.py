@@ -97,7 +97,7 @@ class Wire:
                     os.close(each)
 
     def command(self) -> Facts:
-        """Wait for the next one. The main thread reads it itself: to be woken by another costs like a statement."""
+        """Wait for the next one. The main thread reads it itself: to be woken by another is one more switch a step."""
         if self._next is not None:
             found, self._next = self._next, None
             return found

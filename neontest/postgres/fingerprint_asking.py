@@ -10,6 +10,7 @@ import psycopg2
 from neontest.errors import DatabaseError
 from neontest.postgres.connect import SLOW, Connection
 from neontest.postgres.fingerprint_sql import SETTINGS, numbers, together_sql
+from neontest.postgres.set_up import selected
 from neontest.stop import Deadline
 
 LEAST: Final = 0.05
@@ -75,10 +76,9 @@ def asked(conn: Connection, sql: str, seconds: float, *, workers: int = 0) -> Se
         "lock_timeout": str(min(milliseconds or _LOCKED, _LOCKED)),
         "max_parallel_workers_per_gather": str(workers),
     }
-    local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     with conn.cursor() as cursor:
         # One simple query is one transaction, and the settings end with it.
-        cursor.execute(f"SELECT {local}; {sql}")
+        cursor.execute(f"SELECT {selected(settings, local=True)}; {sql}")
         return cursor.fetchall()
 
 

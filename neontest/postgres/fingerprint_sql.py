@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from neontest.postgres.fingerprint_model import EXACT_MASK, Column, Table
+from neontest.postgres.set_up import TEXTS
 
 _INTEGERS: Final = {16: "bool", 20: "int8", 21: "int8", 23: "int8", 26: "int8"}
 FAMILIES: Final = {
@@ -88,13 +89,7 @@ TOO_WIDE: Final = 800
 """Two values a column have to fit into one row of a result, which has 1,664."""
 
 SETTINGS: Final = {
-    "search_path": "",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "xmlbinary": "base64",
+    **TEXTS,
     # Rows that a policy hides would be rows lost: rather an error.
     "row_security": "off",
     # Functions of the project's own may run: casts, and the output of types.

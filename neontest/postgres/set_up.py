@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from neontest.postgres.connect import SERVER
 
-_SETTINGS: Final = {
+TEXTS: Final = {
     "search_path": "",
-    "quote_all_identifiers": "off",
-    "standard_conforming_strings": "on",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "xmlbinary": "base64",
+}
+"""How values become text, everywhere the same."""
+
+_SETTINGS: Final = {
+    **TEXTS,
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
     "client_encoding": "UTF8",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
@@ -29,8 +35,14 @@ _SETTINGS: Final = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
-SET: Final = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-"""SQL: what to select."""
+
+
+def selected(settings: Mapping[str, str], *, local: bool = False) -> str:
+    """SQL: what to select to have these set, `local` for the transaction only."""
+    return ", ".join(f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in settings.items())
+
+
+SET: Final = selected(_SETTINGS)
 WHERE: Final = f"{SERVER}, current_database(), pg_backend_pid()"
 """The same: what tells a database from every other one, and the server's process, as what libpq knows is a proxy's."""
 

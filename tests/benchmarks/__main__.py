@@ -2,7 +2,7 @@
 
 Peers come with the extra `bench`; those that are not installed are left out, and said. Every number is a median of
 calls that take turns; a ratio is the median of the ratios of the calls that followed each other. How whole runs grow is
-told by one run of each size. All of it takes half an hour, with --nightly an hour, with --quick three minutes.
+told by one run of each size. All of it takes half an hour, --nightly more, --quick less than three minutes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=str(__doc__).partition("\n")[0])
     parser.add_argument("name", nargs="*", help=f"which: {', '.join(known)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: see that everything runs")
-    parser.add_argument(
-        "--nightly", action="store_true", help="wait for the others at 500 revisions, half an hour more"
-    )
+    parser.add_argument("--nightly", action="store_true", help="wait for the slow ones at 500 revisions, too")
     parser.add_argument("--postgres-version", type=int, metavar="MAJOR", help="default: that of any local run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, to compare them over time")
     parser.add_argument("--against", type=Path, metavar="FILE", help="print how the ratios changed since that file")
