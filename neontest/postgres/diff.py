@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -28,10 +28,13 @@ def diff(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     What comes and goes with another object (a table's columns, a serial's sequence, a constraint's index) is not
     told twice.
     """
-    if before is after or before.objects == after.objects:
+    if before is after:
         return ()
-    found = Differences(_raw(before.objects, after.objects), before.objects, after.objects)
-    kept = [*found.told(), *_reordered(before.objects, after.objects)]
+    old, new = after.apart(before)
+    if old == new:
+        return ()
+    found = Differences(_raw(old, new), after.objects)
+    kept = [*found.told(), *_reordered(old, new)]
     if not kept:
         # Leaving out what others tell must never leave nothing.
         kept = list(found.all)
@@ -82,7 +85,8 @@ def _apart(difference: Difference) -> Iterator[Difference]:
 
 
 def _reordered(before: Mapping[Key, Facts], after: Mapping[Key, Facts]) -> Iterator[Difference]:
-    old, new = _columns(before), _columns(after)
+    moved = {key.on for key, facts in after.items() if key.kind in _COLUMNS and before.get(key, facts) != facts}
+    old, new = _columns(before, moved), _columns(after, moved)
     for relation in old.keys() & new.keys():
         was, now = old[relation], new[relation]
         if was == now:
@@ -102,10 +106,10 @@ def _reordered(before: Mapping[Key, Facts], after: Mapping[Key, Facts]) -> Itera
                 yield Difference(kind=kind, on=schema, name=name, change="order", facts=facts)
 
 
-def _columns(objects: Mapping[Key, Facts]) -> dict[str, list[str]]:
-    """The names of each relation's columns in their order."""
+def _columns(objects: Mapping[Key, Facts], relations: Collection[str]) -> dict[str, list[str]]:
+    """The names of the columns of these relations in their order."""
     places: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for key, facts in objects.items():
-        if key.kind in _COLUMNS:
+    for key, facts in objects.items() if relations else ():
+        if key.on in relations and key.kind in _COLUMNS:
             places[key.on].append((int(dict(facts)["position"]), key.name))
     return {relation: [name for _, name in sorted(columns)] for relation, columns in places.items()}

@@ -28,7 +28,7 @@ _NOT_NULL: Final = re.compile(r'NOT NULL ("(?:[^"]|"")*"|[^" ]+)')
 class Differences:
     """All raw differences, found by what they are about."""
 
-    def __init__(self, found: Iterable[Difference], before: Mapping[Key, Facts], after: Mapping[Key, Facts]) -> None:
+    def __init__(self, found: Iterable[Difference], after: Mapping[Key, Facts]) -> None:
         self.all = tuple(found)
         self._by_key = {item.key: item for item in self.all}
         self._wholes: dict[tuple[str, Change], Difference] = {
@@ -36,7 +36,7 @@ class Differences:
             for item in self.all
             if item.kind in (*RELATIONS, "domain") and item.change != "changed"
         }
-        self._sides = (before, after)
+        self._after = after
 
     def told(self) -> Iterator[Difference]:
         """Those that no other tells already; an added or removed table counts what went with it among its facts."""
@@ -113,7 +113,7 @@ class Differences:
         return any(view is not None and "definition" in {name for name, _, _ in view.facts} for view in views)
 
     def _parents(self, relation: str) -> list[str]:
-        facts = dict(self._sides[1].get(Key("table", *split(relation)), ()))
+        facts = dict(self._after.get(Key("table", *split(relation)), ()))
         return facts["parents"].split(", ") if "parents" in facts else []
 
 

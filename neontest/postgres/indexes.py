@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -38,8 +38,9 @@ def newly_invalid(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     An index on a partitioned table is left out: it is invalid until each partition has its own, often on purpose.
     """
     found = []
-    for key, facts in after.objects.items():
-        if key.kind == "index" and _invalid(facts) and not _invalid(before.objects.get(key, ())):
+    old, new = after.apart(before)
+    for key, facts in new.items():
+        if key.kind == "index" and _invalid(facts) and not _invalid(old.get(key, ())):
             schema, _ = split(key.on)
             if _OF_PARTITIONS not in dict(facts).get("definition", ""):
                 found.append(f"{schema}.{key.name}")
@@ -53,32 +54,35 @@ def newly_unindexed(before: Snapshot, after: Snapshot) -> tuple[UnindexedKey, ..
     """
     if before is after:
         return ()
-    gone = {
-        key: facts for key, facts in before.objects.items() if key.kind == "constraint" and key not in after.objects
-    }
+    sides = after.apart(before)
+    gone = {key: facts for key, facts in sides[0].items() if key.kind == "constraint" and key not in sides[1]}
     known = {(key.on, _definition(facts)) for key, facts in gone.items()}
     known |= {(key.name, _definition(facts)) for key, facts in gone.items()}
     new = []
-    for key, facts in after.objects.items():
+    for key, facts in sides[1].items():
+        if key.kind != "constraint" or key in sides[0]:
+            continue
         definition = _definition(facts)
-        match = _FOREIGN_KEY.match(definition) if key.kind == "constraint" else None
-        if match is None or key in before.objects or {(key.on, definition), (key.name, definition)} & known:
+        match = _FOREIGN_KEY.match(definition)
+        if match is None or {(key.on, definition), (key.name, definition)} & known:
             continue
         if not _only_inherited(facts):
             columns = tuple(_NAME.findall(match["columns"].replace("PERIOD ", "")))
             new.append(UnindexedKey(table=key.on, name=key.name, columns=columns, references=match["parent"]))
     if not new:
         return ()
-    serving = _lookups(after.objects)
+    serving = _lookups(after.objects, {key.table for key in new})
     unserved = (key for key in new if not any(_serves(index, key.columns) for index in serving[key.table]))
     return tuple(sorted(unserved, key=lambda key: (key.table, key.name)))
 
 
-def _lookups(objects: Mapping[Key, Facts]) -> Mapping[str, list[tuple[str, ...]]]:
-    """The leading plain columns of every index that can look them up, by table."""
+def _lookups(objects: Mapping[Key, Facts], tables: Collection[str]) -> Mapping[str, list[tuple[str, ...]]]:
+    """The leading plain columns of every index that can look them up, by table, of these."""
     found: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
     for key, facts in objects.items():
-        if key.kind != "index" or (_invalid(facts) and _OF_PARTITIONS not in _definition(facts)):
+        if key.on not in tables or key.kind != "index":
+            continue
+        if _invalid(facts) and _OF_PARTITIONS not in _definition(facts):
             continue
         start = _METHOD.search(_definition(facts))
         if start is None:

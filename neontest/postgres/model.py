@@ -5,9 +5,12 @@ Every object of the catalogs is one `Key` with its facts. Equality is generated;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_NUMBERS: Final = itertools.count(1)
 
 
 class Key(NamedTuple):
@@ -38,3 +41,16 @@ class Snapshot:
     objects: Mapping[Key, Facts]
     server_version: int = field(default=0, compare=False)
     """Such as 180006."""
+    number: int = field(default_factory=_NUMBERS.__next__, compare=False, repr=False)
+    """Every one has its own."""
+    renewed: tuple[int, Collection[Key]] = field(default=(0, ()), compare=False, repr=False)
+    """The number of the one that this is but for what was read anew, and the keys of that, before and now."""
+
+    def apart(self, before: Snapshot) -> tuple[Mapping[Key, Facts], Mapping[Key, Facts]]:
+        """What can differ between the two, of each: of a relation or a type all that hangs on it, or nothing."""
+        number, keys = self.renewed
+        if number != before.number:
+            return before.objects, self.objects
+        sides = before.objects, self.objects
+        old, new = ({key: side[key] for key in keys if key in side} for side in sides)
+        return old, new

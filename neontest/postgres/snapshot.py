@@ -248,10 +248,12 @@ class Reader:
             more = self._some(cursor, others) if others else ({}, [])
             read, parts = read | more[0], parts + more[1]
         objects = dict(self._last.objects)
+        renewed = {key for _, _, key, _ in parts}
         for oid in {*changed, *read}:
             for key in self._keys.pop(oid, {}).values():
                 objects.pop(key, None)
-        return self._with(objects, parts)
+                renewed.add(key)
+        return self._with(objects, parts, (self._last.number, renewed))
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
@@ -288,7 +290,9 @@ class Reader:
                     return True
         return False
 
-    def _with(self, objects: dict[Key, Facts], parts: Iterable[Part]) -> Snapshot:
+    def _with(
+        self, objects: dict[Key, Facts], parts: Iterable[Part], renewed: tuple[int, Collection[Key]] = (0, ())
+    ) -> Snapshot:
         keys = self._keys
         for of, identity, key, facts in parts:
             objects[key] = facts
@@ -296,7 +300,7 @@ class Reader:
                 keys[of][identity] = key
             else:
                 keys[of] = {identity: key}
-        return Snapshot(objects=objects, server_version=self._conn.server_version)
+        return Snapshot(objects=objects, server_version=self._conn.server_version, renewed=renewed)
 
     def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
         comments: dict[str, dict[tuple[int, int], str]] = {}

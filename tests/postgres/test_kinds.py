@@ -11,6 +11,7 @@ import pytest
 
 from neontest.postgres.catalog import KINDS
 from neontest.postgres.diff import diff
+from neontest.postgres.indexes import newly_invalid, newly_unindexed
 from neontest.postgres.model import Snapshot
 
 pytestmark = pytest.mark.usefixtures("large")
@@ -84,6 +85,11 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     assert [difference.line() for difference in diff(before, undone)] == []
     assert undone == before
     assert after == anew
+    for one, other in ((before, after), (after, undone)):
+        whole = Snapshot(objects=one.objects), Snapshot(objects=other.objects)
+        assert diff(one, other) == diff(*whole)
+        assert newly_invalid(one, other) == newly_invalid(*whole)
+        assert newly_unindexed(one, other) == newly_unindexed(*whole)
 
 
 def test_every_fact_of_every_kind_has_a_case() -> None:

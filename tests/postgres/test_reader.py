@@ -30,9 +30,12 @@ def lines(before: Any, after: Any) -> list[str]:
 
 def same_as_anew(database: Any, change: str = "") -> None:
     """After the change, the reader that has seen what was there before tells what one tells that has not."""
+    before = database.reader.snapshot()
     database.run(change)
     found, anew = database.reader.snapshot(), database.anew()
     assert found == anew, (change, lines(anew, found))
+    # What was read anew tells as much as everything does.
+    assert lines(before, found) == lines(before, anew)
 
 
 @pytest.mark.parametrize("version", [140000, 150000, 160000, 170000, 180000])
