@@ -18,6 +18,7 @@ from neontest.migrate.loaded import Loaded
 from neontest.migrate.pausing import Pausing
 from neontest.migrate.session import Session
 from neontest.postgres.connect import Connection, alive, connect, shows
+from neontest.postgres.counted import Known
 from neontest.postgres.demands import demands
 from neontest.postgres.diff import diff
 from neontest.postgres.feasibility import violations
@@ -127,7 +128,7 @@ class Trial:
             self.refuse_lost(visit.direction, visit.error)
             visit = msgspec.structs.replace(visit, error=self.advised(visit.error))
         self.rows.saw(visit)
-        before, self.schema = self.schema, self.reader.snapshot()
+        before, self.schema = self.schema, self.reader.snapshot(Known(*self.session.written.taken()))
         if before is self.schema:
             return visit
         changes = tuple(each.line() for each in diff(before, self.schema))

@@ -88,6 +88,10 @@ class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):
     seconds: Seconds
     timeout: Seconds
     wal: int
+    xid: int | None
+    """By which the server knows the transaction, if it has written by now, and what it counts will be brought in."""
+    deleted: int
+    """Rows that it has deleted from the catalogs of relations."""
     relations: tuple[Locked, ...]
     """Those that are not as they were at the look before."""
     gone: tuple[int, ...]

@@ -26,7 +26,7 @@ from neontest.migrate.loaded import Loaded
 from neontest.migrate.observer import Observer
 from neontest.migrate.pausing import Pausing, receive
 from neontest.migrate.project import Project
-from neontest.migrate.traced import Trail
+from neontest.migrate.traced import Trail, Written
 from neontest.process import MARK
 from neontest.record import Direction, Failure, Models, Visit
 from neontest.stop import Deadline, Stop
@@ -80,6 +80,7 @@ class Session:
         self.versions: Versions | None = None
         """Sees the version table from beside; without it, and where it is not sure, env.py is run once more."""
         self.notes: list[str] = []
+        self.written = Written()
         self._channel = Channel(partial(server.worker, cwd=project.cwd), stop=stop, log=self._logged)
         what = "starting the project's Python"
         self._began = deadline.sooner(START_SECONDS, what=what) if deadline else Deadline(START_SECONDS, what=what)
@@ -266,7 +267,7 @@ class Session:
         self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None
     ) -> Visit:
         """Read reports until the visit's own; a stairway's visit is named by the graph, `below`."""
-        trail = Trail(self.observer, revision=to if below is not None else None)
+        trail = Trail(self.observer, to if below is not None else None, self.written)
         began = time.monotonic()
         visited: reports.Visited | None = None
         try:

@@ -63,7 +63,7 @@ SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 8640
 # `:name` or `?` that a driver could take for a parameter.
 QUERY = """
 SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.current_setting('lock_timeout'),
-  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){flush})
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){counted})
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
@@ -91,9 +91,20 @@ FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS m
     AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
   GROUP BY s.relation) l
 """
-FLUSH = ", pg_catalog.pg_stat_force_next_flush()"
+COUNTED = """,
+  coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
+    THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
+  (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_deleted(c))
+    FROM pg_catalog.unnest('{{{catalogs}}}'::pg_catalog.regclass[]) c),
+  pg_catalog.pg_stat_force_next_flush()"""
 """Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0; without
-it they may go on from what the last ones counted. Since Postgres 15."""
+it they may go on from what the last ones counted. And which transaction it is, and what it has deleted from catalogs
+of relations. Since Postgres 15."""
+CATALOGS = """pg_class pg_attribute pg_constraint pg_index pg_type pg_enum pg_trigger pg_rewrite pg_policy
+  pg_statistic_ext pg_sequence pg_inherits pg_partitioned_table pg_foreign_table pg_description"""
+"""Those of relations, enums and domains."""
+READS = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
+"""Modes under which a relation stays what it is."""
 
 
 class State:
@@ -116,11 +127,12 @@ class State:
         """Oids of what it saw, but for Alembic's."""
         self.stale: List[str] = []
         """Statements whose counters may not have gone to the shared statistics yet."""
-        self.ending = False
+        self.altered = False
+        """Something of Alembic's has been locked to be changed, which is not told."""
 
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
-        self.number, self.failed, self.ending = 0, False, False
+        self.number, self.failed, self.altered = 0, False, False
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -298,10 +310,13 @@ class Trace:
         fresh = {oid_of(line): line for line in body if line not in state.told}
         told = set(body)
         gone = sorted(oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh)
-        relations = self._news(state, [found for found in map(self._parsed, fresh.values()) if found is not None])
+        parsed = [self._parsed(line, state) for line in fresh.values()]
+        relations = self._news(state, [found for found in parsed if found is not None])
         state.told = told
         state.locked.difference_update(gone)
-        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
+        xid = int(head[3]) if len(head) > 3 and head[3] != "-" and not state.altered else None
+        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone, "xid": xid}
+        facts["deleted"] = int(head[4]) if xid is not None else 0
         facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
         self._send("looked", held=True, **facts)
         state.looked = now
@@ -309,10 +324,12 @@ class Trace:
         state.stale.clear()
 
     def _query(self, connection: Any, state: State, driver: Driver) -> str:
-        flush = FLUSH if connection.dialect.server_version_info >= (15,) else ""
+        counted = ""
+        if connection.dialect.server_version_info >= (15,):
+            counted = COUNTED.format(catalogs=", ".join("pg_catalog." + name for name in CATALOGS.split()))
         if state.prepared:
             return state.prepared
-        query = QUERY.format(flush=flush)
+        query = QUERY.format(counted=counted)
         self._names += 1
         if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
             state.prepared = "{} -- {}".format(query.strip(), self._names)
@@ -321,7 +338,7 @@ class Trace:
         state.prepared = "EXECUTE " + name
         return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
 
-    def _parsed(self, line: str) -> Optional[Tuple[Any, ...]]:
+    def _parsed(self, line: str, state: State) -> Optional[Tuple[Any, ...]]:
         """Oid, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
         part = line.split(" ")
         kind, node, schema, name = "", 0, "", ""
@@ -329,6 +346,7 @@ class Trace:
             kind, node = part[6], int(part[7])
             schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:10])
             if (schema, name) in self.own or (None, name) in self.own:
+                state.altered |= not READS.issuperset(part[1].split(","))
                 return None
         counts = tuple(map(int, part[2:6]))
         return int(part[0]), part[1].split(","), counts, kind, node, schema, name, part[10:]

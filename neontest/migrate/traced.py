@@ -72,11 +72,35 @@ class Trees:
         return sums
 
 
+class Written:
+    """What transactions were looked at that have written, from one `taken` to the next."""
+
+    def __init__(self) -> None:
+        self._deleted: dict[int, int] = {}
+        self._oids: set[int] = set()
+
+    def looked(self, report: reports.Looked) -> None:
+        if report.xid is not None:
+            self._deleted[report.xid] = report.deleted
+        self._oids.update(each.oid for each in report.relations)
+
+    def taken(self) -> tuple[Collection[int], Collection[int], int]:
+        """How the server knows them, the relations that they have locked, and how many rows of the catalogs of
+        relations they had deleted when they were looked at last."""
+        found = tuple(self._deleted), tuple(self._oids), sum(self._deleted.values())
+        self._deleted.clear()
+        self._oids.clear()
+        return found
+
+
 class Trail:
     """What a visit has shown so far."""
 
-    def __init__(self, observer: Observer | None = None, revision: str | None = None) -> None:
+    def __init__(
+        self, observer: Observer | None = None, revision: str | None = None, written: Written | None = None
+    ) -> None:
         self._observer: Observer = observer or Nothing()
+        self._written = written
         self.drafts: list[Draft] = []
         self.revision = revision
         self.running: Statement | None = None
@@ -144,6 +168,8 @@ class Trail:
 
     def looked(self, report: reports.Looked) -> None:
         """The worker looked: after a statement that changes the schema, or before a commit."""
+        if self._written is not None:
+            self._written.looked(report)
         self._now, self._looks, self._timeout = report.at, self._looks + report.seconds, report.timeout
         self._count += 1
         number = report.statement or 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import psycopg2.extensions
 
-_FEW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
+FEW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
 """For a few of many the indexes are better, which a plan for any number would not use; nor one that was made when there
 were not many. Until the end of the statement that comes with it: others read whole tables over this connection."""
 _NUMBERS: Final = itertools.count(1)
@@ -22,26 +23,33 @@ class Asked:
         self._sent: tuple[str, str] = ("", "")
 
     def text(
-        self,
-        cursor: psycopg2.extensions.cursor,
-        key: str,
-        query: str,
-        *,
-        xid: str | None = None,
-        oids: list[int] | None = None,
+        self, cursor: psycopg2.extensions.cursor, key: str, query: str, given: Sequence[tuple[str, Any]] = ()
     ) -> str:
-        """What to send for a query of this key, with `xid` and `oids` for its parameters, in one round trip."""
-        given = {kind: value for kind, value in (("xid", xid), ("oid[]", oids)) if value is not None}
-        kinds, values = ", ".join(given), ", ".join(f"%s::{kind}" for kind in given)
-        of = cursor.mogrify(f"({values})", list(given.values())).decode() if given else ""
+        """What to send for a query of this key, with types and values for its parameters, in one round trip."""
+        kinds, values = ", ".join(kind for kind, _ in given), ", ".join(f"%s::{kind}" for kind, _ in given)
+        of = cursor.mogrify(f"({values})", [value for _, value in given]).decode() if given else ""
         name, prepare = self._names.get(key), ""
         if name is None:
             name = f"neontest_{next(_NUMBERS)}"
             prepare = f"PREPARE {name}{f'({kinds})' if kinds else ''} AS {query}; "
         self._sent = key, name
-        return f"{_FEW if list(given) == ['oid[]'] else ''}{prepare}EXECUTE {name}{of}"
+        return f"{prepare}EXECUTE {name}{of}"
 
     def answered(self) -> None:
         """What was sent last has been answered, so it is prepared."""
         key, name = self._sent
         self._names[key] = name
+
+    def rows(
+        self,
+        cursor: psycopg2.extensions.cursor,
+        key: str,
+        query: str,
+        given: Sequence[tuple[str, Any]] = (),
+        *,
+        first: str = "",
+    ) -> list[Any]:
+        """What a query of this key answers; `first` are statements that go before it."""
+        cursor.execute(first + self.text(cursor, key, query, given))
+        self.answered()
+        return cursor.fetchall()

@@ -64,8 +64,9 @@ affected(oid) AS MATERIALIZED (
   SELECT g.oid FROM given g
   UNION SELECT CASE n.classid {" ".join(f"WHEN '{name}'::regclass THEN ({sql})" for name, sql in _HANGS_ON.items())} END
     FROM naming n
-  UNION SELECT t.oid FROM holding h JOIN pg_type t ON t.oid = h.oid AND t.typtype = 'd'
+  UNION SELECT t.oid FROM holding h
+    CROSS JOIN LATERAL (SELECT x.oid FROM pg_type x WHERE x.oid = h.oid AND x.typtype = 'd' OFFSET 0) t
   UNION SELECT i.inhrelid FROM naming n JOIN pg_inherits i ON i.inhparent = n.objid
     WHERE n.classid = 'pg_class'::regclass)"""
 """`affected`: what is `given`, and those that name it; NULL where something else does, such as a function. `holding`:
-the types whose values hold those of the types among them."""
+the types whose values hold those of the types among them. With OFFSET no other domain is looked at."""

@@ -90,18 +90,23 @@ def own(oid: str, catalog: str) -> str:
     return f"{oid} >= {USER_OID} AND {oid} NOT IN (SELECT objid FROM member WHERE classid = '{catalog}'::regclass)"
 
 
-def prelude(which: str = "{} IS NOT NULL") -> str:
+_WITH_RANGES: Final = """
+  UNION ALL
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_type'::regclass AND deptype = 'i'
+    AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)"""
+
+
+def prelude(which: str = "") -> str:
     """What belongs to extensions, or comes with every range type; people's schemas; their relations, without Alembic's
     version tables, and their enums and domains, as far as the condition on an oid holds.
 
     Columns are counted, as for a NOT EXISTS the server would read all there are into a table of its own.
     """
+    with_ranges = "" if which else _WITH_RANGES  # functions and casts, of which no relation is one
+    which = which or "{} IS NOT NULL"
     return f"""
 member AS MATERIALIZED (
-  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-  UNION ALL
-  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_type'::regclass AND deptype = 'i'
-    AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)),
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'{with_ranges}),
 space AS MATERIALIZED (
   SELECT oid, nspname, {quote("nspname")} AS name FROM pg_namespace
   WHERE NOT starts_with(nspname::text, 'pg_')

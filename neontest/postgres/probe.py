@@ -58,7 +58,7 @@ Source: src/backend of PostgreSQL 14 to 18.
 NEAR: Final = 100
 """Oids that are asked for one by one where the sum has changed."""
 
-_NEAR: Final = f"(SELECT oids FROM near WHERE cardinality(oids) <= {NEAR})::oid[]"
+_NEAR: Final = "(SELECT oids FROM near)::oid[]"
 
 OF: Final = {
     "pg_constraint": (f"conrelid <> 0 AND conrelid = ANY({_NEAR})", f"conrelid = 0 AND contypid = ANY({_NEAR})"),
@@ -166,6 +166,8 @@ RARE_THERE: Final = 1
 REST_THERE: Final = 2
 ALL_THERE: Final = RARE_THERE | REST_THERE
 """Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`."""
+TYPE: Final = 4
+"""Another: it is of an enum or a domain."""
 
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
   (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema')))"""
@@ -186,7 +188,7 @@ def probe_sql(version: int) -> str:
     """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
     all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
     told = [_digests(catalog) for catalog in ALONE]
-    return f"{_rest(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
+    return f"{rest_sql(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
 
 
 @cache
@@ -203,21 +205,27 @@ def sums_sql(version: int) -> str:
         f" FROM {catalog} WHERE {where}"
         for catalog, (oid, row, number, where) in ALONE.items()
     ]
-    of = {catalog: (f"{oid} = ANY({_NEAR})",) for catalog, (oid, *_) in ALONE.items()} | OF
-    # Where a schema was small when this was planned, all rows of a user would be looked through by their oid.
-    near = [
-        f"{_digests(catalog)} AND {each}".replace("oid >= ", "oid::int8 >= ") for catalog in of for each in of[catalog]
-    ]
     return (
-        f"WITH sums AS MATERIALIZED ({' UNION ALL '.join(sums)}), near AS MATERIALIZED (SELECT ARRAY("
-        "SELECT unnest(string_to_array(written, ' '))::oid FROM sums UNION SELECT unnest($2::oid[])) AS oids)"
-        f" SELECT * FROM sums UNION ALL SELECT r.*, '' FROM ({_rest(version)}) r"
-        f" UNION ALL SELECT n.*, '' FROM ({_by_oid(near)}) n"
+        f"WITH sums AS MATERIALIZED ({' UNION ALL '.join(sums)}), near AS MATERIALIZED ("
+        f"SELECT CASE WHEN cardinality(oids) <= {NEAR} THEN oids END AS oids FROM (SELECT ARRAY("
+        "SELECT unnest(string_to_array(written, ' '))::oid FROM sums UNION SELECT unnest($2::oid[])) AS oids) o)"
+        f" SELECT * FROM sums UNION ALL SELECT r.*, '' FROM ({rest_sql(version)}) r"
+        f" UNION ALL SELECT n.*, '' FROM ({near_sql()}) n"
         f" UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0, ''"
     )
 
 
-def _rest(version: int) -> str:
+@cache
+def near_sql() -> str:
+    """The probe's rows of the oids in `near`, a table of one row with an array of them, or of none."""
+    of = {catalog: (f"{oid} = ANY({_NEAR})",) for catalog, (oid, *_) in ALONE.items()} | OF
+    # Where a schema was small when this was planned, all rows of a user would be looked through by their oid.
+    told = [f"{_digests(catalog)} AND {each}" for catalog in of for each in of[catalog]]
+    return _by_oid([each.replace("oid >= ", "oid::int8 >= ") for each in told])
+
+
+def rest_sql(version: int) -> str:
+    """The probe's row of oid 0."""
     rest = [(catalog, "oid::int8", f"oid >= {USER_OID}") for catalog in BY_OID]
     rest += [*PARTS, *((catalog, row, "true") for catalog, row in WHOLE.items())]
     told = [
@@ -242,6 +250,8 @@ def _there(catalog: str) -> int:
 def _digests(catalog: str) -> str:
     oid, row, number, where = ALONE[catalog]
     there = f"({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
+    if catalog == "pg_type":
+        there += f" + (typtype IN ('e', 'd'))::int * {TYPE}"
     return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 
 

@@ -9,22 +9,24 @@ import itertools
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 
 from neontest.errors import DatabaseError
-from neontest.postgres.asked import Asked
+from neontest.postgres.asked import FEW, Asked
 from neontest.postgres.catalog import COMMENT, KINDS, READ, others_sql, rows_sql, some_rows_sql
+from neontest.postgres.changes import Changes, State
 from neontest.postgres.connect import Connection, mapped
+from neontest.postgres.counted import Known
 from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import ALL_THERE, MOMENT, MOVED, NEAR, RARE_THERE, SUM, probe_sql, sums_sql
+from neontest.postgres.probe import ALL_THERE, MOVED, RARE_THERE
 from neontest.postgres.second import Second
 from neontest.postgres.set_up import SET, WHERE, beside
 
@@ -37,13 +39,9 @@ Identity = tuple[int, int, int]
 Part = tuple[int, Identity, Key, Facts]
 """An object, after the relation or type that it hangs on."""
 
-State = dict[int, int]
-"""By relation, index, enum or domain a number that changes with it; at 0 one of all else."""
 Read = dict[int, bool | None]
 """Oids that were read: whether a change of the columns can show elsewhere; None for an index, which is a part."""
 
-SUMMED: Final = 200
-"""Numbers of a state, from which on their sum is asked for first: to read each takes longer."""
 MANY: Final = 16
 """Relations and types that are read one by one, however few others there are."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
@@ -77,35 +75,32 @@ class Reader:
         if not conn.autocommit:
             raise ValueError("a snapshot needs autocommit: an open transaction would block CREATE INDEX CONCURRENTLY")
         self._conn = conn
-        self._state: State = {}
-        self._changed: Collection[int] = ()
-        """Oids of which something was other when it was last other: what undoes a step changes the same."""
         self._last: Snapshot | None = None
         self._keys: dict[int, dict[Identity, Key]] = {}
         """What hangs on each of them, in the last snapshot."""
         self._facts: tuple[dict[str, Facts], ...] = tuple({} for _ in KINDS)
         """Of each kind what its rows' texts mean: most columns are alike."""
         self._prepared = Asked()
-        self._there = 0
-        """What there has been of kinds that few databases have: bits of the probe."""
-        self._moment = ""
-        """Which transactions the last probe saw."""
         self._sure = True
         """Whatever was read since then saw the same: a name that was read is the one that all others were read by."""
         version = conn.server_version
+        self._changes = Changes(version, self._prepared)
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
             cursor.execute(
-                f"DEALLOCATE ALL; SELECT {SET}; PREPARE neontest_probe AS {probe_sql(version)};"
+                f"DEALLOCATE ALL; SELECT {SET}; {self._changes.prepared}"
                 f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {WHERE}"
             )
             moved, large, *where, self._backend = cursor.fetchone() or (False, False, 0)
         if moved:
-            self._there = ALL_THERE
+            self._changes.there = ALL_THERE
         self._second = Second(url, beside(version), where) if url and large else None
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, known: Known | None = None) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
+
+        Where it shows that nobody has written since the last one but transactions that are `known`, only what they can
+        have changed is looked at.
 
         Raises:
             DatabaseError: also when the schema keeps changing while it is read.
@@ -113,11 +108,11 @@ class Reader:
         for attempt in range(_ATTEMPTS):
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._beside():
-                    state, changed = self._probed(cursor)
+                    state, changed = self._changes.since(cursor, None if self._last is None else known)
                     if self._last is None or changed:
                         # The state from before the rows: what changes between the two is read again next time.
                         self._last = self._renewed(cursor, state, changed) or self._whole(cursor)
-                        self._state, self._changed = state, changed if len(changed) <= NEAR else ()
+                        self._changes.seen(state, changed)
                     return self._last
             except BaseException as error:
                 self._last = None  # half of it may have been renewed, and by names that are not sure
@@ -155,49 +150,6 @@ class Reader:
     def _ask_half(self, second: Second) -> None:
         second.ask("half", rows_sql(self._conn.server_version, beside=True))
 
-    def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
-        """The state now, and the oids of what has changed since the last one."""
-        if len(self._state) > SUMMED and (found := self._summed(cursor)):
-            return found
-        cursor.execute("EXECUTE neontest_probe")
-        state = self._numbers(cursor.fetchall())
-        return state, [oid for oid in state.keys() | self._state.keys() if state.get(oid) != self._state.get(oid)]
-
-    def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
-        """The same without reading all numbers: what was written since, and what was changed the last time, is all
-        that has changed if the sum of all says so. None where it does not, as when something old is gone or a
-        transaction was committed that was open the last time, or where that is much."""
-        before = self._state
-        # Not the first that was open then: that one may stay open, and then all is written since.
-        _, since, _ = self._moment.split(":")
-        xid = str(int(since) & 0xFFFFFFFF)
-        rows = self._asked(
-            cursor, "sums", sums_sql(self._conn.server_version), xid=xid, oids=[oid for oid in self._changed if oid]
-        )
-        now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
-        more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
-        near: set[int] = set()
-        if more:
-            near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._changed) - {0}
-            if not 0 < len(near) <= NEAR or more != sum(now.get(oid, 0) - before.get(oid, 0) for oid in near):
-                return None
-        changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
-        if not changed:
-            return before, ()
-        written = {oid: now[oid] for oid in (0, *near) if oid in now}
-        return {oid: number for oid, number in before.items() if oid not in near} | written, changed
-
-    def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
-        """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""
-        state = {}
-        for oid, digest, there in rows:
-            self._there |= there
-            if oid == MOMENT:
-                self._moment = digest
-            else:
-                state[oid] = int(digest)
-        return state
-
     def _whole(self, cursor: Cursor) -> Snapshot:
         """Everything, read anew; of kinds that are not there nothing is asked."""
         second = self._second
@@ -205,31 +157,31 @@ class Reader:
             self._ask_half(second)
         halves = second is not None and bool(second.asked)
         found = self._asked_whole(cursor, halves=halves)
-        if not self._sure and (halves or self._there != ALL_THERE):
+        if not self._sure and (halves or self._changes.there != ALL_THERE):
             # What came since the probe may be of a kind that was not asked for, and be named by what was read; and
             # two halves may be of two moments.
-            self._there = ALL_THERE
+            self._changes.there = ALL_THERE
             found = self._asked_whole(cursor, halves=False)
         return found
 
     def _asked_whole(self, cursor: Cursor, *, halves: bool) -> Snapshot:
-        there, version = self._there, self._conn.server_version
+        there, version = self._changes.there, self._conn.server_version
         with no_collection:
             if halves:
                 rest = rows_sql(version, there, beside=False)
                 rows: Iterator[Row] = itertools.chain(
-                    self._asked(cursor, f"other half {there}", rest), self._half(cursor)
+                    self._prepared.rows(cursor, f"other half {there}", rest), self._half(cursor)
                 )
             else:
-                rows = iter(self._asked(cursor, f"everything {there}", rows_sql(version, there)))
+                rows = iter(self._prepared.rows(cursor, f"everything {there}", rows_sql(version, there)))
             self._keys, self._sure = {}, True
             return self._with({}, self._parts(rows, cursor))
 
     def _half(self, cursor: Cursor) -> Iterator[Row]:
         """What the second connection was asked for, when all else is read; over the first, if it saw something else."""
         rows = self._second.rows() if self._second is not None else None
-        if rows is None or rows[0][5] != self._moment:
-            rows = self._asked(cursor, "half", rows_sql(self._conn.server_version, beside=True))
+        if rows is None or rows[0][5] != self._changes.moment:
+            rows = self._prepared.rows(cursor, "half", rows_sql(self._conn.server_version, beside=True))
         yield from rows
 
     def _renewed(self, cursor: Cursor, state: State, changed: Collection[int]) -> Snapshot | None:
@@ -242,7 +194,8 @@ class Reader:
         sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there) if there else ({}, [])
         if not sure or self._names(self._last.objects, read, parts):
-            others = [oid for (oid,) in self._asked(cursor, "others", others_sql(), oids=there) if oid not in read]
+            found = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
+            others = [oid for (oid,) in found if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -257,18 +210,11 @@ class Reader:
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
-        there = self._there & RARE_THERE
-        rows = self._asked(cursor, f"some {there}", some_rows_sql(self._conn.server_version, there), oids=oids)
+        there = self._changes.there & RARE_THERE
+        some = some_rows_sql(self._conn.server_version, there)
+        rows = self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW)
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
-
-    def _asked(
-        self, cursor: Cursor, key: str, query: str, *, xid: str | None = None, oids: list[int] | None = None
-    ) -> list[Any]:
-        """What a query answers, with or without values; it is prepared when it is asked first."""
-        cursor.execute(self._prepared.text(cursor, key, query, xid=xid, oids=oids))
-        self._prepared.answered()
-        return cursor.fetchall()
 
     def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:
         """Whether something has another name than it had, or else what others show who name it: these have to be read
@@ -278,7 +224,7 @@ class Reader:
             now.setdefault(of, {})[identity] = key, facts
         for oid, held in read.items():
             before, after = self._keys.get(oid, {}), now.get(oid, {})
-            if oid not in self._state or held is None:
+            if oid not in self._changes.state or held is None:
                 continue
             if not before or not after:  # what is not read, as in a schema of Neon's, may have another name
                 return True
@@ -308,7 +254,7 @@ class Reader:
         for row in rows:
             index, oid, sub, on, name, text, of = row
             if index == READ:
-                self._sure &= text == self._moment
+                self._sure &= text == self._changes.moment
                 continue
             if index == COMMENT:
                 comments.setdefault(on, {})[oid, sub] = text

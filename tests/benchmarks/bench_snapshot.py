@@ -47,7 +47,7 @@ def rows(place: Place) -> Iterator[Row]:
         def full() -> Callable[[], object]:
             whole = Reader(connect(url), url)  # noqa: B023
             whole.snapshot()
-            whole._last, whole._state = None, {}
+            whole._last, whole._changes.state = None, {}
             return whole.snapshot
 
         def change(count: list[int] = []) -> Callable[[], object]:  # noqa: B006

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from neontest.postgres.connect import connect
+from neontest.postgres.counted import Known
 from neontest.postgres.locks import Observer
 from neontest.postgres.snapshot import Reader
 from neontest.record import Direction, Visit
@@ -105,7 +106,7 @@ def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[s
         def after(visit: Visit) -> bool:
             visits.append(visit)
             if schema:
-                reader.snapshot()
+                reader.snapshot(Known(*session.written.taken()))
             return True
 
         def walk() -> None:

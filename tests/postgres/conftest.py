@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2.errors
 import pytest
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
 from neontest.postgres.connect import Connection, connect
+from neontest.postgres.counted import Known
 from neontest.postgres.data import Filled
 from neontest.postgres.fill import Filler
 from neontest.postgres.model import Snapshot
-from neontest.postgres.probe import ALL_THERE
+from neontest.postgres.probe import ALL_THERE, ALONE
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 from tests.conftest import away
@@ -64,6 +66,13 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;
 COMMENT ON SCHEMA public IS 'standard public schema';
 """
 """Faster than a new database for each test."""
+
+
+LOOK = """
+SELECT pg_current_xact_id_if_assigned()::text, ARRAY(SELECT relation::int8 FROM pg_locks
+  WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation >= 16384),
+  (SELECT sum(pg_stat_get_xact_tuples_deleted(c)) FROM unnest(%s::regclass[]) c), pg_stat_force_next_flush()::text
+"""
 
 
 class Counted(cursor):
@@ -122,12 +131,14 @@ class Database:
         self.name = name
         self.admin = self.connect("postgres")
         self.reader = Reader(self.connect("neondb_owner"))
+        self.counting = Reader(self.connect("neondb_owner"))
+        """For who knows what was done."""
         self._other = Reader(self.connect("neondb_owner"))
         self._asking: Connection | None = None
 
     def anew(self) -> Snapshot:
         """Everything, by who has not seen what was there before, and takes nothing for absent."""
-        self._other._last, self._other._there = None, ALL_THERE
+        self._other._last, self._other._changes.there = None, ALL_THERE
         return self._other.snapshot()
 
     def url(self, user: str) -> str:
@@ -152,6 +163,24 @@ class Database:
             with self.admin.cursor() as cursor:
                 cursor.execute(sql)
 
+    def told(self, sql: str, unseen: str = "") -> Known:
+        """Run it in a transaction of its own, as a migration that is traced; what the trace then knows of it, which has
+        not seen what was done at the end."""
+        with self.admin.cursor() as cursor:
+            try:
+                cursor.execute(f"BEGIN; {sql}")
+            except psycopg2.errors.ActiveSqlTransaction:
+                cursor.execute("ROLLBACK")
+                cursor.execute(sql)
+                return Known()
+            known = Known()
+            if self.server.major >= 15:
+                cursor.execute(LOOK, ([*ALONE],))
+                (xid, oids, deleted, _), *_ = cursor.fetchall()
+                known = Known([int(xid)] if xid else [], oids, int(deleted))
+            cursor.execute(f"{unseen}; COMMIT")
+            return known
+
     def has_extension(self, name: str) -> bool:
         with self.admin.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = %s", (name,))
@@ -165,6 +194,7 @@ class Database:
     def drop(self) -> None:
         self.admin.close()
         self.reader.close()
+        self.counting.close()
         self._other.close()
         if self._asking is not None:
             self._asking.close()
@@ -175,7 +205,7 @@ class Database:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every schema is as a large one: a sum says that something changed, and numbers are asked of what was written."""
-    monkeypatch.setattr("neontest.postgres.snapshot.SUMMED", 0)
+    monkeypatch.setattr("neontest.postgres.changes.SUMMED", 0)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -218,7 +248,7 @@ def shared(server: Server, _shared: list[Database]) -> Iterator[Database]:
     """An empty database that the test leaves empty again; if it does not, the next one gets a new one."""
     one = _shared[0]
     empty = one.reader.snapshot()
-    one.reader._there = 0  # the kinds that another test made are not known to be there
+    one.reader._changes.there = 0  # the kinds that another test made are not known to be there
     yield one
     try:
         spoilt = one.reader.snapshot() != empty

@@ -71,13 +71,16 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
 
     shared.run(sql["setup"])
     before = shared.reader.snapshot()
-    shared.run(sql["change"])
+    assert shared.counting.snapshot() == before
+    known = shared.told(sql["change"])
     after = shared.reader.snapshot()
+    counted = shared.counting.snapshot(known)
     anew = shared.anew()
     found = diff(before, after)
     facts = changed_facts(before, after)
-    shared.run(sql["undo"])
+    known = shared.told(sql["undo"])
     undone = shared.reader.snapshot()
+    counted_again = shared.counting.snapshot(known)
 
     shared.clear()
     assert [difference.line() for difference in found] == lines
@@ -85,6 +88,7 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     assert [difference.line() for difference in diff(before, undone)] == []
     assert undone == before
     assert after == anew
+    assert (counted, counted_again) == (after, undone)
     for one, other in ((before, after), (after, undone)):
         whole = Snapshot(objects=one.objects), Snapshot(objects=other.objects)
         assert diff(one, other) == diff(*whole)

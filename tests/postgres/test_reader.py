@@ -30,10 +30,11 @@ def lines(before: Any, after: Any) -> list[str]:
 
 def same_as_anew(database: Any, change: str = "") -> None:
     """After the change, the reader that has seen what was there before tells what one tells that has not."""
-    before = database.reader.snapshot()
-    database.run(change)
-    found, anew = database.reader.snapshot(), database.anew()
+    before, _ = database.reader.snapshot(), database.counting.snapshot()
+    known = database.told(change)
+    found, counted, anew = database.reader.snapshot(), database.counting.snapshot(known), database.anew()
     assert found == anew, (change, lines(anew, found))
+    assert counted == anew, (change, lines(anew, counted))
     # What was read anew tells as much as everything does.
     assert lines(before, found) == lines(before, anew)
 
@@ -181,7 +182,7 @@ def numbers_are_the_probes(database: Any) -> None:
     with database.reader._conn.cursor() as cursor:
         cursor.execute(probe_sql(database.reader._conn.server_version))
         probed = {oid: int(digest) for oid, digest, _ in cursor.fetchall() if oid != MOMENT}
-    assert database.reader._state == probed
+    assert database.reader._changes.state == probed
 
 
 @pytest.mark.usefixtures("large")
@@ -321,7 +322,7 @@ def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other
     database.run("CREATE TABLE a (x integer PRIMARY KEY); CREATE TABLE b (x integer PRIMARY KEY REFERENCES a)")
     database.run("CREATE TABLE c (x integer REFERENCES b)")
     database.reader.snapshot()
-    asked, done = database.reader._asked, []
+    asked, done = database.reader._prepared.rows, []
 
     def asking(cursor: Any, name: str, *more: Any, **values: Any) -> Any:
         if name == during and not done:
@@ -330,7 +331,7 @@ def disturbed(database: Any, monkeypatch: pytest.MonkeyPatch, during: str, other
         return asked(cursor, name, *more, **values)
 
     database.run("ALTER TABLE a RENAME TO a2")
-    monkeypatch.setattr(database.reader, "_asked", asking)
+    monkeypatch.setattr(database.reader._prepared, "rows", asking)
     database.reader.snapshot()
     assert done == [during]
     monkeypatch.undo()
@@ -356,7 +357,7 @@ def test_what_is_committed_between_the_sum_and_the_reading_is_told_later_at_most
 
 def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     disturbed(database, monkeypatch, "others")
-    asked, failed = database.reader._asked, []
+    asked, failed = database.reader._prepared.rows, []
 
     def failing(cursor: Any, name: str, *more: Any, **values: Any) -> Any:
         if not failed:
@@ -364,7 +365,7 @@ def test_it_is_told_though_the_next_reading_fails_at_first(database: Any, monkey
             raise psycopg2.errors.UndefinedTable("gone meanwhile")
         return asked(cursor, name, *more, **values)
 
-    monkeypatch.setattr(database.reader, "_asked", failing)
+    monkeypatch.setattr(database.reader._prepared, "rows", failing)
     same_as_anew(database)
     assert failed
 

@@ -54,7 +54,7 @@ class Two:
 
     def whole(self) -> Snapshot:
         """Everything, half of it over each connection."""
-        self.reader._last, self.reader._state = None, {}
+        self.reader._last, self.reader._changes.state = None, {}
         return self.reader.snapshot()
 
     def same(self, change: str = "") -> None:
@@ -92,17 +92,17 @@ def test_two_halves_are_the_whole(server: Any, two: Two) -> None:
 def test_half_is_asked_beside_the_first_probe_and_where_all_has_to_be_read_again(two: Two, monkeypatch: Any) -> None:
     two.database.run(TABLES)
     asked: list[bool] = []
-    probed, ask = two.reader._probed, two.second.ask
+    probed, ask = two.reader._changes.since, two.second.ask
 
-    def probing(cursor: Any) -> Any:
+    def probing(cursor: Any, known: Any) -> Any:
         asked.append(two.second.asked)
-        return probed(cursor)
+        return probed(cursor, known)
 
     def asking(*words: str) -> None:
         asked.append(False)
         ask(*words)
 
-    monkeypatch.setattr(two.reader, "_probed", probing)
+    monkeypatch.setattr(two.reader._changes, "since", probing)
     monkeypatch.setattr(two.second, "ask", asking)
     for change, expected in (
         ("", [False, True]),  # asked, then probed
@@ -121,16 +121,16 @@ def test_what_is_committed_after_the_second_has_answered_is_told(
     two: Two, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     two.database.run(TABLES)
-    probed, done = two.reader._probed, []
+    probed, done = two.reader._changes.since, []
 
-    def late(cursor: Any) -> Any:
+    def late(cursor: Any, known: Any) -> Any:
         assert two.second.asked
         module.driven(two.second._conn)  # type: ignore[arg-type]  # it has read all by now
         if not done:
             done.append(two.database.run(change))
-        return probed(cursor)
+        return probed(cursor, known)
 
-    monkeypatch.setattr(two.reader, "_probed", late)
+    monkeypatch.setattr(two.reader._changes, "since", late)
     found = two.whole()
     assert done
     monkeypatch.undo()
@@ -207,10 +207,10 @@ def test_an_answer_that_nobody_takes_keeps_no_transaction_open(two: Two, monkeyp
     for n in range(8):
         two.database.run(f"CREATE TABLE wide{n} ({wide})")
 
-    def failing(_: Any) -> Any:
+    def failing(*_: Any) -> Any:
         raise psycopg2.errors.QueryCanceled("by somebody")
 
-    monkeypatch.setattr(two.reader, "_probed", failing)
+    monkeypatch.setattr(two.reader._changes, "since", failing)
     with pytest.raises(DatabaseError, match="by somebody"):
         two.reader.snapshot()
     with two.database.admin.cursor() as cursor:
@@ -252,15 +252,15 @@ def test_a_lock_is_waited_for_by_the_first_only(two: Two) -> None:
 @pytest.mark.parametrize("there", [0, ALL_THERE])
 def test_two_halves_of_two_moments_are_no_snapshot(two: Two, monkeypatch: pytest.MonkeyPatch, there: int) -> None:
     two.database.run(f"{TABLES}; CREATE VIEW v AS SELECT x FROM a")
-    asked, done = two.reader._asked, []
+    asked, done = two.reader._prepared.rows, []
 
     def late(cursor: Any, key: str, *more: Any, **values: Any) -> Any:
         if key.startswith("other half") and not done:
             done.append(two.database.run("ALTER TABLE b RENAME TO bb"))
         return asked(cursor, key, *more, **values)
 
-    monkeypatch.setattr(two.reader, "_asked", late)
-    two.reader._there = there
+    monkeypatch.setattr(two.reader._prepared, "rows", late)
+    two.reader._changes.there = there
     found = two.whole()
     assert done
     assert found == two.database.anew()

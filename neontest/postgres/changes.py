@@ -1,0 +1,141 @@
+"""What has changed since a schema was looked at last, told without reading what is in it: in a small one by looking at
+each object's number, in a large one by what was counted, else by sums."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import psycopg2.extensions
+
+from neontest.postgres.asked import Asked
+from neontest.postgres.counted import (
+    COUNTS,
+    FIRST,
+    NOTED,
+    Counts,
+    Known,
+    changes_sql,
+    counting,
+    follows,
+    only,
+    with_counts,
+)
+from neontest.postgres.probe import ALL_THERE, MOMENT, NEAR, SUM, TYPE, probe_sql, sums_sql
+
+Cursor = psycopg2.extensions.cursor
+State = dict[int, int]
+"""By relation, index, enum or domain a number that changes with it; at 0 one of all else."""
+
+SUMMED: Final = 200
+"""Numbers of a state, from which on their sum is asked for first, and before that what was counted: to read each takes
+longer."""
+
+
+class Changes:
+    """On one connection, which has run what is to be `prepared`."""
+
+    def __init__(self, version: int, asked: Asked) -> None:
+        self._version, self._asked = version, asked
+        self.state: State = {}
+        """When it was `seen` last."""
+        self._last: Collection[int] = ()
+        """Oids of which something was other when it was last other: what undoes a step changes the same."""
+        self.there = 0
+        """What there has been of kinds that few databases have: bits of the probe."""
+        self.moment = ""
+        """Which transactions were seen."""
+        self._counts: Counts = ()
+        """What had been counted before; () where nobody counts."""
+        self._types: set[int] = set()
+        """Enums and domains; some of them may be gone."""
+        self._first = FIRST if counting(version) else ""
+
+    @property
+    def prepared(self) -> str:
+        """Statements."""
+        probe = with_counts(probe_sql(self._version), self._version)
+        return f"PREPARE neontest_probe AS {probe};{counting(self._version)}"
+
+    def since(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]]:
+        """The state now, and the oids of what has changed since it was `seen`, by transactions that may be `known`."""
+        return self._counted(cursor, known) or self._probed(cursor)
+
+    def seen(self, state: State, changed: Collection[int]) -> None:
+        """What has changed has been read."""
+        self.state, self._last = state, changed if len(changed) <= NEAR else ()
+
+    def _counted(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]] | None:
+        """The same, by what the server has counted; None where that proves nothing."""
+        if known is None or not known.xids or not self._counts or len(self.state) <= SUMMED:
+            return None
+        before = self.state
+        near, xids = {*known.oids, *self._last} - {0}, [xid & 0xFFFFFFFF for xid in known.xids]
+        arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
+        given = [(kind, f"{{{', '.join(map(str, numbers))}}}") for kind, numbers in arrays]
+        rows = self._asked.rows(cursor, "changes", changes_sql(self._version), given, first=self._first)
+        said = {oid: text for oid, text, _ in rows if oid in (MOMENT, COUNTS, NOTED)}
+        counts = [int(each) for each in said[COUNTS].split()]
+        if said[NOTED] is None or not only(known.xids, self.moment, said[MOMENT]):
+            return None
+        if not follows(known, self._counts, counts):
+            return None
+        now = self._numbers(rows)
+        seen = {*map(int, said[NOTED].split()), *([0] if 0 in now else [])}
+        changed = [oid for oid in seen if now.get(oid) != before.get(oid)]
+        if not changed:
+            return before, ()
+        state = before.copy()
+        for oid in changed:
+            if oid in now:
+                state[oid] = now[oid]
+            else:
+                state.pop(oid)
+        return state, changed
+
+    def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
+        """The same, whoever has changed it."""
+        if len(self.state) > SUMMED and (found := self._summed(cursor)):
+            return found
+        cursor.execute(f"{self._first}EXECUTE neontest_probe")
+        state = self._numbers(cursor.fetchall())
+        return state, [oid for oid in state.keys() | self.state.keys() if state.get(oid) != self.state.get(oid)]
+
+    def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
+        """The same without reading all numbers: what was written since, and what was changed the last time, is all
+        that has changed if the sum of all says so. None where it does not, as when something old is gone or a
+        transaction was committed that was open the last time, or where that is much."""
+        before = self.state
+        # Not the first that was open then: that one may stay open, and then all is written since.
+        _, since, _ = self.moment.split(":")
+        xid = str(int(since) & 0xFFFFFFFF)
+        sums = with_counts(sums_sql(self._version), self._version, more=", ''")
+        given = (("xid", xid), ("oid[]", [oid for oid in self._last if oid]))
+        rows = self._asked.rows(cursor, "sums", sums, given, first=self._first)
+        now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
+        more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
+        near: set[int] = set()
+        if more:
+            near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._last) - {0}
+            if not 0 < len(near) <= NEAR or more != sum(now.get(oid, 0) - before.get(oid, 0) for oid in near):
+                return None
+        changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
+        if not changed:
+            return before, ()
+        written = {oid: now[oid] for oid in (0, *near) if oid in now}
+        return {oid: number for oid, number in before.items() if oid not in near} | written, changed
+
+    def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
+        """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""
+        state = {}
+        for oid, digest, there in rows:
+            if oid == MOMENT:
+                self.moment = digest
+            elif oid == COUNTS:
+                self._counts = [int(each) for each in digest.split()]
+            elif oid != NOTED:
+                state[oid] = int(digest)
+                self.there |= there & ALL_THERE
+                if there & TYPE:
+                    self._types.add(oid)
+        return state

@@ -1,0 +1,125 @@
+"""What a trace knows of transactions is enough to find what they changed, or else it shows that it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from neontest.postgres.changes import Changes
+from neontest.postgres.connect import connect
+from neontest.postgres.counted import Known
+from neontest.postgres.snapshot import Reader
+from neontest.record import Direction, Visit
+from tests.migrate.conftest import Database, Files
+
+TABLES = "CREATE TABLE a (id int PRIMARY KEY, x text); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)"
+SQL = {
+    "column": ("ALTER TABLE a ADD y int DEFAULT 7", "ALTER TABLE a DROP y"),
+    "table": ("CREATE TABLE c (id serial PRIMARY KEY, t text)", "DROP TABLE c"),
+    "index": ("CREATE INDEX a_x ON a (x)", "DROP INDEX a_x"),
+    "enum": ("CREATE TYPE mood AS ENUM ('sad')", "DROP TYPE mood"),
+    "grant": ("GRANT SELECT ON a TO PUBLIC", "REVOKE SELECT ON a FROM PUBLIC"),
+    "rows": ("INSERT INTO a VALUES (1)", "DELETE FROM a"),
+    "function": ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION f()"),
+    "several": (
+        "ALTER TABLE b RENAME TO bb; CREATE VIEW b AS SELECT 1 AS one",
+        "DROP VIEW b; ALTER TABLE bb RENAME TO b",
+    ),
+}
+RAW = "op.get_bind().connection.cursor().execute({!r})"
+"""Which no event tells of."""
+
+
+@pytest.fixture
+def reader(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    monkeypatch.setattr("neontest.postgres.changes.SUMMED", 0)
+    one = Reader(connect(database.url), database.url)
+    yield one
+    one.close()
+
+
+def walked(files: Files, opened, database: Database, reader: Reader, *steps: tuple[Direction, str]) -> list[bool]:
+    """Whether each step's changes were found by counts; what was found is what there is."""
+    walk, by_counts = opened(), []
+    counted = Changes._counted
+    reader.snapshot()
+
+    def noted(self: Changes, *what: object) -> object:
+        found = counted(self, *what)  # type: ignore[arg-type]
+        if self is reader._changes:
+            by_counts.append(found is not None)
+        return found
+
+    def after(visit: Visit) -> bool:
+        assert visit.error is None, visit.error
+        found = reader.snapshot(Known(*walk.session.written.taken()))
+        anew = Reader(connect(database.url))
+        assert found == anew.snapshot(), visit
+        anew.close()
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Changes, "_counted", noted)
+        walk.session.stairway(steps, step_seconds=60, after=after)
+    return by_counts
+
+
+def test_each_step_of_a_stairway_is_found_by_counts(files, opened, database, reader):
+    with database.connection.cursor() as cursor:
+        cursor.execute(TABLES)
+    files.alembic()
+    steps: list[tuple[Direction, str]] = []
+    for name, (up, down) in SQL.items():
+        files.revision(name, f"op.execute({up!r})", f"op.execute({down!r})")
+        steps += [("upgrade", name), ("downgrade", name), ("upgrade", name)]
+    # Before the first one Alembic makes its table.
+    assert walked(files, opened, database, reader, *steps) == [False] + [True] * (len(steps) - 1)
+
+
+OTHERWISE = {
+    "nothing at all": ("pass", "pass"),
+    "savepoint": (
+        "with op.get_bind().begin_nested():\n    op.execute('ALTER TABLE a ADD y int')",
+        "with op.get_bind().begin_nested():\n    op.execute('ALTER TABLE a DROP y')",
+    ),
+    "autocommit": (
+        "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY i ON a (x)')",
+        "with op.get_context().autocommit_block():\n    op.execute('DROP INDEX CONCURRENTLY i')",
+    ),
+    "the version table": (
+        "op.execute('ALTER TABLE alembic_version ADD x int')\nop.execute('CREATE INDEX v ON alembic_version (x)')",
+        "op.execute('ALTER TABLE alembic_version DROP x')",
+    ),
+    "over the bare driver": (
+        "op.execute('ALTER TABLE a ADD y int')\n" + RAW.format("DROP TABLE b"),
+        "op.execute('ALTER TABLE a DROP y')\n" + RAW.format("CREATE TABLE b (id int)"),
+    ),
+    "over the bare driver, an index": (
+        "op.execute('ALTER TABLE a ADD y int')\n" + RAW.format("CREATE INDEX i ON b (a)"),
+        RAW.format("DROP INDEX i") + "\nop.execute('ALTER TABLE a DROP y')\n" + RAW.format("ALTER TABLE b DROP a"),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_what_the_trace_does_not_know_all_of_is_looked_for(files, opened, database, reader, how):
+    with database.connection.cursor() as cursor:
+        cursor.execute(TABLES)
+    up, down = OTHERWISE[how]
+    files.alembic().table("r0", "c").table("r1", "d").revision("r2", up, down)
+    steps = [("upgrade", "r0"), ("upgrade", "r1"), ("upgrade", "r2"), ("downgrade", "r2")]
+    by_counts = walked(files, opened, database, reader, *steps)
+    assert by_counts[:2] == [False, True]
+    # What is made is counted all the same, whoever makes it.
+    made = {"over the bare driver": [False, True], "over the bare driver, an index": [True, False]}
+    assert by_counts[2:] == made.get(how, [False, False])
+
+
+def test_where_nobody_counts_it_is_looked_for(files, opened, database, reader, cluster):
+    with closing(cluster.admin()) as admin, admin.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {database.name} SET track_counts = off")
+    files.alembic().table("r0", "c").table("r1", "d")
+    steps = [("upgrade", "r0"), ("upgrade", "r1"), ("downgrade", "r1")]
+    assert walked(files, opened, database, reader, *steps) == [False, False, False]

@@ -1,0 +1,201 @@
+"""What is found by counts is what is found by looking; what they do not prove is looked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import neontest
+from neontest.postgres.connect import connect
+from neontest.postgres.counted import Known, only
+from neontest.postgres.diff import diff
+from neontest.postgres.probe import ALONE
+
+pytestmark = pytest.mark.usefixtures("large")
+
+SCHEMA = """
+CREATE TYPE mood AS ENUM ('sad'); CREATE DOMAIN small AS integer CONSTRAINT tiny CHECK (VALUE < 9);
+CREATE TABLE a (id serial PRIMARY KEY, x text, y mood, z small); CREATE INDEX a_x ON a (x);
+CREATE TABLE b (id integer, a integer REFERENCES a); CREATE VIEW v AS SELECT id FROM b;
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER t BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION f(); COMMENT ON COLUMN b.a IS 'said'
+"""
+
+
+@contextmanager
+def looking(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
+    """What is appended when the counts were not enough."""
+    changes, looked = database.counting._changes, []
+    probed: Callable[[Any], Any] = changes._probed
+
+    def noted(cursor: Any) -> Any:
+        looked.append(None)
+        return probed(cursor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "_probed", noted)
+        yield looked
+
+
+def same(database: Any, known: Known) -> None:
+    found, anew = database.counting.snapshot(known), database.anew()
+    assert found == anew, [each.line() for each in diff(anew, found)]
+
+
+CHANGES = """
+ALTER TABLE a ADD more integer
+ALTER TABLE a ADD much integer DEFAULT 7
+ALTER TABLE a DROP much
+ALTER TABLE a DROP CONSTRAINT a_pkey CASCADE
+DROP INDEX a_x
+CREATE TABLE c (id serial PRIMARY KEY, a integer, t text DEFAULT 'x')
+DROP TABLE c
+GRANT SELECT ON b TO PUBLIC
+GRANT SELECT (id) ON a TO PUBLIC
+REVOKE SELECT ON b FROM PUBLIC; ALTER TABLE a ADD one_more integer
+COMMENT ON COLUMN b.a IS NULL
+COMMENT ON TYPE mood IS 'm'
+COMMENT ON SCHEMA public IS 's'
+DROP TRIGGER t ON b
+DROP FUNCTION f()
+CREATE TYPE other AS ENUM ('x')
+ALTER TYPE other ADD VALUE 'y'
+DROP TYPE other
+ALTER DOMAIN small DROP CONSTRAINT tiny
+ALTER DOMAIN small SET DEFAULT 1
+ALTER DOMAIN small ADD CONSTRAINT tiny CHECK (VALUE < 10)
+CREATE TYPE span AS RANGE (subtype = integer)
+DROP TYPE span
+CREATE EXTENSION pgcrypto
+ALTER EXTENSION pgcrypto DROP FUNCTION gen_random_bytes(integer)
+ALTER EXTENSION pgcrypto ADD FUNCTION gen_random_bytes(integer)
+DROP EXTENSION pgcrypto
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC
+CREATE SCHEMA s; ALTER TABLE b SET SCHEMA s
+DROP SCHEMA s CASCADE
+DROP DOMAIN small CASCADE
+DROP TABLE a CASCADE
+DROP TYPE mood
+SELECT txid_current()
+""".strip().splitlines()
+
+
+def test_the_counts_are_enough_for_whatever_one_transaction_does(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.server.major < 15:
+        pytest.skip("nobody counts there")
+    database.run(SCHEMA)
+    database.counting.snapshot()
+    for change in CHANGES:
+        if "pgcrypto" in change and not database.has_extension("pgcrypto"):
+            continue
+        with looking(database, monkeypatch) as looked:
+            same(database, database.told(change))
+        assert not looked, change
+
+
+def test_transactions_that_are_known_can_be_several(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.run(SCHEMA)
+    database.counting.snapshot()
+    first, second = database.told("DROP TABLE b CASCADE"), database.told("ALTER TABLE a DROP x")
+    with looking(database, monkeypatch) as looked:
+        known = Known([*first.xids, *second.xids], [*first.oids, *second.oids], first.deleted + second.deleted)
+        same(database, known)
+    assert not looked
+
+
+@pytest.mark.parametrize("unseen", ["DROP TABLE b", "DROP INDEX a_x", "DROP TYPE alone", "ALTER TABLE b DROP a"])
+@pytest.mark.parametrize("seen", ["ALTER TABLE a ADD more integer", "DROP VIEW v"])
+def test_what_is_done_after_the_trace_has_looked_is_found(
+    database: Any, seen: str, unseen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the bare driver, say, that tells nobody."""
+    database.run(f"{SCHEMA}; DROP VIEW v; CREATE VIEW v AS SELECT 1 AS one; CREATE TYPE alone AS ENUM ()")
+    database.counting.snapshot()
+    same(database, database.told(seen, unseen))
+
+
+@pytest.mark.parametrize("other", ["DROP TABLE b CASCADE", "GRANT SELECT ON b TO PUBLIC", "CREATE TABLE c ()"])
+def test_what_somebody_else_does_is_found(database: Any, other: str) -> None:
+    database.run(SCHEMA)
+    database.counting.snapshot()
+    known = database.told("ALTER TABLE a ADD more integer")
+    database.run(other)
+    same(database, known)
+
+
+def test_what_was_open_the_last_time_is_found_when_it_is_not(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.run(SCHEMA)
+    with closing(connect(database.url("postgres"))) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN; GRANT SELECT ON b TO PUBLIC")
+        database.counting.snapshot()
+        with looking(database, monkeypatch) as looked:
+            same(database, database.told("ALTER TABLE a ADD more integer"))
+        assert not looked or database.server.major < 15
+        cursor.execute("COMMIT")
+    same(database, database.told("ALTER TABLE a ADD even_more integer"))
+
+
+def test_a_part_that_was_rolled_back_is_none(database: Any) -> None:
+    database.run(SCHEMA)
+    database.counting.snapshot()
+    same(database, database.told("SAVEPOINT p; DROP TABLE b CASCADE; ROLLBACK TO p; ALTER TABLE a ADD more integer"))
+    same(database, database.told("SAVEPOINT p; DROP TABLE b CASCADE; RELEASE p; ALTER TABLE a DROP more"))
+
+
+def test_counts_that_were_reset_prove_nothing(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if database.server.major < 15:
+        pytest.skip("nobody counts there")
+    database.told(SCHEMA)
+    database.counting.snapshot()
+    database.run("SELECT pg_stat_reset()")
+    with looking(database, monkeypatch) as looked:
+        same(database, database.told("ALTER TABLE a ADD more integer"))
+    assert looked
+
+
+def test_it_is_told_though_the_next_reading_fails(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.run(SCHEMA)
+    database.counting.snapshot()
+    known = database.told("ALTER TABLE a ADD more integer; DROP TABLE b CASCADE")
+    with monkeypatch.context() as patch:
+        patch.setattr(database.counting, "_renewed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            database.counting.snapshot(known)
+    same(database, database.told("CREATE TABLE c ()"))
+    same(database, database.told("ALTER TABLE a DROP more"))
+
+
+def test_the_trace_counts_what_the_reader_does() -> None:
+    """Its module is the worker's, and nobody else can import it."""
+    source = Path(neontest.__file__).parent / "migrate" / "trace.py"
+    (found,) = re.findall(r'^CATALOGS = """(.*?)"""', source.read_text(), re.DOTALL | re.MULTILINE)
+    assert sorted(found.split()) == sorted(ALONE)
+
+
+@pytest.mark.parametrize(
+    ("xids", "before", "now", "proved"),
+    [
+        ([5], "5:5:", "6:6:", True),
+        ([5, 6], "5:5:", "7:7:", True),
+        ([5, 7], "5:5:", "7:7:", False),
+        ([5], "5:5:", "7:7:", False),
+        ([4], "5:5:", "6:6:", False),
+        ([5], "5:5:", "5:5:", True),
+        ([6], "4:6:4", "4:7:4", True),
+        ([6], "4:6:4", "7:7:", False),
+        ([4, 6], "4:6:4", "7:7:", True),
+        ([5], "5:5:", "5:7:5", False),
+        ([5], "5:5:", "6:7:6", True),
+        ([5], "5:5:", "6:9:6", False),
+        ([5], "5:5:", "4000000005:4000000005:", False),
+    ],
+)
+def test_transactions_that_are_all_there_were(xids: list[int], before: str, now: str, proved: bool) -> None:
+    assert only(xids, before, now) is proved
