@@ -153,7 +153,7 @@ def explained(data: DataChange, schema: Snapshot) -> DataChange:
 
 
 def noted(table: str, column: ColumnChange, schema: Snapshot) -> ColumnChange:
-    facts = dict(schema.objects.get(Key("column", table, column.column), ()))
+    facts = dict(schema.get(Key("column", table, column.column)) or ())
     default = facts.get("default")
     if default is None or not _CALLS.search(default) or column.note is not None:
         return column

@@ -33,7 +33,7 @@ def diff(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     old, new = after.apart(before)
     if old == new:
         return ()
-    found = Differences(_raw(old, new), after.objects)
+    found = Differences(_raw(old, new), after)
     kept = [*found.told(), *_reordered(old, new)]
     if not kept:
         # Leaving out what others tell must never leave nothing.

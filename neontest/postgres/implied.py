@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
 from neontest.postgres.difference import Change, Difference
-from neontest.postgres.model import Facts, Key
+from neontest.postgres.model import Key, Snapshot
 from neontest.postgres.names import quoted
 
 RELATIONS: Final = ("table", "foreign table", "view", "materialized view", "composite type")
@@ -28,7 +28,7 @@ _NOT_NULL: Final = re.compile(r'NOT NULL ("(?:[^"]|"")*"|[^" ]+)')
 class Differences:
     """All raw differences, found by what they are about."""
 
-    def __init__(self, found: Iterable[Difference], after: Mapping[Key, Facts]) -> None:
+    def __init__(self, found: Iterable[Difference], after: Snapshot) -> None:
         self.all = tuple(found)
         self._by_key = {item.key: item for item in self.all}
         self._wholes: dict[tuple[str, Change], Difference] = {
@@ -113,7 +113,7 @@ class Differences:
         return any(view is not None and "definition" in {name for name, _, _ in view.facts} for view in views)
 
     def _parents(self, relation: str) -> list[str]:
-        facts = dict(self._after.get(Key("table", *split(relation)), ()))
+        facts = dict(self._after.get(Key("table", *split(relation))) or ())
         return facts["parents"].split(", ") if "parents" in facts else []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -175,7 +175,8 @@ class Reader:
             else:
                 rows = iter(self._prepared.rows(cursor, f"everything {there}", rows_sql(version, there)))
             self._keys, self._sure = {}, True
-            return self._with({}, self._parts(rows, cursor))
+            objects = self._noted(self._parts(rows, cursor))
+            return Snapshot(objects=objects, server_version=version)
 
     def _half(self, cursor: Cursor) -> Iterator[Row]:
         """What the second connection was asked for, when all else is read; over the first, if it saw something else."""
@@ -193,20 +194,15 @@ class Reader:
         there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
         read, parts = self._some(cursor, there) if there else ({}, [])
-        if not sure or self._names(self._last.objects, read, parts):
+        if not sure or self._names(self._last, read, parts):
             found = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
             others = [oid for (oid,) in found if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
             read, parts = read | more[0], parts + more[1]
-        objects = dict(self._last.objects)
-        renewed = {key for _, _, key, _ in parts}
-        for oid in {*changed, *read}:
-            for key in self._keys.pop(oid, {}).values():
-                objects.pop(key, None)
-                renewed.add(key)
-        return self._with(objects, parts, (self._last.number, renewed))
+        old = [key for oid in {*changed, *read} for key in self._keys.pop(oid, {}).values()]
+        return self._last.renewed(old, self._noted(parts))
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
@@ -216,7 +212,7 @@ class Reader:
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 
-    def _names(self, known: Mapping[Key, Facts], read: Read, parts: Iterable[Part]) -> bool:
+    def _names(self, known: Snapshot, read: Read, parts: Iterable[Part]) -> bool:
         """Whether something has another name than it had, or else what others show who name it: these have to be read
         again, too. What has come or gone is named by nobody who has not changed himself."""
         now: dict[int, dict[Identity, tuple[Key, Facts]]] = {}
@@ -232,21 +228,20 @@ class Reader:
                 return True
             for identity in before.keys() & after.keys():
                 key, facts = after[identity]
-                if key != before[identity] or _shown(key.kind, facts) != _shown(key.kind, known[key]):
+                if key != before[identity] or _shown(key.kind, facts) != _shown(key.kind, known.get(key) or ()):
                     return True
         return False
 
-    def _with(
-        self, objects: dict[Key, Facts], parts: Iterable[Part], renewed: tuple[int, Collection[Key]] = (0, ())
-    ) -> Snapshot:
-        keys = self._keys
+    def _noted(self, parts: Iterable[Part]) -> dict[Key, Facts]:
+        """The facts of each, and for later what hangs on what."""
+        objects, keys = {}, self._keys
         for of, identity, key, facts in parts:
             objects[key] = facts
             if of in keys:
                 keys[of][identity] = key
             else:
                 keys[of] = {identity: key}
-        return Snapshot(objects=objects, server_version=self._conn.server_version, renewed=renewed)
+        return objects
 
     def _parts(self, rows: Iterable[Row], cursor: Cursor) -> Iterator[Part]:
         comments: dict[str, dict[tuple[int, int], str]] = {}

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2.errors
 import pytest
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 
@@ -20,10 +19,11 @@ from neontest.postgres.counted import Known
 from neontest.postgres.data import Filled
 from neontest.postgres.fill import Filler
 from neontest.postgres.model import Snapshot
-from neontest.postgres.probe import ALL_THERE, ALONE
+from neontest.postgres.probe import ALL_THERE
 from neontest.postgres.snapshot import Reader
 from neontest.stop import Deadline
 from tests.conftest import away
+from tests.postgres.told import told
 
 MAJORS: dict[int, Binaries] = {}
 for _found in find_all(environ=os.environ):
@@ -66,13 +66,6 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;
 COMMENT ON SCHEMA public IS 'standard public schema';
 """
 """Faster than a new database for each test."""
-
-
-LOOK = """
-SELECT pg_current_xact_id_if_assigned()::text, ARRAY(SELECT relation::int8 FROM pg_locks
-  WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation >= 16384),
-  (SELECT sum(pg_stat_get_xact_tuples_deleted(c)) FROM unnest(%s::regclass[]) c), pg_stat_force_next_flush()::text
-"""
 
 
 class Counted(cursor):
@@ -164,22 +157,8 @@ class Database:
                 cursor.execute(sql)
 
     def told(self, sql: str, unseen: str = "") -> Known:
-        """Run it in a transaction of its own, as a migration that is traced; what the trace then knows of it, which has
-        not seen what was done at the end."""
         with self.admin.cursor() as cursor:
-            try:
-                cursor.execute(f"BEGIN; {sql}")
-            except psycopg2.errors.ActiveSqlTransaction:
-                cursor.execute("ROLLBACK")
-                cursor.execute(sql)
-                return Known()
-            known = Known()
-            if self.server.major >= 15:
-                cursor.execute(LOOK, ([*ALONE],))
-                (xid, oids, deleted, _), *_ = cursor.fetchall()
-                known = Known([int(xid)] if xid else [], oids, int(deleted))
-            cursor.execute(f"{unseen}; COMMIT")
-            return known
+            return told(cursor, sql, unseen)
 
     def has_extension(self, name: str) -> bool:
         with self.admin.cursor() as cursor:
