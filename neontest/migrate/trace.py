@@ -59,8 +59,8 @@ INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 # Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
-# as hexadecimal bytes of the server's encoding: it is not said that the client's has all characters. There is no `%`,
-# `:name` or `?` that a driver could take for a parameter.
+# as hexadecimal bytes: it is not said that the client's encoding has all characters. There is no `%`, `:name` or `?`
+# that a driver could take for a parameter.
 QUERY = """
 SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.current_setting('lock_timeout'),
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){counted})
@@ -68,8 +68,8 @@ UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_st
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
   (SELECT pg_catalog.concat_ws(' ', c.relkind, c.relfilenode,
-      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
-      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, {encoding}), 'hex'),
+      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, {encoding}), 'hex'),
       CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
         pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
           pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
@@ -91,6 +91,9 @@ FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS m
     AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
   GROUP BY s.relation) l
 """
+ENCODING = """CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII'
+  THEN 'SQL_ASCII' ELSE 'UTF8' END"""
+"""Of what has no encoding, nothing can be converted."""
 COUNTED = """,
   coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
     THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
@@ -329,7 +332,7 @@ class Trace:
             counted = COUNTED.format(catalogs=", ".join("pg_catalog." + name for name in CATALOGS.split()))
         if state.prepared:
             return state.prepared
-        query = QUERY.format(counted=counted)
+        query = QUERY.format(counted=counted, encoding=ENCODING)
         self._names += 1
         if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
             state.prepared = "{} -- {}".format(query.strip(), self._names)

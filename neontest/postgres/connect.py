@@ -39,13 +39,15 @@ _BUSY: Final = re.compile(r"\bconcurrently active endpoints\b|\bactive endpoints
 SERVER: Final = "pg_postmaster_start_time()::text, coalesce(current_setting('neon.timeline_id', true), '')"
 """SQL for what tells a server from every other one; see `server`."""
 
-_ALIVE: Final[Mapping[str, Any]] = {
+_OURS: Final[Mapping[str, Any]] = {
+    "application_name": APPLICATION_NAME,
+    "client_encoding": "UTF8",  # psycopg2 does not learn of it when it is set later
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""Of a server that cannot be reached any more, a waiting connection learns within a minute; TCP alone takes two hours.
+"""Of a server that cannot be reached any more, a waiting connection learns within a minute: TCP alone takes two hours.
 Seconds, and milliseconds: https://www.postgresql.org/docs/18/libpq-connect.html (2026-11)."""
 
 _HEARD: Final = 1.0
@@ -90,7 +92,7 @@ def connect(url: str, *, timeout: float = 10, autocommit: bool = True) -> Connec
     """
     _connecting.until = time.monotonic() + timeout
     try:
-        conn: Connection = psycopg2.connect(_plain(url), application_name=APPLICATION_NAME, **_ALIVE)
+        conn: Connection = psycopg2.connect(_plain(url), **_OURS)
         conn.autocommit = autocommit
     except TimeoutError:
         raise DatabaseError(f"{place(url)} did not answer within {timeout:g} s") from None
@@ -110,7 +112,7 @@ def begun(url: str) -> Connection:
         DatabaseError: there is no way to begin.
     """
     try:
-        conn: Connection = psycopg2.connect(_plain(url), application_name=APPLICATION_NAME, async_=True, **_ALIVE)
+        conn: Connection = psycopg2.connect(_plain(url), async_=True, **_OURS)
     except (psycopg2.Error, UnicodeError, ValueError) as error:
         raise DatabaseError(f"cannot connect to {place(url)}: {without_secrets(str(error), url)}") from None
     return conn

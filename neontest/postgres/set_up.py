@@ -22,7 +22,6 @@ _SETTINGS: Final = {
     **TEXTS,
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
-    "client_encoding": "UTF8",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
     # A migration's forgotten transaction may hold a lock that deparsing needs: say so instead of hanging.

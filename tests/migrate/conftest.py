@@ -85,15 +85,15 @@ class Database:
 
 
 @contextlib.contextmanager
-def made(cluster: Cluster) -> Iterator[Database]:
+def made(cluster: Cluster, options: str = "") -> Iterator[Database]:
     name = "db_" + secrets.token_hex(6)
     from urllib.parse import quote
 
     with contextlib.closing(cluster.admin()) as admin:
         with admin.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+            cursor.execute(f"CREATE DATABASE {name} OWNER {OWNER} {options}")
         url = f"postgresql://{OWNER}:{quote(PASSWORD, safe='')}@127.0.0.1:{cluster.port}/{name}?sslmode=disable"
-        connection = psycopg2.connect(url)
+        connection = psycopg2.connect(url, client_encoding="UTF8")
         connection.autocommit = True
         guard = (secrets.randbelow(2**31), secrets.randbelow(2**31))
         try:

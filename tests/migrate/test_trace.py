@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 import psycopg2
 import pytest
 
+from neontest.local.cluster import Cluster
 from neontest.migrate.attribution import quoted as quoted_here
+from neontest.postgres.connect import connect
 from neontest.postgres.locks import Observer
 from neontest.postgres.names import quoted
+from neontest.postgres.snapshot import Reader
 from neontest.record import Lock, Statement, Visit
-from tests.migrate.conftest import Database, Files, Walked
+from tests.migrate.conftest import Database, Files, Walked, made
 
 Opened = Callable[..., Walked]
 
@@ -138,6 +141,25 @@ def test_where_a_transaction_has_locked_much_each_lock_is_still_the_statements_t
     assert [new - found for found, new in zip(strong, expected, strict=True) if new - found] == []
     assert [at for at, each in enumerate(visit.statements) if each.rewrote] == [70]
     assert [at for at, each in enumerate(visit.statements) if each.changed] == [100]
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("LATIN1", "t\xe4"), ("EUC_JP", "\u65e5\u672c"), ("SQL_ASCII", "t")])
+def test_names_are_what_they_are_whatever_the_encoding_of_the_database(
+    files: Files, opened: Opened, cluster: Cluster, encoding: str, name: str
+):
+    files.alembic().revision("r1", statements(f"ALTER TABLE {name} ADD {name} int"))
+    with made(cluster, f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0") as database:
+        put(database, f"CREATE TABLE {name} (id int)")
+        walk = opened(url=database.url, guard=database.guard)
+        walk.session.observer = observer = Observer(connect(database.url), database.url)
+        reader = Reader(connect(database.url), database.url)
+        (statement,) = upgraded(walk).statements
+        observer.close()
+        keys = reader.snapshot().objects
+        reader.close()
+        walk.session.close()
+    assert modes(statement) == {(f"public.{quoted(name)}", "ACCESS EXCLUSIVE")}
+    assert {key.name for key in keys if key.kind in ("table", "column")} == {quoted(name), "id"}
 
 
 def test_every_lock_of_every_statement_is_seen_with_its_mode(files: Files, watched: Opened, database: Database):
