@@ -7,7 +7,7 @@ project's own triggers run. What could not be filled is told with its reason and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg2
@@ -131,9 +131,11 @@ class Filler:
     def _insert(self, tables: Sequence[Table]) -> tuple[Filled, ...]:
         done: dict[int, Done] = {}
         afterwards: list[tuple[Table, list[int]]] = []
-        full = self._full(tables) if self._session.rows > 0 else frozenset()
+        known = self._known(tables) if self._session.rows > 0 else {}
         for step in steps(tables) if self._session.rows > 0 else ():
-            wanted = self._wanted(step, full, done)
+            wanted = self._wanted(step, known, done)
+            if any(_acts(table) or table.partitioned for table in wanted):
+                known = {oid: full for oid, full in known.items() if full}
             if step.tied and len(wanted) == len(step.tables):
                 done |= fill_tied.insert(self._session, step)
             else:
@@ -155,11 +157,11 @@ class Filler:
         self._alone = self._alone and not acts and not any(_acts(by_oid[oid]) for oid in filled)
         return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
 
-    def _full(self, tables: Sequence[Table]) -> frozenset[int]:
-        """Those that are known to have rows, asked for in one statement; what it does not tell is asked of each."""
+    def _known(self, tables: Sequence[Table]) -> dict[int, bool]:
+        """Whether they have rows, asked for in one statement; what it does not tell is asked of each."""
         asked = [table for table in tables if table.readable and not table.guarded]
         if not asked or self._session.time_is_up:
-            return frozenset()
+            return {}
         question = ", ".join(f"EXISTS (SELECT FROM {table.only})" for table in asked)
         try:
             with self._session.transaction() as cursor:
@@ -167,24 +169,27 @@ class Filler:
         except psycopg2.Error:
             if self._session.conn.closed:
                 raise
-            return frozenset()
-        return frozenset(table.oid for table, full in zip(asked, answers, strict=True) if full)
+            return {}
+        return {table.oid: full for table, full in zip(asked, answers, strict=True)}
 
-    def _wanted(self, step: Step, full: Collection[int], done: dict[int, Done]) -> list[Table]:
-        """The empty tables of the step; asked only now, for a trigger may have filled one meanwhile."""
+    def _wanted(self, step: Step, known: Mapping[int, bool], done: dict[int, Done]) -> list[Table]:
+        """The empty tables of the step; those that are not known to be are asked, a trigger may have filled one."""
         wanted = []
         for table in step.tables:
-            empty, why = (False, None) if table.oid in full else self._empty(table)
+            full = known.get(table.oid)
+            empty, why = (False, None) if full else self._empty(table, known=full is not None)
             if why is not None:
                 done[table.oid] = Done(why=why)
             elif empty:
                 wanted.append(table)
         return wanted
 
-    def _empty(self, table: Table) -> tuple[bool, str | None]:
-        """Whether the table has no rows, or why that cannot be said."""
+    def _empty(self, table: Table, *, known: bool) -> tuple[bool, str | None]:
+        """Whether the table has no rows, which may be known, or why that cannot be said."""
         if self._session.time_is_up:
             return False, TIME_IS_UP
+        if known:
+            return True, None
         if not table.readable:
             return False, f"permission denied: the role may not read {title(table)}"
         question = f"SELECT NOT EXISTS (SELECT FROM {table.only})"

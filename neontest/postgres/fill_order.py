@@ -6,6 +6,7 @@ filled together, a row of each in one statement, for which Postgres checks forei
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 
 import msgspec
@@ -35,13 +36,19 @@ def free(table: Table, key: ForeignKey) -> tuple[int, ...]:
 def steps(tables: Iterable[Table]) -> tuple[Step, ...]:
     """Every table once; foreign keys to tables that are not among them bind nothing."""
     left = {table.oid: table for table in tables}
+    places = {oid: place for place, oid in enumerate(left)}
+    open_to = {
+        oid: {key.target for key in table.foreign_keys if key.target in left and key.target != oid}
+        for oid, table in left.items()
+    }
+    referring: dict[int, list[int]] = {}
+    for oid, targets in open_to.items():
+        for target in targets:
+            referring.setdefault(target, []).append(oid)
+    ready = [(places[oid], oid) for oid, targets in open_to.items() if not targets]
     found: list[Step] = []
     while left:
-        open_keys = {
-            oid: [key for key in table.foreign_keys if key.target in left and key.target != oid]
-            for oid, table in left.items()
-        }
-        chosen, waiting = _next(left, open_keys)
+        chosen, waiting = ((left[heapq.heappop(ready)[1]],), set[int]()) if ready else _circle(left)
         inside = {table.oid for table in chosen}
         later: set[tuple[int, str]] = set()
         tied: set[tuple[int, str]] = set()
@@ -52,14 +59,20 @@ def steps(tables: Iterable[Table]) -> tuple[Step, ...]:
         found.append(Step(tables=chosen, later=frozenset(later), tied=frozenset(tied)))
         for oid in inside:
             del left[oid]
+        for oid in inside:
+            for each in referring.get(oid, ()):
+                open_to[each].discard(oid)
+                if each in left and not open_to[each]:
+                    heapq.heappush(ready, (places[each], each))
     return tuple(found)
 
 
-def _next(left: dict[int, Table], open_keys: dict[int, list[ForeignKey]]) -> tuple[tuple[Table, ...], set[int]]:
-    """The tables to fill next, and those that they must not wait for."""
-    for oid, table in left.items():
-        if not open_keys[oid]:
-            return (table,), set()
+def _circle(left: dict[int, Table]) -> tuple[tuple[Table, ...], set[int]]:
+    """Where each waits for another: the tables to fill next, and those that they must not wait for."""
+    open_keys = {
+        oid: [key for key in table.foreign_keys if key.target in left and key.target != oid]
+        for oid, table in left.items()
+    }
     reach = {oid: _reach(oid, {each: {key.target for key in keys} for each, keys in open_keys.items()}) for oid in left}
     circle = [oid for oid in left if oid in reach[oid]]
     for oid in circle:

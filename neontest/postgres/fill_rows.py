@@ -80,6 +80,7 @@ class Plan:
         self._uniques = tuple(
             each for each in table.uniques if not each.excludes and each.mentioned and set(each.mentioned) <= numbers
         )
+        self._null_rows: dict[str, int] = {}
         self._used: dict[str, set[tuple[Value, ...]]] = {each.name: set() for each in self._uniques}
         self._calm = {
             number
@@ -195,14 +196,21 @@ class Plan:
 
     def _is_null(self, name: str, row: int) -> bool:
         """In one row of five, in one at least where there are three."""
-        return self.rows >= 3 and row % NULL_EVERY == self._draw(name)(min(NULL_EVERY, self.rows), "null row")
+        return self.rows >= 3 and row % NULL_EVERY == self._null_row(name)
+
+    def _null_row(self, name: str) -> int:
+        """The first one of them."""
+        if name not in self._null_rows:
+            self._null_rows[name] = self._draw(name)(min(NULL_EVERY, self.rows), "null row")
+        return self._null_rows[name]
 
     def _edge(self, column: Column, found: Source, row: int) -> str | None:
         """Every other one of the first rows holds a value at the limits; most rows are ordinary."""
         if column.number in self._calm or not found.edges:
             return None
-        filled = [each for each in range(row + 1) if not (column.nullable and self._is_null(column.name, each))]
-        at = len(filled) - 1
+        at = row
+        if column.nullable and self.rows >= 3:
+            at -= (row - self._null_row(column.name)) // NULL_EVERY + 1  # the rows before that are null
         most = min(len(found.edges), max(1, self.rows // 3))
         return found.edges[at // 2] if at % 2 and at // 2 < most and self.rows >= 3 else None
 
