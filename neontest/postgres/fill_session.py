@@ -43,6 +43,16 @@ class Done(msgspec.Struct):
     """By column the try that satisfied a check last."""
 
 
+class _Opening(psycopg2.extensions.cursor):
+    """Sends what is to go before everything with the first statement, which saves a round trip."""
+
+    first = ""
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        first, self.first = self.first, ""
+        super().execute(first + query, vars)
+
+
 class Session:
     """How rows are sent, for as long as the deadline allows."""
 
@@ -76,17 +86,19 @@ class Session:
     def transaction(self) -> Iterator[Cursor]:
         """A transaction that is committed at the end, or undone by any exception."""
         timeout = max(1, min(int(self._deadline.left() * 1000), 2**31 - 1)) if self._deadline.left() < 2**31 else 0
-        with self.conn.cursor() as cursor:
+        with self.conn.cursor(cursor_factory=_Opening) as cursor:
+            cursor.first = (
+                f"BEGIN; SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL statement_timeout = {timeout};"
+                f" SELECT set_config('search_path', {literal(self._path)}, true); SAVEPOINT neontest; "
+            )
             try:
-                cursor.execute(
-                    f"BEGIN; SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL statement_timeout = {timeout};"
-                    f" SELECT set_config('search_path', {literal(self._path)}, true); SAVEPOINT neontest"
-                )
                 yield cursor
-                cursor.execute("COMMIT")
+                if not cursor.first:
+                    cursor.execute("COMMIT")
             except BaseException:
-                with suppress(psycopg2.Error):
-                    cursor.execute("ROLLBACK")
+                if not cursor.first:
+                    with suppress(psycopg2.Error):
+                        cursor.execute("ROLLBACK")
                 raise
 
     def send(self, cursor: Cursor, sql: str) -> int:
