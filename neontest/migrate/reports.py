@@ -90,8 +90,9 @@ class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):
     wal: int
     xid: int | None
     """By which the server knows the transaction, if it has written by now, and what it counts will be brought in."""
+    made: int
+    """Rows that it has inserted and updated in the catalogs of relations."""
     deleted: int
-    """Rows that it has deleted from the catalogs of relations."""
     relations: tuple[Locked, ...]
     """Those that are not as they were at the look before."""
     gone: tuple[int, ...]
@@ -101,6 +102,9 @@ class Ended(msgspec.Struct, frozen=True, tag_field="is", tag="ended"):
     transaction: int
     at: float
     rolled_back: bool
+    known: bool = False
+    """Looks told of all that it has done: nothing of Alembic's was altered, and it has ended on the server, too, which
+    one that is committed in two phases has not."""
 
 
 class Paused(msgspec.Struct, frozen=True, tag_field="is", tag="paused"):

@@ -26,7 +26,8 @@ from neontest.migrate.loaded import Loaded
 from neontest.migrate.observer import Observer
 from neontest.migrate.pausing import Pausing, receive
 from neontest.migrate.project import Project
-from neontest.migrate.traced import Trail, Written
+from neontest.migrate.traced import Trail
+from neontest.migrate.written import Written
 from neontest.process import MARK
 from neontest.record import Direction, Failure, Models, Visit
 from neontest.stop import Deadline, Stop
@@ -73,8 +74,7 @@ class Session:
         self._interpreter: Interpreter | None = None
         self._loaded: Loaded | None = None
         self._pausing: Pausing | None = None
-        self._others = other_databases == "allow"
-        self._trace = trace
+        self._others, self._trace = other_databases == "allow", trace
         self.observer: Observer | None = None
         """Sees the database from beside; without one the trace has only what the migration's connection shows."""
         self.versions: Versions | None = None
@@ -204,8 +204,8 @@ class Session:
         if self.commands is not None:
             for direction, name in steps:
                 to = name if direction == "upgrade" else (below.get(name) or "base" if name in below else "-1")
-                limit = Deadline(step_seconds, what=f"{direction} {name}")
-                if not after(self._command(direction, to, limit)) or not self.alive:
+                visit = self._command(direction, to, Deadline(step_seconds, what=f"{direction} {name}"))
+                if not after(visit) or not self.alive:
                     return
             return
         self._told("stairway", steps=[list(step) for step in steps], isolate=isolate or self._isolate)

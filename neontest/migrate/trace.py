@@ -51,6 +51,7 @@ ENDS = re.compile(
     r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
     re.IGNORECASE | re.DOTALL,
 )
+PREPARES = re.compile(r"\A" + GAP + r"prepare\s+transaction\b", re.IGNORECASE | re.DOTALL)
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
 LIMIT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
@@ -97,12 +98,13 @@ ENCODING = """CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERAT
 COUNTED = """,
   coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
     THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
-  (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_deleted(c))
+  (SELECT pg_catalog.concat_ws(' ', pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(c)
+      OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(c)),
+      pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_deleted(c)))
     FROM pg_catalog.unnest('{{{catalogs}}}'::pg_catalog.regclass[]) c),
   pg_catalog.pg_stat_force_next_flush()"""
-"""Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0; without
-it they may go on from what the last ones counted. And which transaction it is, and what it has deleted from catalogs
-of relations. Since Postgres 15."""
+"""Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0. And which
+transaction it is, how many rows it has made in the catalogs of relations and deleted there. Since Postgres 15."""
 CATALOGS = """pg_class pg_attribute pg_constraint pg_index pg_type pg_enum pg_trigger pg_rewrite pg_policy
   pg_statistic_ext pg_sequence pg_inherits pg_partitioned_table pg_foreign_table pg_description"""
 """Those of relations, enums and domains."""
@@ -130,12 +132,12 @@ class State:
         """Oids of what it saw, but for Alembic's."""
         self.stale: List[str] = []
         """Statements whose counters may not have gone to the shared statistics yet."""
-        self.altered = False
-        """Something of Alembic's has been locked to be changed, which is not told."""
+        self.known = True
+        """Looks tell all of it: nothing of Alembic's is locked to be altered, and it is committed in one phase."""
 
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
-        self.number, self.failed, self.altered = 0, False, False
+        self.number, self.failed, self.known = 0, False, True
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -162,7 +164,7 @@ class Trace:
         from sqlalchemy.pool import Pool
 
         event.listen(Engine, "commit", self._committing)
-        event.listen(Engine, "prepare_twophase", self._committing)
+        event.listen(Engine, "prepare_twophase", self._preparing)
         event.listen(Engine, "commit_twophase", self._ended)
         event.listen(Engine, "rollback_twophase", self._ended)
         event.listen(Engine, "rollback_savepoint", self._recovered)
@@ -200,6 +202,7 @@ class Trace:
             self._close(state, False)
         elif ENDS.match(sql):
             self._look(connection, state, driver, None)
+            state.known &= PREPARES.match(sql) is None
         if not alone and not state.number:
             self.transactions += 1
             state.number, state.looked = self.transactions, time.perf_counter()
@@ -253,6 +256,10 @@ class Trace:
                 if state.unlooked:
                     self._look(connection, state, Driver(connection), None)
 
+    def _preparing(self, connection: Any, *_: Any) -> None:
+        self._committing(connection)
+        self._state(connection).known = False
+
     def _recovered(self, connection: Any, *_: Any) -> None:
         if self.on:
             with contextlib.suppress(Exception):
@@ -280,7 +287,8 @@ class Trace:
     def _close(self, state: State, rolled_back: bool) -> None:
         """The transaction has ended just now."""
         if state.number and self.on:
-            self._send("ended", held=True, transaction=state.number, at=time.perf_counter(), rolled_back=rolled_back)
+            facts = {"transaction": state.number, "at": time.perf_counter(), "rolled_back": rolled_back}
+            self._send("ended", held=True, known=state.known, **facts)
         state.end()
 
     def _timeouts(self, state: State, sql: str) -> None:
@@ -317,9 +325,10 @@ class Trace:
         relations = self._news(state, [found for found in parsed if found is not None])
         state.told = told
         state.locked.difference_update(gone)
-        xid = int(head[3]) if len(head) > 3 and head[3] != "-" and not state.altered else None
-        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone, "xid": xid}
-        facts["deleted"] = int(head[4]) if xid is not None else 0
+        xid = int(head[3]) if len(head) > 3 and head[3] != "-" else None
+        made, deleted = map(int, head[4:6]) if xid is not None else (0, 0)
+        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
+        facts.update(xid=xid, made=made, deleted=deleted)
         facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
         self._send("looked", held=True, **facts)
         state.looked = now
@@ -349,10 +358,9 @@ class Trace:
             kind, node = part[6], int(part[7])
             schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:10])
             if (schema, name) in self.own or (None, name) in self.own:
-                state.altered |= not READS.issuperset(part[1].split(","))
+                state.known &= READS.issuperset(part[1].split(","))
                 return None
-        counts = tuple(map(int, part[2:6]))
-        return int(part[0]), part[1].split(","), counts, kind, node, schema, name, part[10:]
+        return int(part[0]), part[1].split(","), tuple(map(int, part[2:6])), kind, node, schema, name, part[10:]
 
     def _news(self, state: State, seen: List[Tuple[Any, ...]]) -> List[Facts]:
         """What is not as the last look saw it, counters since then."""

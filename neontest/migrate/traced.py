@@ -15,6 +15,7 @@ import msgspec
 from neontest.migrate import reports
 from neontest.migrate.attribution import MODES, TRUNCATES, WEAK, Draft, Look, Seen, Taken, quoted, speaking_of, strength
 from neontest.migrate.observer import Nothing, Observer, Relation
+from neontest.migrate.written import Written
 from neontest.record import Failure, Lock, Size, Statement
 
 MOST: Final = 10_000
@@ -72,27 +73,6 @@ class Trees:
         return sums
 
 
-class Written:
-    """What transactions were looked at that have written, from one `taken` to the next."""
-
-    def __init__(self) -> None:
-        self._deleted: dict[int, int] = {}
-        self._oids: set[int] = set()
-
-    def looked(self, report: reports.Looked) -> None:
-        if report.xid is not None:
-            self._deleted[report.xid] = report.deleted
-        self._oids.update(each.oid for each in report.relations)
-
-    def taken(self) -> tuple[Collection[int], Collection[int], int]:
-        """How the server knows them, the relations that they have locked, and how many rows of the catalogs of
-        relations they had deleted when they were looked at last."""
-        found = tuple(self._deleted), tuple(self._oids), sum(self._deleted.values())
-        self._deleted.clear()
-        self._oids.clear()
-        return found
-
-
 class Trail:
     """What a visit has shown so far."""
 
@@ -100,7 +80,7 @@ class Trail:
         self, observer: Observer | None = None, revision: str | None = None, written: Written | None = None
     ) -> None:
         self._observer: Observer = observer or Nothing()
-        self._written = written
+        self._written = written or Written()
         self.drafts: list[Draft] = []
         self.revision = revision
         self.running: Statement | None = None
@@ -137,8 +117,10 @@ class Trail:
             case reports.Began():
                 self.began(report)
             case reports.Looked():
+                self._written.take(report)
                 self.looked(report)
             case reports.Ended():
+                self._written.take(report)
                 self.ended(report)
             case reports.Step():
                 self.revision = report.revision
@@ -168,8 +150,6 @@ class Trail:
 
     def looked(self, report: reports.Looked) -> None:
         """The worker looked: after a statement that changes the schema, or before a commit."""
-        if self._written is not None:
-            self._written.looked(report)
         self._now, self._looks, self._timeout = report.at, self._looks + report.seconds, report.timeout
         self._count += 1
         number = report.statement or 0

@@ -31,8 +31,10 @@ class Known(NamedTuple):
     xids: Collection[int] = ()
     oids: Collection[int] = ()
     """The relations that they had locked when somebody looked."""
+    made: int = 0
+    """Rows that they had inserted and updated by then in the catalogs `ALONE`, at least."""
     deleted: int = 0
-    """Rows that they had deleted by then, of the catalogs `ALONE`."""
+    """Rows that they had deleted there by then."""
 
 
 Counts = Sequence[int]
@@ -150,12 +152,12 @@ UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"""
 
 
 def follows(known: Known, before: Counts, now: Counts) -> bool:
-    """Whether one can be counted after the other, and nothing was deleted after somebody looked."""
-    if any(later < earlier for earlier, later in zip(before[:-1], now[:-1], strict=True)):
+    """Whether one can be counted after the other, all that is known of is in, and nothing was deleted since then."""
+    grown = [later - earlier for earlier, later in zip(before[:-1], now[:-1], strict=True)]
+    if min(grown) < 0:
         return False  # they were reset
-    begin = len(now) // 2
-    gone = slice(begin, begin + len(ALONE))
-    return sum(now[gone]) - sum(before[gone]) == known.deleted
+    many, each = len(ALONE), len(grown) // 2
+    return sum(grown[:many]) >= known.made and sum(grown[each : each + many]) == known.deleted
 
 
 def only(xids: Collection[int], before: str, now: str) -> bool:

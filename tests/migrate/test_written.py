@@ -7,6 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from neontest.migrate import reports
+from neontest.migrate.written import Written
 from neontest.postgres.changes import Changes
 from neontest.postgres.connect import connect
 from neontest.postgres.counted import Known
@@ -123,3 +125,39 @@ def test_where_nobody_counts_it_is_looked_for(files, opened, database, reader, c
     files.alembic().table("r0", "c").table("r1", "d")
     steps = [("upgrade", "r0"), ("upgrade", "r1"), ("downgrade", "r1")]
     assert walked(files, opened, database, reader, *steps) == [False, False, False]
+
+
+def looked(transaction: int, xid: int | None, made: int = 0, deleted: int = 0) -> reports.Looked:
+    return reports.Looked(
+        transaction=transaction, statement=None, at=0, seconds=0, timeout=0, wal=0, xid=xid, made=made, deleted=deleted,
+        relations=(), gone=(),
+    )  # fmt: skip
+
+
+def ended(transaction: int, *, known: bool = True) -> reports.Ended:
+    return reports.Ended(transaction=transaction, at=0, rolled_back=False, known=known)
+
+
+def test_of_transactions_that_have_ended_the_last_look_counts():
+    written = Written()
+    for report in (looked(1, None), looked(1, 7, 2, 0), looked(2, 8, 1, 1), looked(1, 7, 3, 2), ended(1), ended(2)):
+        written.take(report)
+    assert written.taken() == ((7, 8), (), 4, 3)
+    assert written.taken() == ((), (), 0, 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [looked(1, 7)],  # not ended
+        [looked(1, 7), ended(1, known=False)],  # in two phases, or more than was told
+        [looked(1, None), ended(1)],  # nothing written
+        [looked(0, 7), ended(1)],  # in autocommit
+        [ended(1)],
+    ],
+)
+def test_other_transactions_are_not_known(said: list[reports.Looked | reports.Ended]):
+    written = Written()
+    for report in said:
+        written.take(report)
+    assert written.taken() == ((), (), 0, 0)

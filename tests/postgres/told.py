@@ -11,7 +11,8 @@ from neontest.postgres.probe import ALONE
 LOOK = """
 SELECT pg_current_xact_id_if_assigned()::text, ARRAY(SELECT relation::int8 FROM pg_locks
   WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation >= 16384),
-  (SELECT sum(pg_stat_get_xact_tuples_deleted(c)) FROM unnest(%s::regclass[]) c), pg_stat_force_next_flush()::text
+  (SELECT ARRAY[sum(pg_stat_get_xact_tuples_inserted(c) + pg_stat_get_xact_tuples_updated(c)),
+      sum(pg_stat_get_xact_tuples_deleted(c))]::int8[] FROM unnest(%s::regclass[]) c), pg_stat_force_next_flush()::text
 """
 
 
@@ -26,7 +27,7 @@ def told(cursor: psycopg2.extensions.cursor, sql: str, unseen: str = "") -> Know
     known = Known()
     if cursor.connection.server_version >= 150_000:
         cursor.execute(LOOK, ([*ALONE],))
-        (xid, oids, deleted, _), *_ = cursor.fetchall()
-        known = Known([int(xid)] if xid else [], oids, int(deleted))
+        (xid, oids, counts, _), *_ = cursor.fetchall()
+        known = Known([int(xid)] if xid else [], oids, *counts)
     cursor.execute(f"{unseen}; COMMIT")
     return known
