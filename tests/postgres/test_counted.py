@@ -100,6 +100,112 @@ def test_the_counts_are_enough_for_whatever_one_transaction_does(
         assert not looked, change
 
 
+LATE = """
+CREATE FUNCTION ddl() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+  EXECUTE 'CREATE TABLE dd' || NEW.id || '()'; DROP INDEX IF EXISTS a_x; RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON b DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ddl()
+"""
+WHATEVER = """
+INSERT INTO b VALUES (7)
+ALTER TABLE a ADD q int; INSERT INTO b VALUES (8)
+CREATE TEMP TABLE tt (id int PRIMARY KEY) ON COMMIT DROP; ALTER TABLE a ADD r int
+DO $$BEGIN BEGIN ALTER TABLE a ADD s int; EXCEPTION WHEN others THEN NULL; END; END$$
+DO $$BEGIN BEGIN DROP TABLE b CASCADE; RAISE 'x'; EXCEPTION WHEN others THEN NULL; END; ALTER TABLE a ADD tt int; END$$
+CREATE FUNCTION adds() RETURNS int LANGUAGE plpgsql AS $$BEGIN ALTER TABLE a ADD u int; DROP VIEW v; RETURN 1; END$$
+SELECT adds()
+CREATE TABLE p (id int, k int) PARTITION BY LIST (k); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)
+CREATE TABLE p2 (id int, k int); CREATE INDEX pi ON p (id)
+ALTER TABLE p ATTACH PARTITION p2 FOR VALUES IN (2)
+ALTER TABLE p DETACH PARTITION p1
+CREATE TABLE i (zz int) INHERITS (a)
+ALTER TABLE i NO INHERIT a
+ALTER TABLE a ADD inh int
+CREATE DOMAIN d2 AS small; ALTER TABLE b ADD dd d2
+ALTER DOMAIN d2 RENAME TO d3
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO app
+REASSIGN OWNED BY app TO boss
+DROP OWNED BY app
+CREATE PUBLICATION pp FOR TABLE a
+ALTER PUBLICATION pp ADD TABLE b
+DROP PUBLICATION pp
+ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE POLICY pol ON a USING (true)
+ALTER POLICY pol ON a USING (false)
+DROP POLICY pol ON a
+CREATE RULE ru AS ON DELETE TO b DO INSTEAD NOTHING
+DROP RULE ru ON b
+CREATE STATISTICS st ON id, q FROM a
+ALTER STATISTICS st SET STATISTICS 7
+ALTER STATISTICS st RENAME TO st2
+COMMENT ON STATISTICS st2 IS 'x'
+DROP STATISTICS st2
+CREATE TYPE comp AS (x int)
+CREATE TABLE oft OF comp
+ALTER TYPE comp ADD ATTRIBUTE y text CASCADE
+ALTER TYPE comp DROP ATTRIBUTE x CASCADE
+COMMENT ON COLUMN comp.y IS 'why'
+ALTER TABLE b ADD idd int GENERATED ALWAYS AS IDENTITY
+ALTER TABLE b ALTER idd SET INCREMENT 5
+ALTER TABLE b ALTER idd DROP IDENTITY
+CREATE SEQUENCE sq
+ALTER SEQUENCE sq INCREMENT 3 OWNED BY a.id
+ALTER SEQUENCE sq OWNED BY NONE
+COMMENT ON SEQUENCE sq IS 's'
+SELECT nextval('sq')
+DROP SEQUENCE sq
+CREATE MATERIALIZED VIEW mv AS SELECT id FROM a
+REFRESH MATERIALIZED VIEW mv
+CREATE UNIQUE INDEX mvi ON mv (id)
+CLUSTER a USING a_pkey
+DROP MATERIALIZED VIEW mv
+ALTER TABLE a ALTER x TYPE varchar(10)
+ALTER TABLE a RENAME TO aa
+ALTER TABLE aa RENAME x TO xx
+ALTER TABLE aa RENAME TO a
+CREATE SCHEMA s2; ALTER TYPE mood SET SCHEMA s2; ALTER TABLE a SET SCHEMA s2
+ALTER SCHEMA s2 RENAME TO s3
+DROP SCHEMA s3 CASCADE
+COMMENT ON CONSTRAINT nn ON b IS 'c'
+CREATE ROLE nobody_else
+ALTER ROLE nobody_else RENAME TO somebody_else
+GRANT SELECT ON b TO somebody_else
+DROP OWNED BY somebody_else; DROP ROLE somebody_else
+ALTER TABLE b SET UNLOGGED
+ALTER TABLE b SET (fillfactor = 50)
+ALTER TABLE b REPLICA IDENTITY FULL
+ALTER TABLE b CLUSTER ON bpk
+ALTER TABLE b SET (toast.autovacuum_enabled=off)
+CREATE FOREIGN DATA WRAPPER w; CREATE SERVER srv FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE ft (id int) SERVER srv
+ALTER FOREIGN TABLE ft ADD x int
+ALTER FOREIGN TABLE ft OPTIONS (ADD a 'b')
+DROP FOREIGN DATA WRAPPER w CASCADE
+LOCK TABLE b
+TRUNCATE b
+VACUUM b
+ANALYZE b
+DROP DOMAIN IF EXISTS d3 CASCADE
+DROP DOMAIN IF EXISTS small CASCADE
+""".strip().splitlines()
+MANY = (
+    "".join(f"CREATE TABLE many{n} (id int PRIMARY KEY, t text);" for n in range(300)),
+    "".join(f"ALTER TABLE many{n} ADD u int;" for n in range(300)),
+    "".join(f"DROP TABLE many{n};" for n in range(300)),
+)
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    ["", "ALTER TABLE unseen ADD u{n} int", "GRANT SELECT ON unseen TO app; REVOKE SELECT ON unseen FROM app",
+     "DROP TABLE IF EXISTS u{n}; CREATE TABLE u{n} (id int); DROP TABLE IF EXISTS u{before}"],
+)  # fmt: skip
+def test_what_is_found_is_what_there_is_whatever_was_done(database: Any, unseen: str) -> None:
+    """By a deferred trigger as the transaction ends, in a subtransaction, to hundreds, after the trace has looked, …"""
+    keyed = SCHEMA.replace("CREATE TABLE b (id integer,", "CREATE TABLE b (id integer CONSTRAINT bpk PRIMARY KEY,")
+    database.run(f"{keyed}; ALTER TABLE b ADD nn integer CONSTRAINT nn CHECK (nn > 0); CREATE TABLE unseen (); {LATE}")
+    database.counting.snapshot()
+    for n, change in enumerate((*WHATEVER, *MANY), 1):
+        same(database, database.told(change, unseen.format(n=n, before=n - 1)))
+
+
 def test_transactions_that_are_known_can_be_several(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     database.run(SCHEMA)
     database.counting.snapshot()
