@@ -83,7 +83,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         connection = trial.connection
         moment, sessions, _ = use(trial)
         return cls(
-            schema=trial.reader.snapshot(), revisions=version_tables(connection), tables=tables(connection),
+            schema=trial.read(), revisions=version_tables(connection), tables=tables(connection),
             moment=moment, sessions=sessions,
         )  # fmt: skip
 

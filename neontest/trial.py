@@ -128,7 +128,7 @@ class Trial:
             self.refuse_lost(visit.direction, visit.error)
             visit = msgspec.structs.replace(visit, error=self.advised(visit.error))
         self.rows.saw(visit)
-        before, self.schema = self.schema, self.reader.snapshot(Known(*self.session.written.taken()))
+        before, self.schema = self.schema, self.read()
         if before is self.schema:
             return visit
         changes = tuple(each.line() for each in diff(before, self.schema))
@@ -138,6 +138,10 @@ class Trial:
             invalid_indexes=newly_invalid(before, self.schema),
             unindexed_keys=newly_unindexed(before, self.schema),
         )
+
+    def read(self) -> Snapshot:
+        """The schema now; what the session knows of transactions is used up."""
+        return self.reader.snapshot(Known(*self.session.written.taken(self.reader.database)))
 
     def refuse_lost(self, direction: Direction, failure: Failure) -> None:
         """Raise DatabaseError where the connection broke: the network, or a server that was restarted or suspended."""

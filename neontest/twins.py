@@ -105,7 +105,7 @@ def twins(
         if failure is not None:
             done(trial)
             return Twin(failure=failure)
-        schemas.append(trial.reader.snapshot())
+        schemas.append(trial.read())
         if rows is not None:
             states.append(rows.read(trial))
     if trial is not None:

@@ -6,6 +6,8 @@ A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQL
 # ruff: noqa: UP006, UP035, UP045
 from __future__ import annotations
 
+import codecs
+import contextlib
 import sys
 from typing import Any, Dict, List, Optional
 
@@ -74,3 +76,12 @@ def named(kind: Any) -> str:
     found = [name for name in ("psycopg2", "psycopg", "asyncpg", "pg8000") if name in modules]
     NAMES[kind] = found[0] if found else ""
     return NAMES[kind]
+
+
+def decoded(text: bytes, encoding: str) -> str:
+    """A name of a database in this encoding, as Postgres calls it."""
+    if encoding != "UTF8":
+        for name in (encoding, encoding.replace("WIN", "cp"), encoding.replace("KOI8", "koi8_")):
+            with contextlib.suppress(LookupError):
+                return text.decode(codecs.lookup(name).name, "replace")
+    return text.decode("utf-8", "replace")

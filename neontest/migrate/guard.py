@@ -16,6 +16,8 @@ else:
 
 BACKEND = "neontest-backend"
 """In the `info` of a connection that leads to the branch: the server's process behind it."""
+DATABASE = "neontest-database"
+"""The same for the database; only where nothing leads elsewhere."""
 QUERY = """
 SELECT CASE WHEN EXISTS (
   SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {} AND objid = {}
@@ -67,7 +69,7 @@ class Guard:
             return
         backend, database, host, port = self._look(driver, False)
         if backend:
-            record.info[BACKEND] = backend
+            record.info[BACKEND], record.info[DATABASE] = backend, database
             return
         info = getattr(getattr(driver, "driver_connection", driver), "info", None)
         # libpq's drivers know the name that was dialled, as long as they are open.

@@ -91,8 +91,10 @@ class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):
     xid: int | None
     """By which the server knows the transaction, if it has written by now, and what it counts will be brought in."""
     made: int
-    """Rows that it has inserted and updated in the catalogs of relations."""
+    """Rows that are counted as inserted and updated in the catalogs of relations when it ends."""
     deleted: int
+    database: str | None
+    """Of the branch; None where the guard has not seen that it is."""
     relations: tuple[Locked, ...]
     """Those that are not as they were at the look before."""
     gone: tuple[int, ...]

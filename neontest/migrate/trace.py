@@ -17,24 +17,23 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
 if TYPE_CHECKING:
-    from neontest.migrate.driver import IDLE, OPEN, Driver
+    from neontest.migrate.driver import IDLE, OPEN, Driver, decoded
 else:
-    from neontest_driver import IDLE, OPEN, Driver  # put there by worker
+    from neontest_driver import IDLE, OPEN, Driver, decoded  # put there by worker
 
 Facts = Dict[str, Any]
 
 KEY = "neontest-trace"
 """In the `info` of a connection: what is known of its transaction."""
 BACKEND = "neontest-backend"
-"""Where the guard puts the server's process."""
+DATABASE = "neontest-database"
+"""Where the guard puts the server's process, and the database."""
 MOST = 5_000
 """Statements of a visit that are looked after one by one."""
 MANY = 64
-"""Relations that a transaction may have locked until not every statement is looked after, but as few as keep the cost
-of all looks in proportion to the statements."""
+"""Relations that a transaction may have locked until not every statement is looked after, but a few in proportion."""
 LATE = 0.2
-"""Seconds after which the next change of the schema is looked after in any case: locks are not told to have been held
-since long before."""
+"""Seconds after which the next change of the schema is looked after in any case: else locks seem to be old."""
 KEPT = 256
 """Statements that are kept to tell what a counter counted."""
 HASTY = 100
@@ -60,17 +59,17 @@ INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 # Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
-# as hexadecimal bytes: it is not said that the client's encoding has all characters. There is no `%`, `:name` or `?`
-# that a driver could take for a parameter.
+# as hexadecimal bytes of the server's encoding: it is not said that another has all characters. There is no `%`,
+# `:name` or `?` that a driver could take for a parameter.
 QUERY = """
-SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.current_setting('lock_timeout'),
+SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){counted})
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
   (SELECT pg_catalog.concat_ws(' ', c.relkind, c.relfilenode,
-      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, {encoding}), 'hex'),
-      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, {encoding}), 'hex'),
+      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
       CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
         pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
           pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
@@ -92,9 +91,6 @@ FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS m
     AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
   GROUP BY s.relation) l
 """
-ENCODING = """CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII'
-  THEN 'SQL_ASCII' ELSE 'UTF8' END"""
-"""Of what has no encoding, nothing can be converted."""
 COUNTED = """,
   coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
     THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
@@ -298,6 +294,7 @@ class Trace:
                 state.hasty = 0 < milliseconds < HASTY
         if FORGETS.search(sql):
             state.prepared = ""
+        state.known &= "track_counts" not in sql.lower()
 
     # -- looking
 
@@ -315,21 +312,21 @@ class Trace:
             self._send("note", text="a look at the locks failed, and is given up: {}".format(str(error).strip()[:300]))
             return
         now = time.perf_counter()
-        head = next(line for line in lines if line.startswith("=")).split(" ")
+        _, encoding, *head = next(line for line in lines if line.startswith("=")).split(" ")
         body = [line for line in lines if not line.startswith("=")]
         # Of hundreds of relations few are new: only those are taken apart.
         fresh = {oid_of(line): line for line in body if line not in state.told}
         told = set(body)
         gone = sorted(oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh)
-        parsed = [self._parsed(line, state) for line in fresh.values()]
+        parsed = [self._parsed(line, state, encoding) for line in fresh.values()]
         relations = self._news(state, [found for found in parsed if found is not None])
         state.told = told
         state.locked.difference_update(gone)
-        xid = int(head[3]) if len(head) > 3 and head[3] != "-" else None
-        made, deleted = map(int, head[4:6]) if xid is not None else (0, 0)
-        facts = {"timeout": interval(head[1]), "wal": int(head[2]), "relations": relations, "gone": gone}
-        facts.update(xid=xid, made=made, deleted=deleted)
-        facts.update(transaction=state.number, statement=index, at=now, seconds=now - began)
+        xid = int(head[2]) if len(head) > 2 and head[2] != "-" else None
+        made, deleted = map(int, head[3:5]) if xid is not None else (0, 0)
+        facts: Facts = {"transaction": state.number, "statement": index, "at": now, "seconds": now - began}
+        facts.update(timeout=interval(head[0]), wal=int(head[1]), relations=relations, gone=gone)
+        facts.update(xid=xid, made=made, deleted=deleted, database=connection.info.get(DATABASE))
         self._send("looked", held=True, **facts)
         state.looked = now
         state.unlooked.clear()
@@ -341,7 +338,7 @@ class Trace:
             counted = COUNTED.format(catalogs=", ".join("pg_catalog." + name for name in CATALOGS.split()))
         if state.prepared:
             return state.prepared
-        query = QUERY.format(counted=counted, encoding=ENCODING)
+        query = QUERY.format(counted=counted)
         self._names += 1
         if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
             state.prepared = "{} -- {}".format(query.strip(), self._names)
@@ -350,13 +347,13 @@ class Trace:
         state.prepared = "EXECUTE " + name
         return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
 
-    def _parsed(self, line: str, state: State) -> Optional[Tuple[Any, ...]]:
+    def _parsed(self, line: str, state: State, encoding: str) -> Optional[Tuple[Any, ...]]:
         """Oid, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
         part = line.split(" ")
         kind, node, schema, name = "", 0, "", ""
         if len(part) >= 10:
             kind, node = part[6], int(part[7])
-            schema, name = (bytes.fromhex(each).decode("utf-8", "replace") for each in part[8:10])
+            schema, name = (decoded(bytes.fromhex(each), encoding) for each in part[8:10])
             if (schema, name) in self.own or (None, name) in self.own:
                 state.known &= READS.issuperset(part[1].split(","))
                 return None

@@ -14,6 +14,8 @@ class Written:
         self._open: dict[int, reports.Looked] = {}
         self._ended: list[reports.Looked] = []
         self._oids: set[int] = set()
+        self._left: set[int] = set()
+        """What was open when others were taken: not all that it has locked will be told again."""
 
     def take(self, report: reports.Looked | reports.Ended) -> None:
         match report:
@@ -26,12 +28,14 @@ class Written:
                 if last is not None and report.known:
                     self._ended.append(last)
 
-    def taken(self) -> tuple[Collection[int], Collection[int], int, int]:
-        """How the server knows them, the relations that they have locked, and how many rows they had made and deleted
-        in the catalogs of relations when they were looked at last."""
-        known = {each.xid: each for each in self._ended if each.xid is not None}
+    def taken(self, database: str) -> tuple[Collection[int], Collection[int], int, int]:
+        """Of those in this database how the server knows them, the relations that they have locked, and how many rows
+        they had made and deleted in the catalogs of relations when they were looked at last."""
+        known = {each.xid: each for each in self._ended if each.xid is not None and each.database == database}
+        known = {xid: each for xid, each in known.items() if xid not in self._left}
         made, deleted = (sum(getattr(each, what) for each in known.values()) for what in ("made", "deleted"))
         found = tuple(known), tuple(self._oids), made, deleted
+        self._left |= {each.xid for each in self._open.values() if each.xid is not None}
         self._open.clear()
         self._ended.clear()
         self._oids.clear()

@@ -46,7 +46,7 @@ class Changes:
         self.moment = ""
         """Which transactions were seen."""
         self._counts: Counts = ()
-        """What had been counted before; () where nobody counts."""
+        """What had been counted before, or even earlier; () where nobody has asked."""
         self._types: set[int] = set()
         """Enums and domains; some of them may be gone."""
         self._first = FIRST if counting(version) else ""
@@ -54,12 +54,12 @@ class Changes:
     @property
     def prepared(self) -> str:
         """Statements."""
-        probe = with_counts(probe_sql(self._version), self._version)
-        return f"PREPARE neontest_probe AS {probe};{counting(self._version)}"
+        return f"PREPARE neontest_probe AS {probe_sql(self._version)};{counting(self._version)}"
 
     def since(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]]:
         """The state now, and the oids of what has changed since it was `seen`, by transactions that may be `known`."""
-        return self._counted(cursor, known) or self._probed(cursor)
+        counted = known is not None and bool(known.xids)
+        return self._counted(cursor, known) or self._probed(cursor, counted=counted)
 
     def seen(self, state: State, changed: Collection[int]) -> None:
         """What has changed has been read."""
@@ -93,15 +93,15 @@ class Changes:
                 state.pop(oid)
         return state, changed
 
-    def _probed(self, cursor: Cursor) -> tuple[State, Collection[int]]:
+    def _probed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]]:
         """The same, whoever has changed it."""
-        if len(self.state) > SUMMED and (found := self._summed(cursor)):
+        if len(self.state) > SUMMED and (found := self._summed(cursor, counted=counted)):
             return found
-        cursor.execute(f"{self._first}EXECUTE neontest_probe")
+        cursor.execute("EXECUTE neontest_probe")
         state = self._numbers(cursor.fetchall())
         return state, [oid for oid in state.keys() | self.state.keys() if state.get(oid) != self.state.get(oid)]
 
-    def _summed(self, cursor: Cursor) -> tuple[State, Collection[int]] | None:
+    def _summed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]] | None:
         """The same without reading all numbers: what was written since, and what was changed the last time, is all
         that has changed if the sum of all says so. None where it does not, as when something old is gone or a
         transaction was committed that was open the last time, or where that is much."""
@@ -109,9 +109,12 @@ class Changes:
         # Not the first that was open then: that one may stay open, and then all is written since.
         _, since, _ = self.moment.split(":")
         xid = str(int(since) & 0xFFFFFFFF)
-        sums = with_counts(sums_sql(self._version), self._version, more=", ''")
         given = (("xid", xid), ("oid[]", [oid for oid in self._last if oid]))
-        rows = self._asked.rows(cursor, "sums", sums, given, first=self._first)
+        if counted:
+            sums = with_counts(sums_sql(self._version), self._version)
+            rows = self._asked.rows(cursor, "counted sums", sums, given, first=self._first)
+        else:
+            rows = self._asked.rows(cursor, "sums", sums_sql(self._version), given)
         now = self._numbers((oid, digest, there) for oid, digest, there, _ in rows if oid != SUM)
         more = sum(int(digest or 0) for oid, digest, _, _ in rows if oid == SUM) - sum(before.values()) + before[0]
         near: set[int] = set()

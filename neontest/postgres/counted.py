@@ -4,7 +4,8 @@
 The server counts the rows that are made and deleted in each catalog. Who knows that certain transactions were all that
 there were, and that their counts are in, need not look where nothing was counted; and where as many rows were made as
 they have left on the relations that they locked, nowhere else. What deletes such rows of a relation locks it until the
-transaction ends, which is not so for changing them: GRANT locks nothing.
+transaction ends, which is not so for changing them: GRANT locks nothing. Only superusers get past that, who write into
+catalogs, or switch track_counts off and on where nobody sees it.
 Source: src/backend of PostgreSQL 15 to 18 (catalog/dependency.c, commands/, utils/activity/pgstat_relation.c).
 """
 
@@ -83,11 +84,11 @@ def counting(version: int) -> str:
     return f" SET stats_fetch_consistency = cache; PREPARE neontest_counts AS SELECT {_counts(version)};"
 
 
-def with_counts(sql: str, version: int, *, more: str = "") -> str:
-    """A query of three columns, and `more`, with a row `COUNTS`; without one where nobody counts."""
+def with_counts(sql: str, version: int) -> str:
+    """The query of sums with a row `COUNTS`; without one where nobody counts."""
     if version < _BROUGHT_IN:
         return sql
-    return f"{sql} UNION ALL SELECT {COUNTS}, array_to_string({_counts(version)}, ' '), 0{more}"
+    return f"{sql} UNION ALL SELECT {COUNTS}, array_to_string({_counts(version)}, ' '), 0, ''"
 
 
 def _counts(version: int) -> str:
@@ -161,16 +162,15 @@ def follows(known: Known, before: Counts, now: Counts) -> bool:
 
 
 def only(xids: Collection[int], before: str, now: str) -> bool:
-    """Whether none but these transactions can have ended between two moments, as pg_current_snapshot() tells them."""
+    """Whether none but these transactions can have ended between two moments, as pg_current_snapshot() tells them.
+
+    Of one that was open at the first it does not tell the parts, whose rows have a number of their own.
+    """
     (_, begin, open_then), (_, end, open_now) = (moment.split(":") for moment in (before, now))
-    running = _numbers(open_now)
-    if int(end) - int(begin) > len(xids) + len(running):
+    then, running = ({int(each) for each in each_open.split(",") if each} for each_open in (open_then, open_now))
+    if int(end) - int(begin) > len(xids) + len(running) or not then <= running:
         return False
-    return ({*_numbers(open_then), *range(int(begin), int(end))} - running).issubset(xids)
-
-
-def _numbers(text: str) -> set[int]:
-    return {int(each) for each in text.split(",") if each}
+    return ({*range(int(begin), int(end))} - running).issubset(xids)
 
 
 @cache

@@ -7,8 +7,10 @@ project's own triggers run. What could not be filled is told with its reason and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import psycopg2
 
@@ -19,6 +21,16 @@ from neontest.postgres.fill_model import INSERT, UPDATE, Table
 from neontest.postgres.fill_order import Step, free, steps
 from neontest.postgres.fill_session import TIME_IS_UP, Done, Session, one, title
 from neontest.stop import Deadline
+
+_CALL: Final = re.compile(r"([A-Za-z_][\w$]*)\"?\(")
+_QUIET: Final = frozenset(
+    {
+        *("nextval", "now", "clock_timestamp", "statement_timestamp", "gen_random_uuid", "uuid_generate_v4", "uuidv7"),
+        *("length", "char_length", "octet_length", "lower", "upper", "btrim", "abs", "coalesce", "numeric", "varying"),
+        *("jsonb_build_object", "jsonb_typeof", "array_length", "cardinality", "date_trunc", "timezone", "random"),
+    }
+)
+"""Functions, and types with a length, that write nothing."""
 
 
 class Filler:
@@ -134,7 +146,7 @@ class Filler:
         known = self._known(tables) if self._session.rows > 0 else {}
         for step in steps(tables) if self._session.rows > 0 else ():
             wanted = self._wanted(step, known, done)
-            if any(_acts(table) or table.partitioned for table in wanted):
+            if any(_acts(table) or table.partitioned or _calls(table) for table in wanted):
                 known = {oid: full for oid, full in known.items() if full}
             if step.tied and len(wanted) == len(step.tables):
                 done |= fill_tied.insert(self._session, step)
@@ -208,6 +220,12 @@ class Filler:
 def _acts(table: Table) -> bool:
     """Writing to the table may write elsewhere."""
     return bool(table.rules) or any(trigger.events & (INSERT | UPDATE) for trigger in table.triggers)
+
+
+def _calls(table: Table) -> bool:
+    """Its defaults or checks call functions of which nobody knows what they do."""
+    texts = [*(column.default or "" for column in table.columns), *(check.expression for check in table.checks)]
+    return any(name.lower() not in _QUIET for text in texts for name in _CALL.findall(text))
 
 
 def _names(table: Table, keys: Iterable[tuple[int, str]]) -> list[str]:

@@ -91,7 +91,8 @@ class Reader:
                 f"DEALLOCATE ALL; SELECT {SET}; {self._changes.prepared}"
                 f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {WHERE}"
             )
-            moved, large, *where, self._backend = cursor.fetchone() or (False, False, 0)
+            moved, large, *where, self._backend = cursor.fetchone() or (False, False, "", 0)
+        self.database: str = where[-1]
         if moved:
             self._changes.there = ALL_THERE
         self._second = Second(url, beside(version), where) if url and large else None

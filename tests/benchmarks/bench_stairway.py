@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from neontest.postgres.connect import connect
+from neontest.postgres.connect import advisory_guard, connect
 from neontest.postgres.counted import Known
 from neontest.postgres.locks import Observer
 from neontest.postgres.snapshot import Reader
@@ -94,7 +94,8 @@ def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[s
     """The walk alone: the project is loaded before. The processor's time is the worker's and ours."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(contextlib.closing(connect(url)))
-        session = stack.enter_context(opened(files.project(), url, trace=trace, more=more))
+        guard = advisory_guard(connection)
+        session = stack.enter_context(opened(files.project(), url, trace=trace, more=more, guard=guard))
         if trace:
             observer = Observer(connection, url)
             stack.callback(observer.close)
@@ -106,7 +107,7 @@ def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[s
         def after(visit: Visit) -> bool:
             visits.append(visit)
             if schema:
-                reader.snapshot(Known(*session.written.taken()))
+                reader.snapshot(Known(*session.written.taken(reader.database)))
             return True
 
         def walk() -> None:

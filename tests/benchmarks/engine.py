@@ -27,7 +27,12 @@ THREE: Final[tuple[tuple[Direction, str], ...]] = (("upgrade", "head"), ("downgr
 
 @contextlib.contextmanager
 def opened(
-    project: Project, url: str, *, trace: bool, more: Mapping[str, str] = MappingProxyType({})
+    project: Project,
+    url: str,
+    *,
+    trace: bool,
+    more: Mapping[str, str] = MappingProxyType({}),
+    guard: tuple[int, int] | None = None,
 ) -> Iterator[Session]:
     """A session with the project, loaded; `more` is added to its environment."""
     environ = stripped({**os.environ, **more})
@@ -41,7 +46,7 @@ def opened(
         rendered = render_environment(
             url, session.interpreter, templates={}, files=None, base_environ=environ, asynchronous=False
         )
-        session.open(url, rendered, guard=None, deadline=Deadline(60, what="loading the project"))
+        session.open(url, rendered, guard=guard, deadline=Deadline(60, what="loading the project"))
         yield session
 
 

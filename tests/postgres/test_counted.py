@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 import neontest
+from neontest.postgres import changes
 from neontest.postgres.connect import connect
-from neontest.postgres.counted import Known, only
+from neontest.postgres.counted import Known, changes_sql, follows, only
 from neontest.postgres.diff import diff
 from neontest.postgres.probe import ALONE
 
@@ -31,11 +33,11 @@ CREATE TRIGGER t BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION f(); COMMENT O
 def looking(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
     """What is appended when the counts were not enough."""
     changes, looked = database.counting._changes, []
-    probed: Callable[[Any], Any] = changes._probed
+    probed: Callable[..., Any] = changes._probed
 
-    def noted(cursor: Any) -> Any:
+    def noted(cursor: Any, *, counted: bool) -> Any:
         looked.append(None)
-        return probed(cursor)
+        return probed(cursor, counted=counted)
 
     with monkeypatch.context() as patch:
         patch.setattr(changes, "_probed", noted)
@@ -45,6 +47,13 @@ def looking(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Non
 def same(database: Any, known: Known) -> None:
     found, anew = database.counting.snapshot(known), database.anew()
     assert found == anew, [each.line() for each in diff(anew, found)]
+    database.counting._changes._last = ()  # what was changed last is looked at in any case
+
+
+def put(database: Any, schema: str = SCHEMA) -> None:
+    database.told(schema)
+    same(database, Known())
+    same(database, database.told("CREATE TABLE warm ()"))  # from now on it is known what was counted
 
 
 CHANGES = """
@@ -90,8 +99,7 @@ def test_the_counts_are_enough_for_whatever_one_transaction_does(
 ) -> None:
     if database.server.major < 15:
         pytest.skip("nobody counts there")
-    database.run(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     for change in CHANGES:
         if "pgcrypto" in change and not database.has_extension("pgcrypto"):
             continue
@@ -200,15 +208,13 @@ MANY = (
 def test_what_is_found_is_what_there_is_whatever_was_done(database: Any, unseen: str) -> None:
     """By a deferred trigger as the transaction ends, in a subtransaction, to hundreds, after the trace has looked, …"""
     keyed = SCHEMA.replace("CREATE TABLE b (id integer,", "CREATE TABLE b (id integer CONSTRAINT bpk PRIMARY KEY,")
-    database.run(f"{keyed}; ALTER TABLE b ADD nn integer CONSTRAINT nn CHECK (nn > 0); CREATE TABLE unseen (); {LATE}")
-    database.counting.snapshot()
+    put(database, f"{keyed}; ALTER TABLE b ADD nn integer CONSTRAINT nn CHECK (nn > 0); CREATE TABLE unseen (); {LATE}")
     for n, change in enumerate((*WHATEVER, *MANY), 1):
         same(database, database.told(change, unseen.format(n=n, before=n - 1)))
 
 
 def test_transactions_that_are_known_can_be_several(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    database.run(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     first, second = database.told("DROP TABLE b CASCADE"), database.told("ALTER TABLE a DROP x")
     with looking(database, monkeypatch) as looked:
         both: list[Any] = [getattr(first, each) + getattr(second, each) for each in Known._fields]
@@ -222,22 +228,20 @@ def test_what_is_done_after_the_trace_has_looked_is_found(
     database: Any, seen: str, unseen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over the bare driver, say, that tells nobody."""
-    database.run(f"{SCHEMA}; DROP VIEW v; CREATE VIEW v AS SELECT 1 AS one; CREATE TYPE alone AS ENUM ()")
-    database.counting.snapshot()
+    put(database, f"{SCHEMA}; DROP VIEW v; CREATE VIEW v AS SELECT 1 AS one; CREATE TYPE alone AS ENUM ()")
     same(database, database.told(seen, unseen))
 
 
 @pytest.mark.parametrize("other", ["DROP TABLE b CASCADE", "GRANT SELECT ON b TO PUBLIC", "CREATE TABLE c ()"])
 def test_what_somebody_else_does_is_found(database: Any, other: str) -> None:
-    database.run(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     known = database.told("ALTER TABLE a ADD more integer")
     database.run(other)
     same(database, known)
 
 
 def test_what_was_open_the_last_time_is_found_when_it_is_not(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    database.run(SCHEMA)
+    put(database)
     with closing(connect(database.url("postgres"))) as other, other.cursor() as cursor:
         cursor.execute("BEGIN; GRANT SELECT ON b TO PUBLIC")
         database.counting.snapshot()
@@ -249,8 +253,7 @@ def test_what_was_open_the_last_time_is_found_when_it_is_not(database: Any, monk
 
 
 def test_a_part_that_was_rolled_back_is_none(database: Any) -> None:
-    database.run(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     same(database, database.told("SAVEPOINT p; DROP TABLE b CASCADE; ROLLBACK TO p; ALTER TABLE a ADD more integer"))
     same(database, database.told("SAVEPOINT p; DROP TABLE b CASCADE; RELEASE p; ALTER TABLE a DROP more"))
 
@@ -258,8 +261,7 @@ def test_a_part_that_was_rolled_back_is_none(database: Any) -> None:
 def test_counts_that_were_reset_prove_nothing(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if database.server.major < 15:
         pytest.skip("nobody counts there")
-    database.told(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     database.run("SELECT pg_stat_reset()")
     with looking(database, monkeypatch) as looked:
         same(database, database.told("ALTER TABLE a ADD more integer"))
@@ -267,8 +269,7 @@ def test_counts_that_were_reset_prove_nothing(database: Any, monkeypatch: pytest
 
 
 def test_it_is_told_though_the_next_reading_fails(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    database.run(SCHEMA)
-    database.counting.snapshot()
+    put(database)
     known = database.told("ALTER TABLE a ADD more integer; DROP TABLE b CASCADE")
     with monkeypatch.context() as patch:
         patch.setattr(database.counting, "_renewed", lambda *_: 1 / 0)
@@ -276,6 +277,55 @@ def test_it_is_told_though_the_next_reading_fails(database: Any, monkeypatch: py
             database.counting.snapshot(known)
     same(database, database.told("CREATE TABLE c ()"))
     same(database, database.told("ALTER TABLE a DROP more"))
+
+
+BLOCKED = "SELECT 5::oid, (SELECT '0' FROM (SELECT pg_advisory_lock(77), pg_advisory_unlock(77)) l), 0 UNION ALL"
+"""Waits after its snapshot was taken, before it counts."""
+
+
+def test_what_ends_between_the_look_at_the_catalogs_and_the_counts_is_found_later(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database)
+    first, found = database.told("ALTER TABLE a ADD more integer"), []
+    with monkeypatch.context() as patch, closing(connect(database.url("postgres"))) as other, other.cursor() as cursor:
+        plain = changes_sql(180000 if database.server.major == 18 else database.server.major * 10000)
+        patch.setattr(changes, "changes_sql", lambda _: f"{BLOCKED} SELECT * FROM ({plain}) o")
+        cursor.execute("SELECT pg_advisory_lock(77)")
+        thread = threading.Thread(target=lambda: found.append(database.counting.snapshot(first)))
+        thread.start()
+        waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted"
+        while thread.is_alive():
+            cursor.execute(waiting)
+            if cursor.rowcount:
+                break
+        second = database.told("CREATE FUNCTION g() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        cursor.execute("SELECT pg_advisory_unlock(77)")
+        thread.join()
+    assert found
+    database.counting._changes._last = ()
+    same(database, second)
+
+
+def counts(made: int, deleted: int) -> list[int]:
+    catalogs = 60
+    return [made, *[5] * (catalogs - 1), deleted, *[5] * (catalogs - 1), 4]
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "proved"),
+    [
+        (Known(made=3, deleted=2), counts(13, 12), True),
+        (Known(made=2, deleted=2), counts(13, 12), True),  # made since somebody looked
+        (Known(made=4, deleted=2), counts(13, 12), False),  # not all that is known of was brought in
+        (Known(made=3, deleted=1), counts(13, 12), False),  # deleted since somebody looked
+        (Known(made=3, deleted=3), counts(13, 12), False),
+        (Known(), counts(10, 10), True),
+        (Known(), counts(9, 10), False),  # reset
+    ],
+)
+def test_counts_that_are_all_in(known: Known, now: list[int], proved: bool) -> None:
+    assert follows(known, counts(10, 10), now) is proved
 
 
 def test_the_trace_counts_what_the_reader_does() -> None:
@@ -296,7 +346,8 @@ def test_the_trace_counts_what_the_reader_does() -> None:
         ([5], "5:5:", "5:5:", True),
         ([6], "4:6:4", "4:7:4", True),
         ([6], "4:6:4", "7:7:", False),
-        ([4, 6], "4:6:4", "7:7:", True),
+        ([4, 6], "4:6:4", "7:7:", False),
+        ([6], "4:6:4,5", "4:7:4,5", True),
         ([5], "5:5:", "5:7:5", False),
         ([5], "5:5:", "6:7:6", True),
         ([5], "5:5:", "6:9:6", False),

@@ -150,6 +150,17 @@ def test_tables_that_have_rows_are_left_alone(filling: Any) -> None:
     assert set(filling.column("SELECT a_id FROM b")) == {1}
 
 
+def test_a_table_that_the_filling_of_another_fills_is_left_alone(filling: Any) -> None:
+    """By no trigger and no rule: the tables are asked again."""
+    filled = filling.fill(
+        "CREATE TABLE z (id integer); CREATE FUNCTION noted(n integer) RETURNS boolean LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO public.z VALUES (n); RETURN true; END';"
+        "CREATE TABLE a (id serial PRIMARY KEY, n integer NOT NULL CHECK (noted(n)))"
+    )
+    assert list(filled) == ["public.a"]
+    assert filling.ask("SELECT count(*) FROM z") == [(filling.ROWS,)]
+
+
 def test_what_is_not_the_projects_own_data_is_left_alone(filling: Any, database: Any) -> None:
     database.run("CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw")
     database.run("CREATE FOREIGN TABLE f (a text) SERVER files OPTIONS (filename '/nowhere')")
