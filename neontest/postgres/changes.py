@@ -58,7 +58,7 @@ class Changes:
 
     def since(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]]:
         """The state now, and the oids of what has changed since it was `seen`, by transactions that may be `known`."""
-        counted = known is not None and bool(known.xids)
+        counted = bool(self._counts) or (known is not None and bool(known.xids))
         return self._counted(cursor, known) or self._probed(cursor, counted=counted)
 
     def seen(self, state: State, changed: Collection[int]) -> None:
