@@ -59,7 +59,7 @@ def rows(place: Place) -> Iterator[Row]:
 
         def anyhow(count: list[int] = []) -> Callable[[], object]:  # noqa: B006
             count.append(0)
-            changing.execute(f"ALTER TABLE t0 ADD COLUMN y{len(count)} integer")  # noqa: B023
+            told(changing, f"ALTER TABLE t0 ADD COLUMN y{len(count)} integer")  # noqa: B023
             return lambda: reader.snapshot()  # noqa: B023
 
         variants: dict[str, Variant] = {FULL: full, RAW: raw(url), **others(place, url)}
