@@ -254,7 +254,8 @@ class Trace:
 
     def _preparing(self, connection: Any, *_: Any) -> None:
         self._committing(connection)
-        self._state(connection).known = False
+        with contextlib.suppress(Exception):
+            self._state(connection).known = False
 
     def _recovered(self, connection: Any, *_: Any) -> None:
         if self.on:
@@ -288,13 +289,14 @@ class Trace:
         state.end()
 
     def _timeouts(self, state: State, sql: str) -> None:
-        if "timeout" in sql.lower():
+        lower = sql.lower()
+        state.known &= "track_counts" not in lower
+        if "timeout" in lower:
             for value, unit in LIMIT.findall(sql):
                 milliseconds = int(value) * SECONDS[unit.lower() or "ms"] * 1000
                 state.hasty = 0 < milliseconds < HASTY
         if FORGETS.search(sql):
             state.prepared = ""
-        state.known &= "track_counts" not in sql.lower()
 
     # -- looking
 
@@ -333,12 +335,11 @@ class Trace:
         state.stale.clear()
 
     def _query(self, connection: Any, state: State, driver: Driver) -> str:
-        counted = ""
-        if connection.dialect.server_version_info >= (15,):
-            counted = COUNTED.format(catalogs=", ".join("pg_catalog." + name for name in CATALOGS.split()))
         if state.prepared:
             return state.prepared
-        query = QUERY.format(counted=counted)
+        catalogs = ", ".join("pg_catalog." + name for name in CATALOGS.split())
+        since_15 = connection.dialect.server_version_info >= (15,)
+        query = QUERY.format(counted=COUNTED.format(catalogs=catalogs) if since_15 else "")
         self._names += 1
         if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
             state.prepared = "{} -- {}".format(query.strip(), self._names)

@@ -1,5 +1,5 @@
-"""What has changed since a schema was looked at last, told without reading what is in it: in a small one by looking at
-each object's number, in a large one by what was counted, else by sums."""
+"""What has changed since a schema was looked at last, told without reading what is in it: in a small one by the number
+of each object, in a large one by what was counted, else by sums."""
 
 from __future__ import annotations
 
@@ -69,7 +69,6 @@ class Changes:
         """The same, by what the server has counted; None where that proves nothing."""
         if known is None or not known.xids or not self._counts or len(self.state) <= SUMMED:
             return None
-        before = self.state
         near, xids = {*known.oids, *self._last} - {0}, [xid & 0xFFFFFFFF for xid in known.xids]
         arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
         given = [(kind, f"{{{', '.join(map(str, numbers))}}}") for kind, numbers in arrays]
@@ -82,15 +81,19 @@ class Changes:
             return None
         now = self._numbers(rows)
         seen = {*map(int, said[NOTED].split()), *([0] if 0 in now else [])}
-        changed = [oid for oid in seen if now.get(oid) != before.get(oid)]
+        return self._other(seen, now)
+
+    def _other(self, seen: Iterable[int], now: State) -> tuple[State, Collection[int]]:
+        """The state where of what was `seen` there is what is `now`, and the rest is as it was."""
+        changed = [oid for oid in seen if now.get(oid) != self.state.get(oid)]
         if not changed:
-            return before, ()
-        state = before.copy()
+            return self.state, ()
+        state = self.state.copy()
         for oid in changed:
             if oid in now:
                 state[oid] = now[oid]
             else:
-                state.pop(oid)
+                del state[oid]
         return state, changed
 
     def _probed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]]:
@@ -122,11 +125,7 @@ class Changes:
             near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._last) - {0}
             if not 0 < len(near) <= NEAR or more != sum(now.get(oid, 0) - before.get(oid, 0) for oid in near):
                 return None
-        changed = [oid for oid in (0, *near) if now.get(oid) != before.get(oid)]
-        if not changed:
-            return before, ()
-        written = {oid: now[oid] for oid in (0, *near) if oid in now}
-        return {oid: number for oid, number in before.items() if oid not in near} | written, changed
+        return self._other((0, *near), now)
 
     def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
         """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""

@@ -7,7 +7,6 @@ project's own triggers run. What could not be filled is told with its reason and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -20,17 +19,13 @@ from neontest.postgres.data import Filled
 from neontest.postgres.fill_model import INSERT, UPDATE, Table
 from neontest.postgres.fill_order import Step, free, steps
 from neontest.postgres.fill_session import TIME_IS_UP, Done, Session, one, title
+from neontest.postgres.kind import USER_OID
 from neontest.stop import Deadline
 
-_CALL: Final = re.compile(r"([A-Za-z_][\w$]*)\"?\(")
-_QUIET: Final = frozenset(
-    {
-        *("nextval", "now", "clock_timestamp", "statement_timestamp", "gen_random_uuid", "uuid_generate_v4", "uuidv7"),
-        *("length", "char_length", "octet_length", "lower", "upper", "btrim", "abs", "coalesce", "numeric", "varying"),
-        *("jsonb_build_object", "jsonb_typeof", "array_length", "cardinality", "date_trunc", "timezone", "random"),
-    }
-)
-"""Functions, and types with a length, that write nothing."""
+_WRITING: Final = f"""EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid >= {USER_OID} AND p.provolatile = 'v' AND p.prorettype <> 'trigger'::regtype AND l.lanname <> 'c')"""
+"""SQL: there are functions that a default or a check can call and that may write; none of Postgres's own does, of those
+in C it is not expected."""
 
 
 class Filler:
@@ -146,7 +141,7 @@ class Filler:
         known = self._known(tables) if self._session.rows > 0 else {}
         for step in steps(tables) if self._session.rows > 0 else ():
             wanted = self._wanted(step, known, done)
-            if any(_acts(table) or table.partitioned or _calls(table) for table in wanted):
+            if any(_acts(table) or table.partitioned for table in wanted):
                 known = {oid: full for oid, full in known.items() if full}
             if step.tied and len(wanted) == len(step.tables):
                 done |= fill_tied.insert(self._session, step)
@@ -170,19 +165,20 @@ class Filler:
         return tuple(Filled(table=title(by_oid[oid]), rows=each.rows, why=each.why) for oid, each in done.items())
 
     def _known(self, tables: Sequence[Table]) -> dict[int, bool]:
-        """Whether they have rows, asked for in one statement; what it does not tell is asked of each."""
+        """Whether they have rows, asked for in one statement; what it does not tell is asked of each, and so are
+        empty ones that functions may fill."""
         asked = [table for table in tables if table.readable and not table.guarded]
         if not asked or self._session.time_is_up:
             return {}
         question = ", ".join(f"EXISTS (SELECT FROM {table.only})" for table in asked)
         try:
             with self._session.transaction() as cursor:
-                answers = one(cursor, f"SELECT ARRAY[{question}]")
+                *answers, writing = one(cursor, f"SELECT ARRAY[{question}, {_WRITING}]")
         except psycopg2.Error:
             if self._session.conn.closed:
                 raise
             return {}
-        return {table.oid: full for table, full in zip(asked, answers, strict=True)}
+        return {table.oid: full for table, full in zip(asked, answers, strict=True) if full or not writing}
 
     def _wanted(self, step: Step, known: Mapping[int, bool], done: dict[int, Done]) -> list[Table]:
         """The empty tables of the step; those that are not known to be are asked, a trigger may have filled one."""
@@ -220,12 +216,6 @@ class Filler:
 def _acts(table: Table) -> bool:
     """Writing to the table may write elsewhere."""
     return bool(table.rules) or any(trigger.events & (INSERT | UPDATE) for trigger in table.triggers)
-
-
-def _calls(table: Table) -> bool:
-    """Its defaults or checks call functions of which nobody knows what they do."""
-    texts = [*(column.default or "" for column in table.columns), *(check.expression for check in table.checks)]
-    return any(name.lower() not in _QUIET for text in texts for name in _CALL.findall(text))
 
 
 def _names(table: Table, keys: Iterable[tuple[int, str]]) -> list[str]:

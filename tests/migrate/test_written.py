@@ -166,6 +166,21 @@ def test_what_is_committed_in_two_phases_is_not_known(files, opened, clusters, b
         walk.session.close()
 
 
+def test_where_counting_was_switched_off_meanwhile_it_is_looked_for(files, opened, database, reader, cluster):
+    with database.connection.cursor() as cursor:
+        cursor.execute(TABLES)
+    sql = ("SET LOCAL track_counts = off", SQL["grant"][0], "SET LOCAL track_counts = on", "ALTER TABLE b ADD y int")
+    files.alembic().table("r0", "c").table("r1", "d").table("r2", "e")
+    files.revision("r3", "\n".join(f"op.execute({each!r})" for each in sql))
+    with closing(cluster.admin()) as admin, admin.cursor() as cursor:
+        cursor.execute("GRANT SET ON PARAMETER track_counts TO neondb_owner")
+        try:
+            by_counts = walked(files, opened, database, reader, *(("upgrade", f"r{n}") for n in range(4)))
+        finally:
+            cursor.execute("REVOKE SET ON PARAMETER track_counts FROM neondb_owner")
+    assert by_counts == [False, False, True, False]
+
+
 def test_where_nobody_counts_it_is_looked_for(files, opened, database, reader, cluster):
     with closing(cluster.admin()) as admin, admin.cursor() as cursor:
         cursor.execute(f"ALTER DATABASE {database.name} SET track_counts = off")
