@@ -141,7 +141,8 @@ class Trial:
 
     def read(self) -> Snapshot:
         """The schema now; what the session knows of transactions is used up."""
-        return self.reader.snapshot(Known(*self.session.written.taken(self.reader.database)))
+        reader = self.reader
+        return reader.snapshot(Known(*self.session.written.taken(reader.database, counted=reader.counts)))
 
     def refuse_lost(self, direction: Direction, failure: Failure) -> None:
         """Raise DatabaseError where the connection broke: the network, or a server that was restarted or suspended."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None, bool, int | None]
-"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, bytes with all that belongs
-to it, whether it may be read, partitioned table."""
+Row = tuple[int, str, str, str, int, int, float, int, int | None, bool, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, whether it may be read,
+partitioned table."""
 
 
 class Relation(Protocol):
@@ -39,7 +39,11 @@ class Relation(Protocol):
 
     @property
     def bytes(self) -> int | None:
-        """With all that belongs to it; None where that was not read."""
+        """Of its own; None where that was not read."""
+
+    @property
+    def parts(self) -> Collection[int]:
+        """The oids of its indexes and its toast table."""
 
 
 class Sampled(Protocol):

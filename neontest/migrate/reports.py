@@ -49,7 +49,7 @@ class Ran(msgspec.Struct, frozen=True, tag_field="is", tag="statement"):
     """By the worker's clock, as `at` below."""
 
 
-class Sized(msgspec.Struct, frozen=True):
+class Sized(msgspec.Struct, frozen=True, array_like=True):
     """What the statistics and the files of a relation say inside of a transaction."""
 
     table: int
@@ -57,13 +57,11 @@ class Sized(msgspec.Struct, frozen=True):
     tuples: float
     pages: int
     bytes: int | None
-    total: int | None
-    """With all that belongs to it."""
     readable: bool
     parent: int | None
 
 
-class Locked(msgspec.Struct, frozen=True):
+class Locked(msgspec.Struct, frozen=True, array_like=True):
     """A relation that a transaction holds locks on."""
 
     oid: int
@@ -90,9 +88,9 @@ class Looked(msgspec.Struct, frozen=True, tag_field="is", tag="looked"):
     wal: int
     xid: int | None
     """By which the server knows the transaction, if it has written by now, and what it counts will be brought in."""
-    made: int
+    made: int | None
     """Rows that are counted as inserted and updated in the catalogs of relations when it ends."""
-    deleted: int
+    deleted: int | None
     database: str | None
     """Of the branch; None where the guard has not seen that it is."""
     relations: tuple[Locked, ...]

@@ -176,8 +176,8 @@ class Session:
         """
         if self.commands is not None:
             return self._command(direction, to, deadline)
-        self._pausing = pause
-        self._told("visit", direction=direction, to=to, pause=pause and {"at": pause.at, "after": pause.after})
+        self._pausing, stop = pause, pause and {"at": pause.at, "after": pause.after}
+        self._told("visit", direction=direction, to=to, pause=stop)
         visit = self._visited(direction, to, deadline)
         self._pausing = None
         if self.alive:
@@ -217,7 +217,7 @@ class Session:
                 return
             if visit.error is not None:
                 break
-            self._channel.send("go" if go else "stop")
+            self._channel.send("go" if go else "stop", sums=self.written.counted)
             if not go:
                 break
         self._finish(Deadline(step_seconds, what="the end of the stairway"))
@@ -261,7 +261,7 @@ class Session:
             raise WorkerError("the session with the project is over", hint="begin another one, on a fresh branch")
         if self.observer is not None and self._trace and what in ("visit", "stairway"):
             self.observer.begin()
-        self._channel.send(what, **facts)
+        self._channel.send(what, **facts, sums=self.written.counted)
 
     def _visited(
         self, direction: Direction, to: str, deadline: Deadline, below: Mapping[str, str | None] | None = None

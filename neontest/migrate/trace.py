@@ -2,9 +2,10 @@
 
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQLAlchemy 1.3.24 to 2.1, nothing of ours.
 
-It looks with one query on the migration's own connection: right after each statement that changes the schema, and
-before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events; it reads
-system catalogs and nothing else. What it means is worked out on neontest's side, in `traced`.
+It looks with one query on the migration's own connection: after each statement that changes the schema, before the
+next one, and before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events,
+or along with what Alembic writes after each revision: that saves a round trip. It reads system catalogs, and Alembic's
+own table. What it means is worked out on neontest's side, in `traced`.
 """
 
 # ruff: noqa: UP006, UP032, UP035, UP045
@@ -17,9 +18,11 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
 if TYPE_CHECKING:
-    from neontest.migrate.driver import IDLE, OPEN, Driver, decoded
+    from neontest.migrate import looks
+    from neontest.migrate.driver import IDLE, OPEN, Driver
 else:
-    from neontest_driver import IDLE, OPEN, Driver, decoded  # put there by worker
+    import neontest_looks as looks  # put there by worker
+    from neontest_driver import IDLE, OPEN, Driver
 
 Facts = Dict[str, Any]
 
@@ -32,6 +35,8 @@ MOST = 5_000
 """Statements of a visit that are looked after one by one."""
 MANY = 64
 """Relations that a transaction may have locked until not every statement is looked after, but a few in proportion."""
+FEW = 16
+"""Relations that it may have locked until their sizes are not looked at."""
 LATE = 0.2
 """Seconds after which the next change of the schema is looked after in any case: else locks seem to be old."""
 KEPT = 256
@@ -54,56 +59,6 @@ PREPARES = re.compile(r"\A" + GAP + r"prepare\s+transaction\b", re.IGNORECASE | 
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
 LIMIT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
-TOAST = re.compile(r"pg_toast_([0-9]+)\Z")
-INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
-SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-# Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
-# as hexadecimal bytes of the server's encoding: it is not said that another has all characters. There is no `%`,
-# `:name` or `?` that a driver could take for a parameter.
-QUERY = """
-SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
-  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'){counted})
-UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.modes, pg_catalog.pg_stat_get_xact_numscans(l.relation),
-  pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
-  pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation),
-  (SELECT pg_catalog.concat_ws(' ', c.relkind, c.relfilenode,
-      pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
-      pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
-      CASE WHEN l.relations OPERATOR(pg_catalog.<=) 16 AND l.modes OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN
-        pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
-          pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
-          coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
-            (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid) END, c.oid),
-          coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
-            WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
-          CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm' THEN
-            pg_catalog.concat_ws(' ', pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_total_relation_size(c.oid))
-          END) END)
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    WHERE c.oid OPERATOR(pg_catalog.=) l.relation))
-FROM (SELECT s.relation, pg_catalog.string_agg(s.mode, ',' ORDER BY s.mode) AS modes,
-    pg_catalog.count(*) OVER () AS relations
-  FROM pg_catalog.pg_lock_status() s
-  WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND s.granted
-    AND s.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
-    AND s.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
-  GROUP BY s.relation) l
-"""
-COUNTED = """,
-  coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
-    THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
-  (SELECT pg_catalog.concat_ws(' ', pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(c)
-      OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(c)),
-      pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_deleted(c)))
-    FROM pg_catalog.unnest('{{{catalogs}}}'::pg_catalog.regclass[]) c),
-  pg_catalog.pg_stat_force_next_flush()"""
-"""Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0. And which
-transaction it is, how many rows it has made in the catalogs of relations and deleted there. Since Postgres 15."""
-CATALOGS = """pg_class pg_attribute pg_constraint pg_index pg_type pg_enum pg_trigger pg_rewrite pg_policy
-  pg_statistic_ext pg_sequence pg_inherits pg_partitioned_table pg_foreign_table pg_description"""
-"""Those of relations, enums and domains."""
 READS = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
 """Modes under which a relation stays what it is."""
 
@@ -120,7 +75,12 @@ class State:
         """When the last look ended, or the transaction began."""
         self.failed = False
         self.hasty = False
-        self.prepared = ""
+        self.due: Optional[int] = None
+        """The statement, of those that change the schema, after which nobody has looked yet."""
+        self.prepared: Dict[looks.Kind, str] = {}
+        """How a look is asked."""
+        self.along: Optional[int] = None
+        """The same of a look that is on its way."""
         self.counts: Dict[int, Tuple[int, ...]] = {}
         self.told: Set[str] = set()
         """The last look's lines."""
@@ -133,7 +93,7 @@ class State:
 
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
-        self.number, self.failed, self.known = 0, False, True
+        self.number, self.failed, self.known, self.due = 0, False, True, None
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -148,6 +108,8 @@ class Trace:
         self._states: List[Any] = []
         self._names = 0
         self.wanted = True
+        self.sums = False
+        """What is made and deleted in the catalogs of relations is to be counted."""
         self.on = False
         self.transactions = 0
         """Of the visit."""
@@ -160,6 +122,7 @@ class Trace:
         from sqlalchemy.pool import Pool
 
         event.listen(Engine, "commit", self._committing)
+        event.listen(Engine, "rollback", self.settle)
         event.listen(Engine, "prepare_twophase", self._preparing)
         event.listen(Engine, "commit_twophase", self._ended)
         event.listen(Engine, "rollback_twophase", self._ended)
@@ -173,6 +136,10 @@ class Trace:
             state.end()
             state.stale.clear()
         self._states.clear()
+
+    def heed(self, command: Facts) -> None:
+        """What is to be counted may change between two steps."""
+        self.sums = command.get("sums", self.sums)
 
     def spare(self, schema: Optional[str], table: str) -> None:
         """Leave out Alembic's version table."""
@@ -192,12 +159,13 @@ class Trace:
         """Say that a migration's statement begins; the number of its transaction, 0 in autocommit."""
         if not self.on or connection.dialect.name != "postgresql":
             return 0
+        self.settle(connection)
         state, driver = self._state(connection), Driver(connection)
         alone = driver.autocommit
         if alone:
             self._close(state, False)
         elif ENDS.match(sql):
-            self._look(connection, state, driver, None)
+            self._look(connection, state, driver)
             state.known &= PREPARES.match(sql) is None
         if not alone and not state.number:
             self.transactions += 1
@@ -209,7 +177,7 @@ class Trace:
         return state.number
 
     def after(self, connection: Any, sql: str, index: int) -> None:
-        """A migration's statement has succeeded and been told: look after it if it changes the schema."""
+        """A migration's statement has succeeded and been told: if it changes the schema, a look is due."""
         if not self.on or connection.dialect.name != "postgresql":
             return
         state, driver = self._state(connection), Driver(connection)
@@ -225,7 +193,47 @@ class Trace:
             state.unlooked.append(sql)
         often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 16) >= len(state.locked)
         if changes and index <= MOST and (often or time.perf_counter() - state.looked > LATE):
-            self._look(connection, state, driver, index)
+            state.due = index
+            if not state.number:
+                self._look(connection, state, driver)
+
+    def settle(self, connection: Any, *_: Any) -> None:
+        """Something comes after a statement that changes the schema: look before it does."""
+        if self.on:
+            with contextlib.suppress(Exception):  # also where the connection is lost
+                state = connection.info.get(KEY)
+                if state is not None and state.due is not None:
+                    self._look(connection, state, Driver(connection))
+
+    def along(self, connection: Any, table: Any) -> str:
+        """What to append to a statement of Alembic's, whose answer is to be given to `came`; "" if there is nothing.
+
+        So only what was asked alone before, on this connection: what is wrong with a look is no error of Alembic's.
+        """
+        state = connection.info.get(KEY) if self.on else None
+        if state is None or state.due is None:
+            return ""
+        format_ = connection.dialect.identifier_preparer
+        column, name = format_.format_column(table.c.version_num), format_.format_table(table)
+        versions = looks.VERSIONS.replace("[column]", column).replace("[table]", name)
+        driver = Driver(connection)
+        if not driver.last or "%" in versions or not self._may(state, driver):
+            return ""
+        known: str = state.prepared.get(self._kind(state, versions), "")
+        if not known:
+            self._look(connection, state, driver, versions)
+            return ""
+        state.along, state.due = state.due, None
+        return "; " + known
+
+    def rows(self, connection: Any, sql: str) -> List[str]:
+        return Driver(connection).rows(sql)
+
+    def came(self, connection: Any, lines: List[str]) -> List[str]:
+        """Alembic's statement was sent with a look: what its table holds now."""
+        state = self._state(connection)
+        # Which part of its time is the look's nobody knows: the trip was to be made anyway.
+        return self._take(connection, state, state.along, lines, seconds=0.0).versions or []
 
     def failed(self, connection: Any) -> None:
         if self.on and connection is not None:
@@ -243,14 +251,14 @@ class Trace:
         """Prepare anew on a connection that a pool hands out again: it may have been reset."""
         state = record.info.get(KEY)
         if state is not None:
-            state.prepared = ""
+            state.prepared.clear()
 
     def _committing(self, connection: Any, *_: Any) -> None:
         if self.on:
             with contextlib.suppress(Exception):
                 state = self._state(connection)
                 if state.unlooked:
-                    self._look(connection, state, Driver(connection), None)
+                    self._look(connection, state, Driver(connection))
 
     def _preparing(self, connection: Any, *_: Any) -> None:
         self._committing(connection)
@@ -293,106 +301,91 @@ class Trace:
         state.known &= "track_counts" not in lower
         if "timeout" in lower:
             for value, unit in LIMIT.findall(sql):
-                milliseconds = int(value) * SECONDS[unit.lower() or "ms"] * 1000
+                milliseconds = int(value) * looks.SECONDS[unit.lower() or "ms"] * 1000
                 state.hasty = 0 < milliseconds < HASTY
         if FORGETS.search(sql):
-            state.prepared = ""
+            state.prepared.clear()
 
     # -- looking
 
-    def _look(self, connection: Any, state: State, driver: Driver, index: Optional[int]) -> None:
-        """One round trip. `index`: of the statement that has just run; None before a commit."""
+    def _may(self, state: State, driver: Driver) -> bool:
         status = driver.status
         in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and driver.autocommit
-        if state.failed or state.hasty or not in_transaction:
+        return not state.failed and not state.hasty and in_transaction
+
+    def _look(self, connection: Any, state: State, driver: Driver, versions: str = "") -> None:
+        """One round trip; nothing is due then."""
+        statement, state.due = state.due, None
+        if not self._may(state, driver):
             return
+        kind = self._kind(state, versions)
+        known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
-            lines = driver.rows(self._query(connection, state, driver))
+            first = "" if known else self._first(connection, driver, kind)
+            lines = driver.rows(first or known)
         except Exception as error:  # noqa: BLE001  # it must not become the migration's
             state.hasty = True
             self._send("note", text="a look at the locks failed, and is given up: {}".format(str(error).strip()[:300]))
             return
+        if first:
+            state.prepared[kind] = first.rpartition("; ")[2] if driver.simple else first
+        self._take(connection, state, statement, lines, seconds=time.perf_counter() - began)
+
+    def _take(
+        self, connection: Any, state: State, statement: Optional[int], lines: List[str], *, seconds: float
+    ) -> looks.Head:
+        """Tell what a look saw after a `statement`, or before a commit."""
         now = time.perf_counter()
-        _, encoding, *head = next(line for line in lines if line.startswith("=")).split(" ")
-        body = [line for line in lines if not line.startswith("=")]
+        head = looks.head(next(line for line in lines if line.startswith("=")))
         # Of hundreds of relations few are new: only those are taken apart.
-        fresh = {oid_of(line): line for line in body if line not in state.told}
-        told = set(body)
-        gone = sorted(oid for oid in map(oid_of, state.told - told) if oid in state.locked and oid not in fresh)
-        parsed = [self._parsed(line, state, encoding) for line in fresh.values()]
-        relations = self._news(state, [found for found in parsed if found is not None])
+        told = {line for line in lines if not line.startswith("=")}
+        # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
+        other = {looks.relation(line) for line in told ^ state.told}
+        seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
+        gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
+        relations = self._news(state, [each for each in seen if not self._own(each, state)])
         state.told = told
         state.locked.difference_update(gone)
-        xid = int(head[2]) if len(head) > 2 and head[2] != "-" else None
-        made, deleted = map(int, head[3:5]) if xid is not None else (0, 0)
-        facts: Facts = {"transaction": state.number, "statement": index, "at": now, "seconds": now - began}
-        facts.update(timeout=interval(head[0]), wal=int(head[1]), relations=relations, gone=gone)
-        facts.update(xid=xid, made=made, deleted=deleted, database=connection.info.get(DATABASE))
+        facts: Facts = {"transaction": state.number, "statement": statement, "at": now, "seconds": seconds}
+        facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
+        facts.update(xid=head.xid, made=head.made, deleted=head.deleted, database=connection.info.get(DATABASE))
         self._send("looked", held=True, **facts)
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
+        return head
 
-    def _query(self, connection: Any, state: State, driver: Driver) -> str:
-        if state.prepared:
-            return state.prepared
-        catalogs = ", ".join("pg_catalog." + name for name in CATALOGS.split())
+    def _kind(self, state: State, versions: str) -> looks.Kind:
+        return looks.Kind(sized=len(state.locked) <= FEW, sums=self.sums, versions=versions)
+
+    def _first(self, connection: Any, driver: Driver, kind: looks.Kind) -> str:
+        """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""
         since_15 = connection.dialect.server_version_info >= (15,)
-        query = QUERY.format(counted=COUNTED.format(catalogs=catalogs) if since_15 else "")
+        query = looks.query(kind, since_15=since_15)
         self._names += 1
         if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
-            state.prepared = "{} -- {}".format(query.strip(), self._names)
-            return state.prepared
-        name = "neontest_look_{}".format(self._names)
-        state.prepared = "EXECUTE " + name
-        return "PREPARE {} AS {}; {}".format(name, query, state.prepared)
+            return "{} -- {}".format(query, self._names)
+        return "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}".format(self._names, query)
 
-    def _parsed(self, line: str, state: State, encoding: str) -> Optional[Tuple[Any, ...]]:
-        """Oid, modes, counters, kind, file number, schema and name, size; None for what is Alembic's."""
-        part = line.split(" ")
-        kind, node, schema, name = "", 0, "", ""
-        if len(part) >= 10:
-            kind, node = part[6], int(part[7])
-            schema, name = (decoded(bytes.fromhex(each), encoding) for each in part[8:10])
-            if (schema, name) in self.own or (None, name) in self.own:
-                state.known &= READS.issuperset(part[1].split(","))
-                return None
-        return int(part[0]), part[1].split(","), tuple(map(int, part[2:6])), kind, node, schema, name, part[10:]
+    def _own(self, one: looks.Seen, state: State) -> bool:
+        """It is Alembic's."""
+        own = (one.schema, one.name) in self.own or (None, one.name) in self.own
+        if own:
+            state.known &= READS.issuperset(one.modes)
+        return own
 
-    def _news(self, state: State, seen: List[Tuple[Any, ...]]) -> List[Facts]:
-        """What is not as the last look saw it, counters since then."""
-        news = []
-        for oid, modes, counts, kind, node, schema, name, size in seen:
-            before = state.counts.get(oid, (0, 0, 0, 0))
+    def _news(self, state: State, seen: List[looks.Seen]) -> List[Tuple[Any, ...]]:
+        """What is not as the last look saw it, counters since then, as `reports.Locked` has it."""
+        news: List[Tuple[Any, ...]] = []
+        for one in seen:
+            before = state.counts.get(one.oid, (0, 0, 0, 0))
             # Counters that a statement of another transaction may have left behind tell nothing.
-            if oid not in state.locked and name and any(name in sql for sql in state.stale):
-                before = counts
-            since = [now - was if now >= was else now for now, was in zip(counts, before)]  # noqa: B905
-            state.counts[oid] = counts
-            state.locked.add(oid)
-            fact = {"oid": oid, "schema": schema, "name": name, "kind": kind, "node": node, "modes": modes}
-            news.append(dict(fact, scans=since[0], changed=any(since[1:]), size=sized(oid, kind, name, size)))
+            if one.oid not in state.locked and one.name and any(one.name in sql for sql in state.stale):
+                before = one.counts
+            since = [now - was if now >= was else now for now, was in zip(one.counts, before)]  # noqa: B905
+            state.counts[one.oid] = one.counts
+            state.locked.add(one.oid)
+            scans, changed = since[0], any(since[1:])
+            news.append((one.oid, one.schema, one.name, one.kind, one.node, one.modes, scans, changed, one.size))
         return news
-
-
-def oid_of(line: str) -> int:
-    return int(line.split(" ", 1)[0])
-
-
-def sized(oid: int, kind: str, name: str, part: List[str]) -> Optional[Facts]:
-    """What the statistics and the files of a relation say; None where many are locked, or it is only read."""
-    if not part:
-        return None
-    toast = TOAST.match(name) if kind == "t" else None
-    table = int(toast.group(1)) if toast else int(part[3])
-    files: List[Any] = [int(each) for each in part[5:]] or [None, None]
-    facts: Facts = {"tuples": float(part[0]), "pages": int(part[1]), "readable": part[2] == "t", "table": table}
-    parent = int(part[4]) if table == oid else 0
-    return dict(facts, parent=parent or None, bytes=files[0], total=files[1])
-
-
-def interval(text: str) -> float:
-    """Seconds of a setting such as `5s` or `100ms`."""
-    found = INTERVAL.match(text)
-    return int(found.group(1)) * SECONDS[found.group(2) or "ms"] if found else 0.0

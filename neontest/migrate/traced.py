@@ -73,6 +73,12 @@ class Trees:
         return sums
 
 
+def whole(relations: Mapping[int, Relation], oid: int) -> int:
+    """The bytes of a relation, of its indexes and its toast table; 0 where it is not there."""
+    one = relations.get(oid)
+    return (one.bytes or 0) + sum(whole(relations, each) for each in one.parts) if one is not None else 0
+
+
 class Trail:
     """What a visit has shown so far."""
 
@@ -175,9 +181,9 @@ class Trail:
             self._relation(look, each, held)
             if each.modes != ("AccessShareLock",):
                 self._leaving.setdefault(report.transaction, {})[each.oid] = each if each.name else None
-                # The commit itself drops or empties temporary tables.
+                # The commit itself drops or empties temporary tables. Who writes rows lets go of the indexes at once.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
-                self._whole &= stays or not each.name
+                self._whole &= (stays and "RowExclusiveLock" not in each.modes) or not each.name
 
     def ended(self, report: reports.Ended) -> None:
         """A transaction is over, and all its locks with it."""
@@ -315,7 +321,7 @@ class Trail:
         """New files that only statements in autocommit can have made."""
         alone = [draft for draft in self.drafts if not draft.statement.transaction]
         told = {name for draft in self.drafts for name in draft.rewrote}
-        for oid, was in before.items() if alone else ():
+        for oid, was in sorted(before.items(), key=lambda item: item[0]) if alone else ():
             now = self._observer.known.get(oid)
             if now is None or now.node in (was.node, 0) or was.name in told:
                 continue
@@ -360,8 +366,9 @@ class Trail:
             either = other or one
             if either is None or either.kind not in "rm":
                 continue
-            sizes = (one.bytes if one else 0), (other.bytes if other else 0)
-            if sizes[0] is not None and sizes[1] is not None and sizes[0] != sizes[1]:
+            sizes = whole(before, oid), whole(now, oid)
+            read = all(each.bytes is not None for each in (one, other) if each is not None)
+            if read and sizes[0] != sizes[1]:
                 found.append(Size(relation=either.name, before=sizes[0], after=sizes[1]))
         return tuple(found)
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 else:
     forks = beside("forks")
     beside("driver")
+    beside("looks")
     inputs = beside("inputs")
     trace = beside("trace")
     watch = beside("watch")
@@ -87,6 +88,8 @@ class Wire:
         """What came of commands that were not asked for yet."""
         self._next: Optional[Facts] = None
         self.cancel: Callable[[], None] = lambda: None
+        self.heed: Callable[[Facts], None] = lambda _: None
+        """Sees each command first."""
 
     def _forked(self) -> None:
         """Close them in what the project forks; a fork of that may have other files by these numbers."""
@@ -108,6 +111,7 @@ class Wire:
             self._read += data
         line, _, self._read = self._read.partition(b"\n")
         command: Facts = json.loads(line)
+        self.heed(command)
         return command
 
     def go_on(self) -> bool:
@@ -189,7 +193,7 @@ def serve(wire: Wire) -> None:
     """Obey the commands one by one; whatever fails is a report, never a traceback."""
     project = wire.command()
     watching = watch.Watch(wire.send, project["root"], trace.Trace(wire.send))
-    wire.cancel = watching.cancel
+    wire.cancel, wire.heed = watching.cancel, watching.trace.heed
     walk = walker.Walker(wire.send, wire.go_on, watching, project)
     read = inputs.Inputs()
     command: Facts = {"do": "start"}

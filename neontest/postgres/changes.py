@@ -52,6 +52,10 @@ class Changes:
         self._first = FIRST if counting(version) else ""
 
     @property
+    def large(self) -> bool:
+        return len(self.state) > SUMMED
+
+    @property
     def prepared(self) -> str:
         """Statements."""
         return f"PREPARE neontest_probe AS {probe_sql(self._version)};{counting(self._version)}"
@@ -67,7 +71,7 @@ class Changes:
 
     def _counted(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]] | None:
         """The same, by what the server has counted; None where that proves nothing."""
-        if known is None or not known.xids or not self._counts or len(self.state) <= SUMMED:
+        if known is None or not known.xids or not self._counts or not self.large:
             return None
         near, xids = {*known.oids, *self._last} - {0}, [xid & 0xFFFFFFFF for xid in known.xids]
         arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
@@ -98,7 +102,7 @@ class Changes:
 
     def _probed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]]:
         """The same, whoever has changed it."""
-        if len(self.state) > SUMMED and (found := self._summed(cursor, counted=counted)):
+        if self.large and (found := self._summed(cursor, counted=counted)):
             return found
         cursor.execute("EXECUTE neontest_probe")
         state = self._numbers(cursor.fetchall())

@@ -31,9 +31,9 @@ SELDOM: Final = 0.05
 COUNTED: Final = 100_000
 """Rows of a table without statistics that are counted; of how many more there are, the pages they fill tell."""
 PAGE: Final = 8192
-Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None, bool, int | None]
-"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, bytes with all that belongs
-to it, whether it may be read, partitioned table."""
+Row = tuple[int, str, str, str, int, int, float, int, int | None, bool, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, whether it may be read,
+partitioned table."""
 _NAME: Final = "neontest_relations"
 _DROPS: Final = re.compile(r"\s*drop\b", re.IGNORECASE)
 _ALTERS: Final = re.compile(r"\s*(?:alter|comment)\b", re.IGNORECASE)
@@ -48,8 +48,7 @@ WHERE l.pid = %s
 _RELATIONS: Final = """
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, coalesce(i.indrelid,
     CASE WHEN c.relkind = 't' THEN substring(c.relname FROM '^pg_toast_([0-9]+)$')::oid END, c.oid),
-  c.reltuples::float8, c.relpages, CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) END,
-  CASE WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid) END,
+  c.reltuples::float8, c.relpages, CASE WHEN c.relkind IN ('r', 'm', 'i', 't') THEN pg_relation_size(c.oid) END,
   c.relkind IN ('r', 'm') AND has_table_privilege(c.oid, 'SELECT'),
   CASE WHEN c.relispartition AND i.indrelid IS NULL
     THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) END,
@@ -71,6 +70,9 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True):
     parent: int | None
     rows: int | None
     bytes: int | None
+    """Of its own, without what tells where there is room in it."""
+    parts: tuple[int, ...] = ()
+    """Its indexes and its toast table."""
 
 
 class Sampled(msgspec.Struct, kw_only=True):
@@ -117,7 +119,7 @@ class Observer:
         """Read what is there, unless the end of the last visit did, and nothing was done in between."""
         if self._stale:
             self.known = {}
-            self._read(f"c.oid >= {USER_OID}", ())
+            self._take(self._read(f"c.oid >= {USER_OID}", ()), dropped=())
 
     def forget(self) -> None:
         """Something other than a visit has changed rows or relations: read everything again before the next one."""
@@ -127,28 +129,27 @@ class Observer:
         """Read these relations again, and all that are `newer` than those known; or everything."""
         if everything or self._stale:
             self.known = {}
-            self._read(f"c.oid >= {USER_OID}", ())
+            self._take(self._read(f"c.oid >= {USER_OID}", ()), dropped=())
             return
         known = self.known
         touched = {known[oid].table for oid in oids if oid in known} | set(oids)
+        while more := {part for oid in touched if oid in known for part in known[oid].parts} - touched:
+            touched |= more
         newest = max(known, default=USER_OID - 1) if newer else 0
         self.known = dict(known)
-        for oid in touched:
-            self.known.pop(oid, None)
         if newer:
-            self._read("c.oid = ANY(%s::oid[]) OR c.oid > %s", (list(touched), newest))
+            rows = self._read("c.oid = ANY(%s::oid[]) OR c.oid > %s", (list(touched), newest))
         else:
-            self._read("", (list(touched),))
+            rows = self._read("", (list(touched),))
+        self._take(rows, dropped=touched - {row[0] for row in rows})
 
     def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
         """Know what others have read, without asking."""
         self.known, self.wal = dict(self.known), wal
-        for oid in dropped:
-            self.known.pop(oid, None)
-        self._take(rows)
+        self._take(rows, dropped=dropped)
 
-    def _read(self, which: str, parameters: tuple[object, ...]) -> None:
-        """Add what is there to what is known; without a condition by a prepared query, which takes oids."""
+    def _read(self, which: str, parameters: tuple[object, ...]) -> list[Row]:
+        """What is there; without a condition by a prepared query, which takes oids."""
         try:
             with self._connection.cursor() as cursor:
                 if which:
@@ -160,21 +161,42 @@ class Observer:
         except psycopg2.Error:
             # Whoever reads the schema next will say what is wrong with the connection.
             self.known, self.wal, self._stale = {}, None, True
-            return
+            return []
         self._stale = False
         self.wal = found[0][-1]
-        self._take(row[:-1] for row in found if row[0] is not None)
+        return [row[:-1] for row in found if row[0] is not None]
 
-    def _take(self, rows: Iterable[Row]) -> None:
+    def _take(self, rows: Iterable[Row], *, dropped: Iterable[int]) -> None:
+        """Know them, and those no more."""
         uncounted: dict[int, tuple[str, int]] = {}
-        for oid, schema, name, kind, node, table, tuples, pages, size, total, readable, parent in rows:
-            title = f"{quoted(schema)}.{quoted(name)}"
-            count = _estimated(tuples, pages, size) if size is not None else round(tuples) if tuples > 0 else None
-            if count is None and size and readable:
+        parts: list[tuple[int, int, bool]] = []
+        for oid in dropped:
+            gone = self.known.pop(oid, None)
+            if gone is not None:
+                parts.append((gone.table, oid, False))
+        for oid, schema, name, kind, node, table, tuples, pages, size, readable, parent in rows:
+            was, title = self.known.get(oid), f"{quoted(schema)}.{quoted(name)}"
+            stored = kind in ("r", "m")
+            count = (
+                _estimated(tuples, pages, size)
+                if stored and size is not None
+                else round(tuples)
+                if tuples > 0
+                else None
+            )
+            if count is None and stored and size and readable:
                 uncounted[oid] = (f"{_strict(schema)}.{_strict(name)}", size)
             self.known[oid] = Relation(
-                name=title, kind=kind, node=node, table=table, parent=parent, rows=count, bytes=total
-            )
+                name=title, kind=kind, node=node, table=table, parent=parent, rows=count, bytes=size,
+                parts=was.parts if was is not None else (),
+            )  # fmt: skip
+            if table != oid:
+                parts.append((table, oid, True))
+        for table, oid, there in parts:
+            whole = self.known.get(table)
+            if whole is not None and (oid in whole.parts) is not there:
+                rest = {*whole.parts, oid} if there else {*whole.parts} - {oid}
+                self.known[table] = replace(whole, parts=tuple(sorted(rest)))
         if uncounted:
             self._count(uncounted)
 

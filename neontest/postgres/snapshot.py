@@ -97,6 +97,11 @@ class Reader:
             self._changes.there = ALL_THERE
         self._second = Second(url, beside(version), where) if url and large else None
 
+    @property
+    def counts(self) -> bool:
+        """The schema is so large that it is read by counts, where there are any."""
+        return self._changes.large
+
     def snapshot(self, known: Known | None = None) -> Snapshot:
         """The schema now: the very same object as before if nothing changed.
 

@@ -107,7 +107,7 @@ def walked(files: Files, url: str, *, trace: bool, schema: bool, more: Mapping[s
         def after(visit: Visit) -> bool:
             visits.append(visit)
             if schema:
-                reader.snapshot(Known(*session.written.taken(reader.database)))
+                reader.snapshot(Known(*session.written.taken(reader.database, counted=reader.counts)))
             return True
 
         def walk() -> None:

@@ -27,6 +27,7 @@ FILES = (
     "driver.py",
     "guard.py",
     "loading.py",
+    "looks.py",
     "pause.py",
     "rereading.py",
     "shortcuts.py",

@@ -1,0 +1,165 @@
+"""What a look asks the server, and what its lines say: locks, new files, scans, changed rows, log written.
+
+A part of `worker`, so it runs in the project's interpreter too: Python 3.8, nothing of ours.
+"""
+
+# ruff: noqa: UP006, UP035, UP045
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+if TYPE_CHECKING:
+    from neontest.migrate.driver import decoded
+else:
+    from neontest_driver import decoded  # put there by worker
+
+Facts = Dict[str, Any]
+
+TOAST = re.compile(r"pg_toast_([0-9]+)\Z")
+INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+NOTHING = "-"
+"""Stands for what is not known, or not asked."""
+
+# Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
+# as hexadecimal bytes of the server's encoding: it is not said that another has all characters. There is no `%`,
+# `:name` or `?` that a driver could take for a parameter.
+QUERY = """
+SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'), [versions], [counted])
+UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.mode, pg_catalog.pg_stat_get_xact_numscans(l.relation),
+  pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
+  pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode,
+  pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+  pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex')[size])
+FROM pg_catalog.pg_lock_status() l
+LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace)
+  ON c.oid OPERATOR(pg_catalog.=) l.relation
+WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted
+  AND l.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
+  AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
+"""
+"""A line of all, and one of each mode in which a relation is locked."""
+SIZE = """,
+  CASE WHEN l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
+    pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
+    coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
+      (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid) END, c.oid),
+    coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
+      WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
+    CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
+      THEN pg_catalog.pg_relation_size(c.oid) END) END"""
+VERSIONS = """coalesce(pg_catalog.encode(pg_catalog.convert_to((SELECT pg_catalog.string_agg(v::pg_catalog.text, ',')
+  FROM (SELECT [column] FROM [table]) v(v)), pg_catalog.getdatabaseencoding()), 'hex'), '')"""
+"""What Alembic's table holds."""
+SINCE_15 = """coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
+    THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
+  [sums], pg_catalog.pg_stat_force_next_flush()"""
+"""Has the counters go to the shared statistics when the transaction ends, so that the next one's begin at 0. And which
+transaction it is."""
+SUMS = """(SELECT pg_catalog.concat_ws(' ', pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(c)
+      OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(c)),
+      pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_deleted(c)))
+    FROM pg_catalog.unnest('{[catalogs]}'::pg_catalog.regclass[]) c)"""
+"""How many rows it has made in the catalogs of relations and deleted there."""
+CATALOGS = """pg_class pg_attribute pg_constraint pg_index pg_type pg_enum pg_trigger pg_rewrite pg_policy
+  pg_statistic_ext pg_sequence pg_inherits pg_partitioned_table pg_foreign_table pg_description"""
+"""Those of relations, enums and domains."""
+
+
+class Kind(NamedTuple):
+    """What a look asks."""
+
+    sized: bool = True
+    """Sizes, of what is not only read."""
+    sums: bool = False
+    """Rows made and deleted in catalogs."""
+    versions: str = ""
+    """Alembic's revisions, by the SQL that reads them."""
+
+
+def query(kind: Kind, *, since_15: bool) -> str:
+    """The text of a look."""
+    catalogs = ", ".join("pg_catalog." + name for name in CATALOGS.split())
+    counted = SUMS.replace("[catalogs]", catalogs) if kind.sums else "'- -'"
+    later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
+    whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
+    return whole.replace("[versions]", kind.versions or "'-'").strip()
+
+
+class Head(NamedTuple):
+    """What a look says of the transaction."""
+
+    encoding: str
+    timeout: float
+    wal: int
+    versions: Optional[List[str]]
+    xid: Optional[int]
+    made: Optional[int]
+    deleted: Optional[int]
+
+
+class Seen(NamedTuple):
+    """What it says of a relation that is locked; name and kind are empty where it was dropped."""
+
+    oid: int
+    modes: List[str]
+    counts: Tuple[int, ...]
+    kind: str
+    node: int
+    schema: str
+    name: str
+    size: Optional[Tuple[Any, ...]]
+    """As `reports.Sized` has it."""
+
+
+def head(line: str) -> Head:
+    # After the last one is what a function without a result leaves.
+    _, encoding, timeout, wal, versions, xid, made, deleted = line.split(" ")[:8]
+    numbers = [int(each) if each != NOTHING else None for each in (xid, made, deleted)]
+    held = None if versions == NOTHING else decoded(bytes.fromhex(versions), encoding).split(",")
+    return Head(encoding, interval(timeout), int(wal), held, *numbers)
+
+
+def relation(line: str) -> str:
+    """The oid, as it is written."""
+    return line[: line.index(" ")]
+
+
+def seen(lines: Iterable[str], encoding: str) -> List[Seen]:
+    """What lines say, of all modes of a relation together; the oldest comes first."""
+    found: Dict[str, Tuple[List[str], List[str]]] = {}
+    for line in lines:
+        oid, mode, rest = line.split(" ", 2)
+        modes, parts = found.setdefault(oid, ([], []))
+        modes.append(mode)
+        part = rest.split(" ")
+        if len(part) > len(parts):
+            parts[:] = part
+    return [one(oid, *found[oid], encoding) for oid in sorted(found, key=int)]
+
+
+def one(oid: str, modes: List[str], part: List[str], encoding: str) -> Seen:
+    modes.sort()
+    counts = tuple(map(int, part[:4]))
+    if len(part) < 8:
+        return Seen(int(oid), modes, counts, "", 0, "", "", None)
+    schema, name = (decoded(bytes.fromhex(each), encoding) for each in part[6:8])
+    size = sized(int(oid), part[4], name, part[8:]) if len(part) > 8 else None
+    return Seen(int(oid), modes, counts, part[4], int(part[5]), schema, name, size)
+
+
+def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:
+    """What the statistics and the files of a relation say."""
+    tuples, pages, readable, table, parent, *files = part
+    toast = TOAST.match(name) if kind == "t" else None
+    whole = int(toast.group(1)) if toast else int(table)
+    partition = int(parent) or None if whole == oid else None
+    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition
+
+
+def interval(text: str) -> float:
+    """Seconds of a setting such as `5s` or `100ms`."""
+    found = INTERVAL.match(text)
+    return int(found.group(1)) * SECONDS[found.group(2) or "ms"] if found else 0.0
