@@ -46,25 +46,17 @@ class Kept:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, self.SIZE)
         self.count = 0
-        self.last = ""
-        """What the last report is, while it is here."""
-        self._begun = 0
 
-    def add(self, what: str, report: bytes) -> bool:
+    def add(self, report: bytes) -> bool:
         """False where there is no room left."""
         size = self._size()
         data = b"," + report if size else report
         if self.HEAD + size + len(data) > self.SIZE:
             return False
         self._memory[self.HEAD + size : self.HEAD + size + len(data)] = data
-        self.count, self.last, self._begun = self.count + 1, what, size
+        self.count += 1
         self._take(size + len(data))  # not before: whoever looks meanwhile sees whole reports only
         return True
-
-    def drop(self) -> None:
-        """Forget the last one."""
-        self._take(self._begun)
-        self.count, self.last = self.count - 1, ""
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[bytes]:
@@ -72,7 +64,7 @@ class Kept:
         size = self._size()
         held = self._memory[self.HEAD : self.HEAD + size]
         self._take(0)  # now: whoever is killed while he writes has written them
-        self.count, self.last = 0, ""
+        self.count = 0
         try:
             yield b"[%s]\n" % held if held else b""
         except OSError:

@@ -49,7 +49,11 @@ SIZE = """,
     coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
       WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
     CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
-      THEN pg_catalog.pg_relation_size(c.oid) END) END"""
+      THEN pg_catalog.pg_relation_size(c.oid) END,
+    CASE WHEN l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' THEN (SELECT
+      pg_catalog.string_agg(pg_catalog.concat_ws(':', i.indexrelid, pg_catalog.pg_relation_size(i.indexrelid)), ',')
+      FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid) END) END"""
+"""Who writes rows lets go of the indexes at once: their sizes come with the table's."""
 VERSIONS = """coalesce(pg_catalog.encode(pg_catalog.convert_to((SELECT pg_catalog.string_agg(v::pg_catalog.text, ',')
   FROM (SELECT [column] FROM [table]) v(v)), pg_catalog.getdatabaseencoding()), 'hex'), '')"""
 """What Alembic's table holds."""
@@ -86,6 +90,12 @@ def query(kind: Kind, *, since_15: bool) -> str:
     later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
     whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
     return whole.replace("[versions]", kind.versions or "'-'").strip()
+
+
+def versions(table: Any, preparer: Any) -> str:
+    """The SQL that reads Alembic's table."""
+    column, name = preparer.format_column(table.c.version_num), preparer.format_table(table)
+    return VERSIONS.replace("[column]", column).replace("[table]", name)
 
 
 class Head(NamedTuple):
@@ -152,11 +162,13 @@ def one(oid: str, modes: List[str], part: List[str], encoding: str) -> Seen:
 
 def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:
     """What the statistics and the files of a relation say."""
-    tuples, pages, readable, table, parent, *files = part
+    tuples, pages, readable, table, parent, *more = part
+    files = [each for each in more if ":" not in each]
+    indexes = [tuple(map(int, each.split(":"))) for each in more[-1].split(",")] if len(more) > len(files) else []
     toast = TOAST.match(name) if kind == "t" else None
     whole = int(toast.group(1)) if toast else int(table)
     partition = int(parent) or None if whole == oid else None
-    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition
+    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition, indexes
 
 
 def interval(text: str) -> float:

@@ -81,7 +81,7 @@ class Observer(Protocol):
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None:
         """The visit is over: read these relations again, and all that are `newer` than those known; or everything."""
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], grown: Mapping[int, int], wal: int) -> None:
         """The visit is over, and has seen for itself what it left."""
 
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
@@ -105,7 +105,7 @@ class Nothing:
 
     def renew(self, oids: Collection[int], *, newer: bool, everything: bool) -> None: ...
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None: ...
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], grown: Mapping[int, int], wal: int) -> None: ...
 
     def implied(self, sql: str) -> Sequence[tuple[int, str, str, str]]:
         return ()

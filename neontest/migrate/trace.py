@@ -74,6 +74,8 @@ class State:
         self.looked = 0.0
         """When the last look ended, or the transaction began."""
         self.failed = False
+        self.by_hand = False
+        """A migration's own statement speaks of Alembic's table."""
         self.hasty = False
         self.due: Optional[int] = None
         """The statement, of those that change the schema, after which nobody has looked yet."""
@@ -84,6 +86,8 @@ class State:
         self.counts: Dict[int, Tuple[int, ...]] = {}
         self.told: Set[str] = set()
         """The last look's lines."""
+        self.spared: Set[str] = set()
+        """Lines of any look that are Alembic's: they are the same after most revisions."""
         self.locked: Set[int] = set()
         """Oids of what it saw, but for Alembic's."""
         self.stale: List[str] = []
@@ -94,6 +98,7 @@ class State:
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
         self.number, self.failed, self.known, self.due = 0, False, True, None
+        self.by_hand = False
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -113,6 +118,7 @@ class Trace:
         self.on = False
         self.transactions = 0
         """Of the visit."""
+        self._read: Tuple[Any, str] = (None, "")
         self.own: Set[Tuple[Optional[str], str]] = set()
         """Alembic's version table and its index, which are no migration's: schema (None: any) and name."""
 
@@ -173,7 +179,7 @@ class Trace:
             if connection.dialect.server_version_info >= (15,):
                 state.counts.clear()
             self._states.append(state)
-        self._send("began", held=not alone, backend=connection.info.get(BACKEND) or driver.backend, autocommit=alone)
+        self._send("began", slow=not alone, backend=connection.info.get(BACKEND) or driver.backend, autocommit=alone)
         return state.number
 
     def after(self, connection: Any, sql: str, index: int) -> None:
@@ -183,6 +189,7 @@ class Trace:
         state, driver = self._state(connection), Driver(connection)
         state.failed = False
         self._timeouts(state, sql)
+        state.by_hand |= any(name in sql for _, name in self.own)
         if state.number and driver.status == IDLE:  # COMMIT or ROLLBACK by hand
             self._close(state, not re.match(GAP + "(?:commit|end)", sql, re.IGNORECASE | re.DOTALL))
             return
@@ -211,15 +218,15 @@ class Trace:
         So only what was asked alone before, on this connection: what is wrong with a look is no error of Alembic's.
         """
         state = connection.info.get(KEY) if self.on else None
-        if state is None or state.due is None:
+        if state is None or not state.unlooked or (state.due is None and len(state.locked) > MANY):
             return ""
-        format_ = connection.dialect.identifier_preparer
-        column, name = format_.format_column(table.c.version_num), format_.format_table(table)
-        versions = looks.VERSIONS.replace("[column]", column).replace("[table]", name)
-        driver = Driver(connection)
-        if not driver.last or "%" in versions or not self._may(state, driver):
+        if self._read[0] is not table:
+            self._read = table, looks.versions(table, connection.dialect.identifier_preparer)
+        driver, versions = Driver(connection), self._read[1]
+        # Whether Alembic's statement has found its row is told by what is there then: not if the migration wrote there.
+        if not driver.last or "%" in versions or state.by_hand or not self._may(state, driver):
             return ""
-        known: str = state.prepared.get(self._kind(state, versions), "")
+        known: str = state.prepared.get(looks.Kind(len(state.locked) <= FEW, self.sums, versions), "")
         if not known:
             self._look(connection, state, driver, versions)
             return ""
@@ -318,7 +325,7 @@ class Trace:
         statement, state.due = state.due, None
         if not self._may(state, driver):
             return
-        kind = self._kind(state, versions)
+        kind = looks.Kind(len(state.locked) <= FEW, self.sums, versions)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -338,14 +345,14 @@ class Trace:
         """Tell what a look saw after a `statement`, or before a commit."""
         now = time.perf_counter()
         head = looks.head(next(line for line in lines if line.startswith("=")))
-        # Of hundreds of relations few are new: only those are taken apart.
-        told = {line for line in lines if not line.startswith("=")}
+        told = {line for line in lines if not line.startswith("=") and line not in state.spared}
         # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
         other = {looks.relation(line) for line in told ^ state.told}
-        seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
+        mine = [line for line in told if looks.relation(line) in other] if other else []
+        seen = looks.seen(mine, head.encoding)
         gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
-        relations = self._news(state, [each for each in seen if not self._own(each, state)])
-        state.told = told
+        relations = self._news(state, [each for each in seen if not self._own(each, state, mine)])
+        state.told = told - state.spared
         state.locked.difference_update(gone)
         facts: Facts = {"transaction": state.number, "statement": statement, "at": now, "seconds": seconds}
         facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
@@ -356,23 +363,21 @@ class Trace:
         state.stale.clear()
         return head
 
-    def _kind(self, state: State, versions: str) -> looks.Kind:
-        return looks.Kind(sized=len(state.locked) <= FEW, sums=self.sums, versions=versions)
-
     def _first(self, connection: Any, driver: Driver, kind: looks.Kind) -> str:
         """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""
-        since_15 = connection.dialect.server_version_info >= (15,)
-        query = looks.query(kind, since_15=since_15)
         self._names += 1
-        if not driver.simple:  # the driver prepares it by itself, and anew where the text is new
-            return "{} -- {}".format(query, self._names)
-        return "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}".format(self._names, query)
+        query = looks.query(kind, since_15=connection.dialect.server_version_info >= (15,))
+        # Other drivers prepare it by themselves, and anew where the text is new.
+        form = "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}" if driver.simple else "{1} -- {0}"
+        return form.format(self._names, query)
 
-    def _own(self, one: looks.Seen, state: State) -> bool:
+    def _own(self, one: looks.Seen, state: State, lines: List[str]) -> bool:
         """It is Alembic's."""
         own = (one.schema, one.name) in self.own or (None, one.name) in self.own
-        if own:
-            state.known &= READS.issuperset(one.modes)
+        if own and READS.issuperset(one.modes):
+            state.spared.update(line for line in lines if looks.relation(line) == str(one.oid))
+        elif own:
+            state.known = False
         return own
 
     def _news(self, state: State, seen: List[looks.Seen]) -> List[Tuple[Any, ...]]:

@@ -181,9 +181,9 @@ class Trail:
             self._relation(look, each, held)
             if each.modes != ("AccessShareLock",):
                 self._leaving.setdefault(report.transaction, {})[each.oid] = each if each.name else None
-                # The commit itself drops or empties temporary tables. Who writes rows lets go of the indexes at once.
+                # The commit itself drops or empties temporary tables.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
-                self._whole &= (stays and "RowExclusiveLock" not in each.modes) or not each.name
+                self._whole &= stays or not each.name
 
     def ended(self, report: reports.Ended) -> None:
         """A transaction is over, and all its locks with it."""
@@ -280,15 +280,16 @@ class Trail:
     def _renew(self, *, newer: bool, everything: bool) -> None:
         """Have the observer know what is there now: by what the looks saw, if that is all, else by asking."""
         observer, known = self._observer, self._observer.known
+        there = [(each, each.size) for each in self._left.values() if each is not None and each.size is not None]
         rows = [
-            (oid, each.schema, each.name, each.kind, each.node, *msgspec.structs.astuple(each.size))
-            for oid, each in self._left.items()
-            if each is not None and each.size is not None
+            (each.oid, each.schema, each.name, each.kind, each.node, *msgspec.structs.astuple(size)[:-1])
+            for each, size in there
         ]
+        grown = {oid: size for _, table in there for oid, size in table.indexes}
         dropped = self._left.keys() - {row[0] for row in rows}
         tables = {row[5] for row in rows} | {known[oid].table for oid in dropped if oid in known}
         if self._whole and self._wal is not None and not newer and not everything and tables <= self._left.keys():
-            observer.learn(rows, dropped=dropped, wal=self._wal)
+            observer.learn(rows, dropped=dropped, grown=grown, wal=self._wal)
             return
         oids = {taken.oid for draft in self.drafts for taken in draft.locks} | set(self._last)
         observer.renew(oids - {0}, newer=newer, everything=everything)

@@ -82,6 +82,8 @@ class Wire:
         self._kept, self._shared = kept, shared
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._slow: Optional[Facts] = None
+        """The last report, if nothing has come since."""
         self._ours = True
         os.register_at_fork(after_in_child=self._forked)
         self._read = b""
@@ -121,26 +123,32 @@ class Wire:
             self._next = command  # nobody waits for this any more
         return bool(command["do"] == "go")
 
-    def send(self, what: str, **facts: Any) -> None:
+    def send(
+        self, what: str, *, held: bool = False, kept: bool = False, slow: bool = False, instead: str = "", **facts: Any
+    ) -> None:
         """Write a report; one that is `held` goes with the next, or soon: waking neontest costs like a statement.
 
-        One that is not to be lost with this process is held as `kept`. The last one that is still held, if it is
-        `instead` of which this one says all, is not told any more.
+        One that is not to be lost with this process is held as `kept`. One that is only told if nothing comes soon is
+        `slow`; what comes `instead` says all of it, after anything else it is told.
         """
         if os.getpid() != self._pid:
             return
-        held, kept, instead = facts.pop("held", False), facts.pop("kept", False), facts.pop("instead", "")
         facts["is"] = what
-        report = ENCODE(facts).encode("utf-8", "replace")
         with self._lock:
-            if instead and self._kept.last == instead:
-                self._kept.drop()
-            if not self._kept.add(what, report):
-                self._write()
-                if not self._kept.add(what, report):
-                    self._put(b"[%s]\n" % report)
-            if not (held or (kept and self._shared)) or self._kept.count >= TOGETHER:
-                self._write()
+            if self._slow is not None and self._slow["is"] != instead:
+                self._hold(self._slow)
+            self._slow = facts if slow else None
+            if not slow:
+                self._hold(facts)
+                if not (held or (kept and self._shared)) or self._kept.count >= TOGETHER:
+                    self._write()
+
+    def _hold(self, facts: Facts) -> None:
+        report = ENCODE(facts).encode("utf-8", "replace")
+        if not self._kept.add(report):
+            self._write()
+            if not self._kept.add(report):
+                self._put(b"[%s]\n" % report)
 
     def _write(self) -> None:
         with self._kept.taken() as line:
@@ -155,6 +163,9 @@ class Wire:
         while True:
             time.sleep(SOON)
             with self._lock:
+                slow, self._slow = self._slow, None
+                if slow is not None:
+                    self._hold(slow)
                 self._write()
 
     def listen(self) -> None:

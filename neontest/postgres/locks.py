@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -143,9 +143,13 @@ class Observer:
             rows = self._read("", (list(touched),))
         self._take(rows, dropped=touched - {row[0] for row in rows})
 
-    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], wal: int) -> None:
-        """Know what others have read, without asking."""
+    def learn(self, rows: Iterable[Row], *, dropped: Collection[int], grown: Mapping[int, int], wal: int) -> None:
+        """Know what others have read, without asking; of those that have `grown` only the bytes."""
         self.known, self.wal = dict(self.known), wal
+        for oid, size in grown.items():
+            known = self.known.get(oid)
+            if known is not None and known.bytes is not None:
+                self.known[oid] = replace(known, bytes=size)
         self._take(rows, dropped=dropped)
 
     def _read(self, which: str, parameters: tuple[object, ...]) -> list[Row]:
