@@ -40,7 +40,7 @@ def rows_sql(version: int, there: int = ALL_THERE, *, beside: bool | None = None
     """The one query that reads everything, for a server of this version; `there` are the probe's bits. Most databases
     have little of most kinds, and half of the time would go into planning how to find nothing.
 
-    `beside` has it read but one half: of the kinds `BESIDE`, without comments, or of all others.
+    `beside` has it read but one half: of the kinds `BESIDE`, or of all others.
     """
     comments = [
         _COMMENTS + " OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM space))",
@@ -50,7 +50,7 @@ def rows_sql(version: int, there: int = ALL_THERE, *, beside: bool | None = None
     ]
     read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
     kinds = [kind for kind in _kinds(there) if beside is None or beside == (kind.name in BESIDE)]
-    told = [read, *([] if beside else comments), *_branches(kinds, version, listed=True)]
+    told = [read, *([_OF_BESIDE] if beside else comments), *_branches(kinds, version, listed=True)]
     return _query(f"{prelude()}, {LISTED}", told)
 
 
@@ -89,6 +89,7 @@ def _kinds(there: int) -> list[Kind]:
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid
   FROM pg_description WHERE objoid >= {USER_OID}"""
 """Comments come first, so that each object is built once, with its own."""
+_OF_BESIDE: Final = f"{_COMMENTS} AND objsubid = 0 AND classoid IN ('pg_class'::regclass, 'pg_constraint'::regclass)"
 
 
 def _query(prelude: str, branches: Sequence[str]) -> str:

@@ -5,9 +5,9 @@ The connection is given over: settings that show in deparsed text (search_path f
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
@@ -174,22 +174,28 @@ class Reader:
         there, version = self._changes.there, self._conn.server_version
         with no_collection:
             if halves:
-                rest = rows_sql(version, there, beside=False)
-                rows: Iterator[Row] = itertools.chain(
-                    self._prepared.rows(cursor, f"other half {there}", rest), self._half(cursor)
-                )
+                objects = self._halves(cursor, f"other half {there}", rows_sql(version, there, beside=False))
             else:
-                rows = iter(self._prepared.rows(cursor, f"everything {there}", rows_sql(version, there)))
-            self._keys, self._sure = {}, True
-            objects = self._noted(self._parts(rows, cursor))
+                rows = self._prepared.rows(cursor, f"everything {there}", rows_sql(version, there))
+                self._keys, self._sure = {}, True
+                objects = self._noted(self._parts(rows, cursor))
             return Snapshot(objects=objects, server_version=version)
 
-    def _half(self, cursor: Cursor) -> Iterator[Row]:
-        """What the second connection was asked for, when all else is read; over the first, if it saw something else."""
-        rows = self._second.rows() if self._second is not None else None
-        if rows is None or rows[0][5] != self._changes.moment:
+    def _halves(self, cursor: Cursor, key: str, query: str) -> dict[Key, Facts]:
+        """What the second connection was asked for is taken apart while the first one is asked for all else; over the
+        first, if the second saw something else."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="neontest-schema") as other:
+            asked = other.submit(self._prepared.rows, cursor, key, query)
+            self._keys, self._sure = {}, True
+            rows = self._second.rows() if self._second is not None else None
+            usable = rows is not None and rows[0][5] == self._changes.moment
+            objects = self._noted(self._parts(rows, cursor)) if rows is not None and usable else {}
+            rest = asked.result()
+        if not usable:
             rows = self._prepared.rows(cursor, "half", rows_sql(self._conn.server_version, beside=True))
-        yield from rows
+            objects = self._noted(self._parts(rows, cursor))
+        objects.update(self._noted(self._parts(rest, cursor)))
+        return objects
 
     def _renewed(self, cursor: Cursor, state: State, changed: Collection[int]) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""

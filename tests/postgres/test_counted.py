@@ -330,7 +330,7 @@ def test_counts_that_are_all_in(known: Known, now: list[int], proved: bool) -> N
 
 def test_the_trace_counts_what_the_reader_does() -> None:
     """Its module is the worker's, and nobody else can import it."""
-    source = Path(neontest.__file__).parent / "migrate" / "trace.py"
+    source = Path(neontest.__file__).parent / "migrate" / "looks.py"
     (found,) = re.findall(r'^CATALOGS = """(.*?)"""', source.read_text(), re.DOTALL | re.MULTILINE)
     assert sorted(found.split()) == sorted(ALONE)
 

@@ -89,6 +89,29 @@ def test_two_halves_are_the_whole(server: Any, two: Two) -> None:
     assert two.second.ready()
 
 
+COMMENTED = """
+CREATE SEQUENCE s; CREATE INDEX i ON b (y); CREATE VIEW v AS SELECT x FROM a;
+CREATE DOMAIN d AS text CONSTRAINT k CHECK (true);
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TYPE e AS ENUM ('x');
+CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION f(); CREATE STATISTICS st ON x, y FROM b;
+COMMENT ON TABLE a IS 'table'; COMMENT ON TABLE b IS 'other'; COMMENT ON SEQUENCE s IS 'sequence';
+COMMENT ON INDEX i IS 'index'; COMMENT ON CONSTRAINT a_pkey ON a IS 'constraint';
+COMMENT ON INDEX a_pkey IS 'its index';
+COMMENT ON COLUMN b.y IS 'column'; COMMENT ON VIEW v IS 'view'; COMMENT ON COLUMN v.x IS 'of a view';
+COMMENT ON DOMAIN d IS 'domain'; COMMENT ON CONSTRAINT k ON DOMAIN d IS 'check'; COMMENT ON TYPE e IS 'enum';
+COMMENT ON FUNCTION f() IS 'function'; COMMENT ON TRIGGER t ON a IS 'trigger'; COMMENT ON STATISTICS st IS 'statistics';
+COMMENT ON SCHEMA public IS 'schema'
+"""
+
+
+def test_each_half_has_the_comments_of_its_kinds(two: Two) -> None:
+    two.database.run(f"{TABLES}; {COMMENTED}")
+    found = two.whole()
+    assert found == two.database.anew()
+    told = {value for facts in found.objects.values() for name, value in facts if name == "comment"}
+    assert told == set(re.findall(r" IS '(.*?)'", COMMENTED))
+
+
 def test_half_is_asked_beside_the_first_probe_and_where_all_has_to_be_read_again(two: Two, monkeypatch: Any) -> None:
     two.database.run(TABLES)
     asked: list[bool] = []
