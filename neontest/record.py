@@ -142,7 +142,10 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """A relation, with all that belongs to it, that is not as large as it was: bytes, 0 where it is not there."""
+    """A relation that is not as large as it was, with its indexes and its toast table: bytes, 0 where it is not there.
+
+    Without the maps of where there is room and what all see, which Postgres writes when it likes.
+    """
 
     relation: str
     before: int

@@ -45,15 +45,17 @@ SIZE = """,
   CASE WHEN l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
     pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
     coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
-      (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid) END, c.oid),
+      (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid[dear]) END, c.oid),
     coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
       WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
     CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
       THEN pg_catalog.pg_relation_size(c.oid) END,
     CASE WHEN l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' THEN (SELECT
       pg_catalog.string_agg(pg_catalog.concat_ws(':', i.indexrelid, pg_catalog.pg_relation_size(i.indexrelid)), ',')
-      FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid) END) END"""
+      FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid[dear]) END) END"""
 """Who writes rows lets go of the indexes at once: their sizes come with the table's."""
+DEAR = " AND pg_catalog.pg_table_is_visible(i.indexrelid) IS NOT NULL"
+"""Always true, and reckoned as dear: so an index is used also where there were few rows when this was planned."""
 VERSIONS = """coalesce(pg_catalog.encode(pg_catalog.convert_to((SELECT pg_catalog.string_agg(v::pg_catalog.text, ',')
   FROM (SELECT [column] FROM [table]) v(v)), pg_catalog.getdatabaseencoding()), 'hex'), '')"""
 """What Alembic's table holds."""
@@ -88,7 +90,7 @@ def query(kind: Kind, *, since_15: bool) -> str:
     catalogs = ", ".join("pg_catalog." + name for name in CATALOGS.split())
     counted = SUMS.replace("[catalogs]", catalogs) if kind.sums else "'- -'"
     later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
-    whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
+    whole = QUERY.replace("[counted]", later).replace("[size]", SIZE.replace("[dear]", DEAR) if kind.sized else "")
     return whole.replace("[versions]", kind.versions or "'-'").strip()
 
 
