@@ -66,7 +66,11 @@ READS = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
 class State:
     """One connection: the transaction that is open on it, and how it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: Any) -> None:
+        self.driver = Driver(connection)
+        self.backend: int = connection.info.get(BACKEND) or self.driver.backend
+        self.database: Optional[str] = connection.info.get(DATABASE)
+        self.since_15 = connection.dialect.server_version_info >= (15,)
         self.number = 0
         """The transaction's, from 1 in each visit; 0 while none is open, or no statement of a migration ran in it."""
         self.unlooked: List[str] = []
@@ -166,31 +170,31 @@ class Trace:
         if not self.on or connection.dialect.name != "postgresql":
             return 0
         self.settle(connection)
-        state, driver = self._state(connection), Driver(connection)
-        alone = driver.autocommit
+        state = self._state(connection)
+        alone = state.driver.autocommit
         if alone:
             self._close(state, False)
         elif ENDS.match(sql):
-            self._look(connection, state, driver)
+            self._look(state)
             state.known &= PREPARES.match(sql) is None
         if not alone and not state.number:
             self.transactions += 1
             state.number, state.looked = self.transactions, time.perf_counter()
-            if connection.dialect.server_version_info >= (15,):
+            if state.since_15:
                 state.counts.clear()
             self._states.append(state)
-        self._send("began", slow=not alone, backend=connection.info.get(BACKEND) or driver.backend, autocommit=alone)
+        self._send("began", slow=not alone, backend=state.backend, autocommit=alone)
         return state.number
 
     def after(self, connection: Any, sql: str, index: int) -> None:
         """A migration's statement has succeeded and been told: if it changes the schema, a look is due."""
         if not self.on or connection.dialect.name != "postgresql":
             return
-        state, driver = self._state(connection), Driver(connection)
+        state = self._state(connection)
         state.failed = False
         self._timeouts(state, sql)
         state.by_hand |= any(name in sql for _, name in self.own)
-        if state.number and driver.status == IDLE:  # COMMIT or ROLLBACK by hand
+        if state.number and state.driver.status == IDLE:  # COMMIT or ROLLBACK by hand
             self._close(state, not re.match(GAP + "(?:commit|end)", sql, re.IGNORECASE | re.DOTALL))
             return
         changes = CHANGES.search(sql) is not None
@@ -202,7 +206,7 @@ class Trace:
         if changes and index <= MOST and (often or time.perf_counter() - state.looked > LATE):
             state.due = index
             if not state.number:
-                self._look(connection, state, driver)
+                self._look(state)
 
     def settle(self, connection: Any, *_: Any) -> None:
         """Something comes after a statement that changes the schema: look before it does."""
@@ -210,7 +214,7 @@ class Trace:
             with contextlib.suppress(Exception):  # also where the connection is lost
                 state = connection.info.get(KEY)
                 if state is not None and state.due is not None:
-                    self._look(connection, state, Driver(connection))
+                    self._look(state)
 
     def along(self, connection: Any, table: Any) -> str:
         """What to append to a statement of Alembic's, whose answer is to be given to `came`; "" if there is nothing.
@@ -222,25 +226,25 @@ class Trace:
             return ""
         if self._read[0] is not table:
             self._read = table, looks.versions(table, connection.dialect.identifier_preparer)
-        driver, versions = Driver(connection), self._read[1]
+        versions = self._read[1]
         # Whether Alembic's statement has found its row is told by what is there then: not if the migration wrote there.
-        if not driver.last or "%" in versions or state.by_hand or not self._may(state, driver):
+        if not state.driver.last or "%" in versions or state.by_hand or not self._may(state):
             return ""
         known: str = state.prepared.get(looks.Kind(len(state.locked) <= FEW, self.sums, versions), "")
         if not known:
-            self._look(connection, state, driver, versions)
+            self._look(state, versions)
             return ""
         state.along, state.due = state.due, None
         return "; " + known
 
     def rows(self, connection: Any, sql: str) -> List[str]:
-        return Driver(connection).rows(sql)
+        return self._state(connection).driver.rows(sql)
 
     def came(self, connection: Any, lines: List[str]) -> List[str]:
         """Alembic's statement was sent with a look: what its table holds now."""
         state = self._state(connection)
         # Which part of its time is the look's nobody knows: the trip was to be made anyway.
-        return self._take(connection, state, state.along, lines, seconds=0.0).versions or []
+        return self._take(state, state.along, lines, seconds=0.0).versions or []
 
     def failed(self, connection: Any) -> None:
         if self.on and connection is not None:
@@ -250,8 +254,10 @@ class Trace:
     # -- transactions
 
     def _state(self, connection: Any) -> State:
-        found: State = connection.info.setdefault(KEY, None) or State()
-        connection.info[KEY] = found
+        info = connection.info
+        found: Optional[State] = info.get(KEY)
+        if found is None:
+            found = info[KEY] = State(connection)
         return found
 
     def _taken(self, driver: Any, record: Any, *_: Any) -> None:
@@ -265,7 +271,7 @@ class Trace:
             with contextlib.suppress(Exception):
                 state = self._state(connection)
                 if state.unlooked:
-                    self._look(connection, state, Driver(connection))
+                    self._look(state)
 
     def _preparing(self, connection: Any, *_: Any) -> None:
         self._committing(connection)
@@ -315,33 +321,31 @@ class Trace:
 
     # -- looking
 
-    def _may(self, state: State, driver: Driver) -> bool:
-        status = driver.status
-        in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and driver.autocommit
+    def _may(self, state: State) -> bool:
+        status = state.driver.status
+        in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and state.driver.autocommit
         return not state.failed and not state.hasty and in_transaction
 
-    def _look(self, connection: Any, state: State, driver: Driver, versions: str = "") -> None:
+    def _look(self, state: State, versions: str = "") -> None:
         """One round trip; nothing is due then."""
         statement, state.due = state.due, None
-        if not self._may(state, driver):
+        if not self._may(state):
             return
         kind = looks.Kind(len(state.locked) <= FEW, self.sums, versions)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
-            first = "" if known else self._first(connection, driver, kind)
-            lines = driver.rows(first or known)
+            first = "" if known else self._first(state, kind)
+            lines = state.driver.rows(first or known)
         except Exception as error:  # noqa: BLE001  # it must not become the migration's
             state.hasty = True
             self._send("note", text="a look at the locks failed, and is given up: {}".format(str(error).strip()[:300]))
             return
         if first:
-            state.prepared[kind] = first.rpartition("; ")[2] if driver.simple else first
-        self._take(connection, state, statement, lines, seconds=time.perf_counter() - began)
+            state.prepared[kind] = first.rpartition("; ")[2] if state.driver.simple else first
+        self._take(state, statement, lines, seconds=time.perf_counter() - began)
 
-    def _take(
-        self, connection: Any, state: State, statement: Optional[int], lines: List[str], *, seconds: float
-    ) -> looks.Head:
+    def _take(self, state: State, statement: Optional[int], lines: List[str], *, seconds: float) -> looks.Head:
         """Tell what a look saw after a `statement`, or before a commit."""
         now = time.perf_counter()
         head = looks.head(next(line for line in lines if line.startswith("=")))
@@ -356,19 +360,19 @@ class Trace:
         state.locked.difference_update(gone)
         facts: Facts = {"transaction": state.number, "statement": statement, "at": now, "seconds": seconds}
         facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
-        facts.update(xid=head.xid, made=head.made, deleted=head.deleted, database=connection.info.get(DATABASE))
+        facts.update(xid=head.xid, made=head.made, deleted=head.deleted, database=state.database)
         self._send("looked", held=True, **facts)
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
         return head
 
-    def _first(self, connection: Any, driver: Driver, kind: looks.Kind) -> str:
+    def _first(self, state: State, kind: looks.Kind) -> str:
         """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""
         self._names += 1
-        query = looks.query(kind, since_15=connection.dialect.server_version_info >= (15,))
+        query = looks.query(kind, since_15=state.since_15)
         # Other drivers prepare it by themselves, and anew where the text is new.
-        form = "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}" if driver.simple else "{1} -- {0}"
+        form = "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}" if state.driver.simple else "{1} -- {0}"
         return form.format(self._names, query)
 
     def _own(self, one: looks.Seen, state: State, lines: List[str]) -> bool:
