@@ -51,9 +51,13 @@ SIZE = """,
     CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
       THEN pg_catalog.pg_relation_size(c.oid) END,
     CASE WHEN l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' THEN (SELECT
-      pg_catalog.string_agg(pg_catalog.concat_ws(':', i.indexrelid, pg_catalog.pg_relation_size(i.indexrelid)), ',')
-      FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid[dear]) END) END"""
-"""Who writes rows lets go of the indexes at once: their sizes come with the table's."""
+      pg_catalog.string_agg(pg_catalog.concat_ws(':', p.part, pg_catalog.pg_relation_size(p.part)), ',')
+      FROM (SELECT i.indexrelid FROM pg_catalog.pg_index i
+          WHERE i.indrelid OPERATOR(pg_catalog.=) ANY (ARRAY[c.oid, c.reltoastrelid])[dear]
+        UNION ALL SELECT c.reltoastrelid WHERE c.reltoastrelid OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid) p(part))
+    END) END"""
+"""Who writes rows lets go of the indexes at once, and of the toast table where a part is rolled back: their sizes come
+with the table's."""
 DEAR = " AND pg_catalog.pg_table_is_visible(i.indexrelid) IS NOT NULL"
 """Always true, and reckoned as dear: so an index is used also where there were few rows when this was planned."""
 VERSIONS = """coalesce(pg_catalog.encode(pg_catalog.convert_to((SELECT pg_catalog.string_agg(v::pg_catalog.text, ',')
@@ -166,11 +170,11 @@ def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:
     """What the statistics and the files of a relation say."""
     tuples, pages, readable, table, parent, *more = part
     files = [each for each in more if ":" not in each]
-    indexes = [tuple(map(int, each.split(":"))) for each in more[-1].split(",")] if len(more) > len(files) else []
+    parts = [tuple(map(int, each.split(":"))) for each in more[-1].split(",")] if len(more) > len(files) else []
     toast = TOAST.match(name) if kind == "t" else None
     whole = int(toast.group(1)) if toast else int(table)
     partition = int(parent) or None if whole == oid else None
-    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition, indexes
+    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition, parts
 
 
 def interval(text: str) -> float:

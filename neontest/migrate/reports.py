@@ -59,8 +59,8 @@ class Sized(msgspec.Struct, frozen=True, array_like=True):
     bytes: int | None
     readable: bool
     parent: int | None
-    indexes: tuple[tuple[int, int], ...] = ()
-    """Of a table whose rows may have been written, the oids and bytes of its indexes."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """Of a table whose rows may have been written, the oids and bytes of its indexes and its toast table."""
 
 
 class Locked(msgspec.Struct, frozen=True, array_like=True):

@@ -51,10 +51,8 @@ CHANGES = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Changes the schema, or the files of a table."""
-ENDS = re.compile(
-    r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
-    re.IGNORECASE | re.DOTALL,
-)
+ENDS = re.compile(r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|rollback)\b", re.IGNORECASE | re.DOTALL)
+"""Ends a transaction, or a part of it: what that did is undone, but files stay as large as they are."""
 PREPARES = re.compile(r"\A" + GAP + r"prepare\s+transaction\b", re.IGNORECASE | re.DOTALL)
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
@@ -175,7 +173,8 @@ class Trace:
         if alone:
             self._close(state, False)
         elif ENDS.match(sql):
-            self._look(state)
+            if state.unlooked:
+                self._look(state)
             state.known &= PREPARES.match(sql) is None
         if not alone and not state.number:
             self.transactions += 1
