@@ -27,7 +27,8 @@ NOTHING = "-"
 # `:name` or `?` that a driver could take for a parameter.
 QUERY = """
 SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
-  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'), [versions], [counted])
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'), [counted])
+[versions]
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.mode, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode,
@@ -38,9 +39,14 @@ LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATO
   ON c.oid OPERATOR(pg_catalog.=) l.relation
 WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted
   AND l.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
-  AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
+  AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid[own]
 """
-"""A line of all, and one of each mode in which a relation is locked."""
+"""A line of all, beginning with `=`; and one of each mode in which a relation is locked."""
+VERSIONS = """UNION ALL SELECT pg_catalog.concat('+', [column]) FROM [table]"""
+"""Lines with what Alembic's table holds."""
+OWN = """ AND NOT (l.relation OPERATOR(pg_catalog.=) ANY ('{[oids]}'::pg_catalog.oid[])
+    AND l.mode OPERATOR(pg_catalog.=) ANY ('{AccessShareLock,RowShareLock,RowExclusiveLock}'::pg_catalog.text[]))"""
+"""Not what is Alembic's, as long as it stays what it is."""
 SIZE = """,
   CASE WHEN l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
     pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
@@ -60,9 +66,6 @@ SIZE = """,
 with the table's."""
 DEAR = " AND pg_catalog.pg_table_is_visible(i.indexrelid) IS NOT NULL"
 """Always true, and reckoned as dear: so an index is used also where there were few rows when this was planned."""
-VERSIONS = """coalesce(pg_catalog.encode(pg_catalog.convert_to((SELECT pg_catalog.string_agg(v::pg_catalog.text, ',')
-  FROM (SELECT [column] FROM [table]) v(v)), pg_catalog.getdatabaseencoding()), 'hex'), '')"""
-"""What Alembic's table holds."""
 SINCE_15 = """coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
     THEN pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text END, '-'),
   [sums], pg_catalog.pg_stat_force_next_flush()"""
@@ -87,6 +90,8 @@ class Kind(NamedTuple):
     """Rows made and deleted in catalogs."""
     versions: str = ""
     """Alembic's revisions, by the SQL that reads them."""
+    own: Tuple[int, ...] = ()
+    """Oids of what is Alembic's, which are left out."""
 
 
 def query(kind: Kind, *, since_15: bool) -> str:
@@ -95,7 +100,8 @@ def query(kind: Kind, *, since_15: bool) -> str:
     counted = SUMS.replace("[catalogs]", catalogs) if kind.sums else "'- -'"
     later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
     whole = QUERY.replace("[counted]", later).replace("[size]", SIZE.replace("[dear]", DEAR) if kind.sized else "")
-    return whole.replace("[versions]", kind.versions or "'-'").strip()
+    own = OWN.replace("[oids]", ",".join(map(str, kind.own))) if kind.own else ""
+    return whole.replace("[versions]", kind.versions).replace("[own]", own).strip()
 
 
 def versions(table: Any, preparer: Any) -> str:
@@ -110,7 +116,6 @@ class Head(NamedTuple):
     encoding: str
     timeout: float
     wal: int
-    versions: Optional[List[str]]
     xid: Optional[int]
     made: Optional[int]
     deleted: Optional[int]
@@ -132,10 +137,9 @@ class Seen(NamedTuple):
 
 def head(line: str) -> Head:
     # After the last one is what a function without a result leaves.
-    _, encoding, timeout, wal, versions, xid, made, deleted = line.split(" ")[:8]
+    _, encoding, timeout, wal, xid, made, deleted = line.split(" ")[:7]
     numbers = [int(each) if each != NOTHING else None for each in (xid, made, deleted)]
-    held = None if versions == NOTHING else decoded(bytes.fromhex(versions), encoding).split(",")
-    return Head(encoding, interval(timeout), int(wal), held, *numbers)
+    return Head(encoding, interval(timeout), int(wal), *numbers)
 
 
 def relation(line: str) -> str:

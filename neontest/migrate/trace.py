@@ -88,8 +88,8 @@ class State:
         self.counts: Dict[int, Tuple[int, ...]] = {}
         self.told: Set[str] = set()
         """The last look's lines."""
-        self.spared: Set[str] = set()
-        """Lines of any look that are Alembic's: they are the same after most revisions."""
+        self.own: Tuple[int, ...] = ()
+        """Oids of what is Alembic's."""
         self.locked: Set[int] = set()
         """Oids of what it saw, but for Alembic's."""
         self.stale: List[str] = []
@@ -229,7 +229,7 @@ class Trace:
         # Whether Alembic's statement has found its row is told by what is there then: not if the migration wrote there.
         if not state.driver.last or "%" in versions or state.by_hand or not self._may(state):
             return ""
-        known: str = state.prepared.get(looks.Kind(len(state.locked) <= FEW, self.sums, versions), "")
+        known: str = state.prepared.get(looks.Kind(len(state.locked) <= FEW, self.sums, versions, state.own), "")
         if not known:
             self._look(state, versions)
             return ""
@@ -243,7 +243,8 @@ class Trace:
         """Alembic's statement was sent with a look: what its table holds now."""
         state = self._state(connection)
         # Which part of its time is the look's nobody knows: the trip was to be made anyway.
-        return self._take(state, state.along, lines, seconds=0.0).versions or []
+        self._take(state, state.along, lines, seconds=0.0)
+        return [line[1:] for line in lines if line.startswith("+")]
 
     def failed(self, connection: Any) -> None:
         if self.on and connection is not None:
@@ -330,7 +331,7 @@ class Trace:
         statement, state.due = state.due, None
         if not self._may(state):
             return
-        kind = looks.Kind(len(state.locked) <= FEW, self.sums, versions)
+        kind = looks.Kind(len(state.locked) <= FEW, self.sums, versions, state.own)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -344,18 +345,17 @@ class Trace:
             state.prepared[kind] = first.rpartition("; ")[2] if state.driver.simple else first
         self._take(state, statement, lines, seconds=time.perf_counter() - began)
 
-    def _take(self, state: State, statement: Optional[int], lines: List[str], *, seconds: float) -> looks.Head:
+    def _take(self, state: State, statement: Optional[int], lines: List[str], *, seconds: float) -> None:
         """Tell what a look saw after a `statement`, or before a commit."""
         now = time.perf_counter()
         head = looks.head(next(line for line in lines if line.startswith("=")))
-        told = {line for line in lines if not line.startswith("=") and line not in state.spared}
+        told = {line for line in lines if not line.startswith(("=", "+"))}
         # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
         other = {looks.relation(line) for line in told ^ state.told}
-        mine = [line for line in told if looks.relation(line) in other] if other else []
-        seen = looks.seen(mine, head.encoding)
+        seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
         gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
-        relations = self._news(state, [each for each in seen if not self._own(each, state, mine)])
-        state.told = told - state.spared
+        relations = self._news(state, [each for each in seen if not self._own(each, state)])
+        state.told = told
         state.locked.difference_update(gone)
         facts: Facts = {"transaction": state.number, "statement": statement, "at": now, "seconds": seconds}
         facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
@@ -364,7 +364,6 @@ class Trace:
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
-        return head
 
     def _first(self, state: State, kind: looks.Kind) -> str:
         """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""
@@ -374,13 +373,13 @@ class Trace:
         form = "PREPARE neontest_look_{0} AS {1}; EXECUTE neontest_look_{0}" if state.driver.simple else "{1} -- {0}"
         return form.format(self._names, query)
 
-    def _own(self, one: looks.Seen, state: State, lines: List[str]) -> bool:
+    def _own(self, one: looks.Seen, state: State) -> bool:
         """It is Alembic's."""
         own = (one.schema, one.name) in self.own or (None, one.name) in self.own
-        if own and READS.issuperset(one.modes):
-            state.spared.update(line for line in lines if looks.relation(line) == str(one.oid))
-        elif own:
-            state.known = False
+        if own:
+            state.known &= READS.issuperset(one.modes)
+            if one.oid not in state.own and len(state.own) < FEW:
+                state.own += (one.oid,)
         return own
 
     def _news(self, state: State, seen: List[looks.Seen]) -> List[Tuple[Any, ...]]:
