@@ -18,6 +18,7 @@ Facts = Dict[str, Any]
 
 TOAST = re.compile(r"pg_toast_([0-9]+)\Z")
 INTERVAL = re.compile(r"(\d+)\s*(us|ms|s|min|h|d)?\Z")
+TIMEOUT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 NOTHING = "-"
 """Stands for what is not known, or not asked."""
@@ -49,19 +50,19 @@ OWN = """ AND NOT (l.relation OPERATOR(pg_catalog.=) ANY ('{[oids]}'::pg_catalog
 """Not what is Alembic's, as long as it stays what it is."""
 SIZE = """,
   CASE WHEN l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
-    pg_catalog.has_table_privilege(session_user, c.oid, 'SELECT'),
     coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
       (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid[dear]) END, c.oid),
     coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
       WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
     CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
-      THEN pg_catalog.pg_relation_size(c.oid) END,
-    CASE WHEN l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' THEN (SELECT
+      THEN pg_catalog.pg_relation_size(c.oid) END[parts]) END"""
+PARTS = """,
+    CASE WHEN l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' THEN pg_catalog.concat(':', (SELECT
       pg_catalog.string_agg(pg_catalog.concat_ws(':', p.part, pg_catalog.pg_relation_size(p.part)), ',')
       FROM (SELECT i.indexrelid FROM pg_catalog.pg_index i
           WHERE i.indrelid OPERATOR(pg_catalog.=) ANY (ARRAY[c.oid, c.reltoastrelid])[dear]
-        UNION ALL SELECT c.reltoastrelid WHERE c.reltoastrelid OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid) p(part))
-    END) END"""
+        UNION ALL SELECT c.reltoastrelid WHERE c.reltoastrelid OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid) p(part)))
+    END"""
 """Who writes rows lets go of the indexes at once, and of the toast table where a part is rolled back: their sizes come
 with the table's."""
 DEAR = " AND pg_catalog.pg_table_is_visible(i.indexrelid) IS NOT NULL"
@@ -86,6 +87,8 @@ class Kind(NamedTuple):
 
     sized: bool = True
     """Sizes, of what is not only read."""
+    parts: bool = False
+    """Those of the indexes and the toast tables of tables whose rows were written."""
     sums: bool = False
     """Rows made and deleted in catalogs."""
     versions: str = ""
@@ -99,8 +102,9 @@ def query(kind: Kind, *, since_15: bool) -> str:
     catalogs = ", ".join("pg_catalog." + name for name in CATALOGS.split())
     counted = SUMS.replace("[catalogs]", catalogs) if kind.sums else "'- -'"
     later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
-    whole = QUERY.replace("[counted]", later).replace("[size]", SIZE.replace("[dear]", DEAR) if kind.sized else "")
+    whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
     own = OWN.replace("[oids]", ",".join(map(str, kind.own))) if kind.own else ""
+    whole = whole.replace("[parts]", PARTS if kind.parts else "").replace("[dear]", DEAR)
     return whole.replace("[versions]", kind.versions).replace("[own]", own).strip()
 
 
@@ -172,16 +176,24 @@ def one(oid: str, modes: List[str], part: List[str], encoding: str) -> Seen:
 
 def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:
     """What the statistics and the files of a relation say."""
-    tuples, pages, readable, table, parent, *more = part
-    files = [each for each in more if ":" not in each]
-    parts = [tuple(map(int, each.split(":"))) for each in more[-1].split(",")] if len(more) > len(files) else []
+    tuples, pages, table, parent, *more = part
+    files = [each for each in more if not each.startswith(":")]
+    parts = None
+    if len(more) > len(files):
+        parts = [tuple(map(int, each.split(":"))) for each in more[-1][1:].split(",") if each]
     toast = TOAST.match(name) if kind == "t" else None
     whole = int(toast.group(1)) if toast else int(table)
     partition = int(parent) or None if whole == oid else None
-    return whole, float(tuples), int(pages), int(files[0]) if files else None, readable == "t", partition, parts
+    return whole, float(tuples), int(pages), int(files[0]) if files else None, partition, parts
 
 
 def interval(text: str) -> float:
     """Seconds of a setting such as `5s` or `100ms`."""
     found = INTERVAL.match(text)
     return int(found.group(1)) * SECONDS[found.group(2) or "ms"] if found else 0.0
+
+
+def timeout(sql: str) -> Optional[float]:
+    """The seconds of the last `statement_timeout` that it sets, 0 for none; None where it sets none."""
+    found = TIMEOUT.findall(sql) if "timeout" in sql.lower() else []
+    return int(found[-1][0]) * SECONDS[found[-1][1].lower() or "ms"] if found else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-Row = tuple[int, str, str, str, int, int, float, int, int | None, bool, int | None]
-"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, whether it may be read,
-partitioned table."""
+Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, partitioned table."""
 
 
 class Relation(Protocol):

@@ -57,10 +57,10 @@ class Sized(msgspec.Struct, frozen=True, array_like=True):
     tuples: float
     pages: int
     bytes: int | None
-    readable: bool
     parent: int | None
-    parts: tuple[tuple[int, int], ...] = ()
-    """Of a table whose rows may have been written, the oids and bytes of its indexes and its toast table."""
+    parts: tuple[tuple[int, int], ...] | None = None
+    """Of a table whose rows may have been written, the oids and bytes of its indexes and its toast table; None where
+    nobody asked."""
 
 
 class Locked(msgspec.Struct, frozen=True, array_like=True):

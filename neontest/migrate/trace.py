@@ -41,8 +41,8 @@ LATE = 0.2
 """Seconds after which the next change of the schema is looked after in any case: else locks seem to be old."""
 KEPT = 256
 """Statements that are kept to tell what a counter counted."""
-HASTY = 100
-"""Milliseconds: with a shorter statement_timeout nothing of ours is run, which it would strike, too."""
+HASTY = 0.1
+"""Seconds: with a shorter statement_timeout nothing of ours is run, which it would strike, too."""
 
 GAP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*"
 CHANGES = re.compile(
@@ -56,7 +56,6 @@ ENDS = re.compile(r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|roll
 PREPARES = re.compile(r"\A" + GAP + r"prepare\s+transaction\b", re.IGNORECASE | re.DOTALL)
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
-LIMIT = re.compile(r"statement_timeout'?\s*(?:=|to|,)\s*'?(\d+)\s*(us|ms|s|min|h|d)?\b", re.IGNORECASE)
 READS = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
 """Modes under which a relation stays what it is."""
 
@@ -78,6 +77,8 @@ class State:
         self.failed = False
         self.by_hand = False
         """A migration's own statement speaks of Alembic's table."""
+        self.writes = False
+        """It may have written rows."""
         self.hasty = False
         self.due: Optional[int] = None
         """The statement, of those that change the schema, after which nobody has looked yet."""
@@ -100,7 +101,7 @@ class State:
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
         self.number, self.failed, self.known, self.due = 0, False, True, None
-        self.by_hand = False
+        self.by_hand = self.writes = False
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -197,6 +198,7 @@ class Trace:
             self._close(state, not re.match(GAP + "(?:commit|end)", sql, re.IGNORECASE | re.DOTALL))
             return
         changes = CHANGES.search(sql) is not None
+        state.writes |= CHANGES.match(sql) is None
         if not state.number:
             state.stale = [*state.stale[-KEPT:], sql]
         else:
@@ -229,7 +231,7 @@ class Trace:
         # Whether Alembic's statement has found its row is told by what is there then: not if the migration wrote there.
         if not state.driver.last or "%" in versions or state.by_hand or not self._may(state):
             return ""
-        known: str = state.prepared.get(looks.Kind(len(state.locked) <= FEW, self.sums, versions, state.own), "")
+        known: str = state.prepared.get(self._kind(state, versions), "")
         if not known:
             self._look(state, versions)
             return ""
@@ -310,12 +312,9 @@ class Trace:
         state.end()
 
     def _timeouts(self, state: State, sql: str) -> None:
-        lower = sql.lower()
-        state.known &= "track_counts" not in lower
-        if "timeout" in lower:
-            for value, unit in LIMIT.findall(sql):
-                milliseconds = int(value) * looks.SECONDS[unit.lower() or "ms"] * 1000
-                state.hasty = 0 < milliseconds < HASTY
+        state.known &= "track_counts" not in sql.lower()
+        if (timeout := looks.timeout(sql)) is not None:
+            state.hasty = 0 < timeout < HASTY
         if FORGETS.search(sql):
             state.prepared.clear()
 
@@ -331,7 +330,7 @@ class Trace:
         statement, state.due = state.due, None
         if not self._may(state):
             return
-        kind = looks.Kind(len(state.locked) <= FEW, self.sums, versions, state.own)
+        kind = self._kind(state, versions)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -364,6 +363,9 @@ class Trace:
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
+
+    def _kind(self, state: State, versions: str) -> looks.Kind:
+        return looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, versions, state.own)
 
     def _first(self, state: State, kind: looks.Kind) -> str:
         """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""

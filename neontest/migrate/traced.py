@@ -184,8 +184,10 @@ class Trail:
                 # The commit itself drops or empties temporary tables.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
                 self._whole &= stays or not each.name
-                # What an earlier transaction said of a part is not so any more.
-                self._whole &= each.size is None or self._left.keys().isdisjoint(oid for oid, _ in each.size.parts)
+                if each.size is not None and "RowExclusiveLock" in each.modes:
+                    # What an earlier transaction said of a part is not so any more.
+                    parts = each.size.parts
+                    self._whole &= parts is not None and self._left.keys().isdisjoint(oid for oid, _ in parts)
 
     def ended(self, report: reports.Ended) -> None:
         """A transaction is over, and all its locks with it."""
@@ -288,7 +290,7 @@ class Trail:
             (each.oid, each.schema, each.name, each.kind, each.node, *msgspec.structs.astuple(size)[:-1])
             for each, size in there
         ]
-        grown = {oid: size for _, table in there for oid, size in table.parts}
+        grown = {oid: size for _, table in there for oid, size in table.parts or ()}
         dropped = self._left.keys() - {row[0] for row in rows}
         tables = {row[5] for row in rows} | {known[oid].table for oid in dropped if oid in known}
         if self._whole and self._wal is not None and not newer and not everything and tables <= self._left.keys():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -31,9 +31,8 @@ SELDOM: Final = 0.05
 COUNTED: Final = 100_000
 """Rows of a table without statistics that are counted; of how many more there are, the pages they fill tell."""
 PAGE: Final = 8192
-Row = tuple[int, str, str, str, int, int, float, int, int | None, bool, int | None]
-"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, whether it may be read,
-partitioned table."""
+Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None]
+"""Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, partitioned table."""
 _NAME: Final = "neontest_relations"
 _DROPS: Final = re.compile(r"\s*drop\b", re.IGNORECASE)
 _ALTERS: Final = re.compile(r"\s*(?:alter|comment)\b", re.IGNORECASE)
@@ -49,7 +48,6 @@ _RELATIONS: Final = """
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, coalesce(i.indrelid,
     CASE WHEN c.relkind = 't' THEN substring(c.relname FROM '^pg_toast_([0-9]+)$')::oid END, c.oid),
   c.reltuples::float8, c.relpages, CASE WHEN c.relkind IN ('r', 'm', 'i', 't') THEN pg_relation_size(c.oid) END,
-  c.relkind IN ('r', 'm') AND has_table_privilege(c.oid, 'SELECT'),
   CASE WHEN c.relispartition AND i.indrelid IS NULL
     THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) END,
   pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8
@@ -178,7 +176,7 @@ class Observer:
             gone = self.known.pop(oid, None)
             if gone is not None:
                 parts.append((gone.table, oid, False))
-        for oid, schema, name, kind, node, table, tuples, pages, size, readable, parent in rows:
+        for oid, schema, name, kind, node, table, tuples, pages, size, parent in rows:
             was, title = self.known.get(oid), f"{quoted(schema)}.{quoted(name)}"
             stored = kind in ("r", "m")
             count = (
@@ -188,7 +186,7 @@ class Observer:
                 if tuples > 0
                 else None
             )
-            if count is None and stored and size and readable:
+            if count is None and stored and size:
                 uncounted[oid] = (f"{_strict(schema)}.{_strict(name)}", size)
             self.known[oid] = Relation(
                 name=title, kind=kind, node=node, table=table, parent=parent, rows=count, bytes=size,
@@ -220,10 +218,18 @@ class Observer:
             for oid, (name, size) in tables.items()
         ]
         for at in range(0, len(parts), 200):
-            with suppress(psycopg2.Error), self._connection.cursor() as cursor:
-                cursor.execute(" UNION ALL ".join(parts[at : at + 200]))
-                for oid, rows in cursor.fetchall():
-                    self.known[oid] = replace(self.known[oid], rows=rows)
+            some = parts[at : at + 200]
+            if not self._counted(some):  # one of them may not be read
+                for each in some:
+                    self._counted([each])
+
+    def _counted(self, parts: Sequence[str]) -> bool:
+        with suppress(psycopg2.Error), self._connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(parts))
+            for oid, rows in cursor.fetchall():
+                self.known[oid] = replace(self.known[oid], rows=rows)
+            return True
+        return False
 
     def implied(self, sql: str) -> tuple[tuple[int, str, str, str], ...]:
         """What a statement must lock by its kind: oid (0 where it is not known), name, relkind and mode."""
