@@ -30,13 +30,6 @@ class Driver:
         """Sends a text without parameters as it is, be it several statements."""
 
     @property
-    def last(self) -> bool:
-        """Of several statements sent as one it hands out what the last one gave, and just that."""
-        if self._name != "psycopg2":
-            return False
-        return self._raw.cursor_factory in (None, sys.modules["psycopg2.extensions"].cursor)
-
-    @property
     def status(self) -> Optional[int]:
         """Of the transaction, as the server said last; None where the driver does not tell."""
         if self.simple:

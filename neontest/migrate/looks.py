@@ -29,7 +29,6 @@ NOTHING = "-"
 QUERY = """
 SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'), [counted])
-[versions]
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.mode, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode,
@@ -43,8 +42,6 @@ WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted
   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid[own]
 """
 """A line of all, beginning with `=`; and one of each mode in which a relation is locked."""
-VERSIONS = """UNION ALL SELECT pg_catalog.concat('+', [column]) FROM [table]"""
-"""Lines with what Alembic's table holds."""
 OWN = """ AND NOT (l.relation OPERATOR(pg_catalog.=) ANY ('{[oids]}'::pg_catalog.oid[])
     AND l.mode OPERATOR(pg_catalog.=) ANY ('{AccessShareLock,RowShareLock,RowExclusiveLock}'::pg_catalog.text[]))"""
 """Not what is Alembic's, as long as it stays what it is."""
@@ -91,8 +88,6 @@ class Kind(NamedTuple):
     """Those of the indexes and the toast tables of tables whose rows were written."""
     sums: bool = False
     """Rows made and deleted in catalogs."""
-    versions: str = ""
-    """Alembic's revisions, by the SQL that reads them."""
     own: Tuple[int, ...] = ()
     """Oids of what is Alembic's, which are left out."""
 
@@ -105,13 +100,7 @@ def query(kind: Kind, *, since_15: bool) -> str:
     whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
     own = OWN.replace("[oids]", ",".join(map(str, kind.own))) if kind.own else ""
     whole = whole.replace("[parts]", PARTS if kind.parts else "").replace("[dear]", DEAR)
-    return whole.replace("[versions]", kind.versions).replace("[own]", own).strip()
-
-
-def versions(table: Any, preparer: Any) -> str:
-    """The SQL that reads Alembic's table."""
-    column, name = preparer.format_column(table.c.version_num), preparer.format_table(table)
-    return VERSIONS.replace("[column]", column).replace("[table]", name)
+    return whole.replace("[own]", own).strip()
 
 
 class Head(NamedTuple):

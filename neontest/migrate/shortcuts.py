@@ -26,13 +26,6 @@ KNOWN = "neontest_update"
 """Where a HeadMaintainer keeps its statement."""
 
 
-class Rows:
-    """As much of a result as Alembic looks at."""
-
-    def __init__(self, rowcount: int) -> None:
-        self.rowcount = rowcount
-
-
 class Shortcuts:
     """Takes the place of two methods of Alembic's, and lets them do whatever is not as usual."""
 
@@ -84,7 +77,7 @@ class Shortcuts:
                 if caller is not None and caller.f_code is self._asks:
                     self._watch.asks = context.impl.connection
                 try:
-                    done = self._sent(context, statement, from_, to_)
+                    done = context.impl.connection.exec_driver_sql(statement)
                 finally:
                     self._watch.asks = None
                 if done.rowcount == 1:
@@ -97,20 +90,6 @@ class Shortcuts:
                     del context.impl._exec
 
         return update
-
-    def _sent(self, context: Any, statement: str, from_: str, to_: str) -> Any:
-        """The result of Alembic's statement; a look of ours that is due may go along with it."""
-        connection = context.impl.connection
-        look = self._watch.trace.along(connection, context._version) if self._unheard(connection) else ""
-        if not look:
-            return connection.exec_driver_sql(statement)
-        there = self._watch.trace.came(connection, self._watch.asked(connection, statement, look))
-        return Rows(0 if from_ in there else there.count(to_))
-
-    def _unheard(self, connection: Any) -> bool:
-        """Nobody sees what is sent."""
-        listeners = connection.dialect.dispatch
-        return not (getattr(connection, "_echo", True) or listeners.do_execute or listeners.do_execute_no_params)
 
     def _learnt(self, plain: Callable[[Any, str, str], None], maintainer: Any, from_: str, to_: str) -> str:
         """The statement that Alembic sent, without its revisions; "" where it is more than that."""

@@ -2,10 +2,9 @@
 
 A part of `worker`, so it runs in the project's interpreter too: Python 3.8, SQLAlchemy 1.3.24 to 2.1, nothing of ours.
 
-It looks with one query on the migration's own connection: after each statement that changes the schema, before the
-next one, and before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events,
-or along with what Alembic writes after each revision: that saves a round trip. It reads system catalogs, and Alembic's
-own table. What it means is worked out on neontest's side, in `traced`.
+It looks with one query on the migration's own connection: right after each statement that changes the schema, and
+before a commit if other statements came since. A look goes through the driver, below SQLAlchemy's events; it reads
+system catalogs and nothing else. What it means is worked out on neontest's side, in `traced`.
 """
 
 # ruff: noqa: UP006, UP032, UP035, UP045
@@ -75,17 +74,11 @@ class State:
         self.looked = 0.0
         """When the last look ended, or the transaction began."""
         self.failed = False
-        self.by_hand = False
-        """A migration's own statement speaks of Alembic's table."""
         self.writes = False
         """It may have written rows."""
         self.hasty = False
-        self.due: Optional[int] = None
-        """The statement, of those that change the schema, after which nobody has looked yet."""
         self.prepared: Dict[looks.Kind, str] = {}
         """How a look is asked."""
-        self.along: Optional[int] = None
-        """The same of a look that is on its way."""
         self.counts: Dict[int, Tuple[int, ...]] = {}
         self.told: Set[str] = set()
         """The last look's lines."""
@@ -100,8 +93,7 @@ class State:
 
     def end(self) -> None:
         self.stale.extend(self.unlooked[:KEPT])
-        self.number, self.failed, self.known, self.due = 0, False, True, None
-        self.by_hand = self.writes = False
+        self.number, self.failed, self.known, self.writes = 0, False, True, False
         self.told = set()
         self.locked.clear()
         self.unlooked.clear()
@@ -121,7 +113,6 @@ class Trace:
         self.on = False
         self.transactions = 0
         """Of the visit."""
-        self._read: Tuple[Any, str] = (None, "")
         self.own: Set[Tuple[Optional[str], str]] = set()
         """Alembic's version table and its index, which are no migration's: schema (None: any) and name."""
 
@@ -131,7 +122,6 @@ class Trace:
         from sqlalchemy.pool import Pool
 
         event.listen(Engine, "commit", self._committing)
-        event.listen(Engine, "rollback", self.settle)
         event.listen(Engine, "prepare_twophase", self._preparing)
         event.listen(Engine, "commit_twophase", self._ended)
         event.listen(Engine, "rollback_twophase", self._ended)
@@ -168,14 +158,13 @@ class Trace:
         """Say that a migration's statement begins; the number of its transaction, 0 in autocommit."""
         if not self.on or connection.dialect.name != "postgresql":
             return 0
-        self.settle(connection)
         state = self._state(connection)
         alone = state.driver.autocommit
         if alone:
             self._close(state, False)
         elif ENDS.match(sql):
             if state.unlooked:
-                self._look(state)
+                self._look(state, None)
             state.known &= PREPARES.match(sql) is None
         if not alone and not state.number:
             self.transactions += 1
@@ -187,13 +176,12 @@ class Trace:
         return state.number
 
     def after(self, connection: Any, sql: str, index: int) -> None:
-        """A migration's statement has succeeded and been told: if it changes the schema, a look is due."""
+        """A migration's statement has succeeded and been told: look after it if it changes the schema."""
         if not self.on or connection.dialect.name != "postgresql":
             return
         state = self._state(connection)
         state.failed = False
         self._timeouts(state, sql)
-        state.by_hand |= any(name in sql for _, name in self.own)
         if state.number and state.driver.status == IDLE:  # COMMIT or ROLLBACK by hand
             self._close(state, not re.match(GAP + "(?:commit|end)", sql, re.IGNORECASE | re.DOTALL))
             return
@@ -205,48 +193,7 @@ class Trace:
             state.unlooked.append(sql)
         often = len(state.locked) <= MANY or len(state.unlooked) * (MANY // 16) >= len(state.locked)
         if changes and index <= MOST and (often or time.perf_counter() - state.looked > LATE):
-            state.due = index
-            if not state.number:
-                self._look(state)
-
-    def settle(self, connection: Any, *_: Any) -> None:
-        """Something comes after a statement that changes the schema: look before it does."""
-        if self.on:
-            with contextlib.suppress(Exception):  # also where the connection is lost
-                state = connection.info.get(KEY)
-                if state is not None and state.due is not None:
-                    self._look(state)
-
-    def along(self, connection: Any, table: Any) -> str:
-        """What to append to a statement of Alembic's, whose answer is to be given to `came`; "" if there is nothing.
-
-        So only what was asked alone before, on this connection: what is wrong with a look is no error of Alembic's.
-        """
-        state = connection.info.get(KEY) if self.on else None
-        if state is None or not state.unlooked or (state.due is None and len(state.locked) > MANY):
-            return ""
-        if self._read[0] is not table:
-            self._read = table, looks.versions(table, connection.dialect.identifier_preparer)
-        versions = self._read[1]
-        # Whether Alembic's statement has found its row is told by what is there then: not if the migration wrote there.
-        if not state.driver.last or "%" in versions or state.by_hand or not self._may(state):
-            return ""
-        known: str = state.prepared.get(self._kind(state, versions), "")
-        if not known:
-            self._look(state, versions)
-            return ""
-        state.along, state.due = state.due, None
-        return "; " + known
-
-    def rows(self, connection: Any, sql: str) -> List[str]:
-        return self._state(connection).driver.rows(sql)
-
-    def came(self, connection: Any, lines: List[str]) -> List[str]:
-        """Alembic's statement was sent with a look: what its table holds now."""
-        state = self._state(connection)
-        # Which part of its time is the look's nobody knows: the trip was to be made anyway.
-        self._take(state, state.along, lines, seconds=0.0)
-        return [line[1:] for line in lines if line.startswith("+")]
+            self._look(state, index)
 
     def failed(self, connection: Any) -> None:
         if self.on and connection is not None:
@@ -273,7 +220,7 @@ class Trace:
             with contextlib.suppress(Exception):
                 state = self._state(connection)
                 if state.unlooked:
-                    self._look(state)
+                    self._look(state, None)
 
     def _preparing(self, connection: Any, *_: Any) -> None:
         self._committing(connection)
@@ -320,17 +267,13 @@ class Trace:
 
     # -- looking
 
-    def _may(self, state: State) -> bool:
+    def _look(self, state: State, index: Optional[int]) -> None:
+        """One round trip. `index`: of the statement that has just run; None before a commit."""
         status = state.driver.status
         in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and state.driver.autocommit
-        return not state.failed and not state.hasty and in_transaction
-
-    def _look(self, state: State, versions: str = "") -> None:
-        """One round trip; nothing is due then."""
-        statement, state.due = state.due, None
-        if not self._may(state):
+        if state.failed or state.hasty or not in_transaction:
             return
-        kind = self._kind(state, versions)
+        kind = looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, state.own)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -340,15 +283,11 @@ class Trace:
             state.hasty = True
             self._send("note", text="a look at the locks failed, and is given up: {}".format(str(error).strip()[:300]))
             return
+        now = time.perf_counter()
         if first:
             state.prepared[kind] = first.rpartition("; ")[2] if state.driver.simple else first
-        self._take(state, statement, lines, seconds=time.perf_counter() - began)
-
-    def _take(self, state: State, statement: Optional[int], lines: List[str], *, seconds: float) -> None:
-        """Tell what a look saw after a `statement`, or before a commit."""
-        now = time.perf_counter()
         head = looks.head(next(line for line in lines if line.startswith("=")))
-        told = {line for line in lines if not line.startswith(("=", "+"))}
+        told = {line for line in lines if not line.startswith("=")}
         # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
         other = {looks.relation(line) for line in told ^ state.told}
         seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
@@ -356,16 +295,13 @@ class Trace:
         relations = self._news(state, [each for each in seen if not self._own(each, state)])
         state.told = told
         state.locked.difference_update(gone)
-        facts: Facts = {"transaction": state.number, "statement": statement, "at": now, "seconds": seconds}
+        facts: Facts = {"transaction": state.number, "statement": index, "at": now, "seconds": now - began}
         facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
         facts.update(xid=head.xid, made=head.made, deleted=head.deleted, database=state.database)
         self._send("looked", held=True, **facts)
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
-
-    def _kind(self, state: State, versions: str) -> looks.Kind:
-        return looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, versions, state.own)
 
     def _first(self, state: State, kind: looks.Kind) -> str:
         """What is sent the first time on a connection; after its last `; ` is what is sent from then on."""

@@ -192,9 +192,7 @@ class Watch:
             asks, self.asks = self.asks, None
             place, own = ((None, None), True) if connection is asks else self.origin()
             transaction = 0
-            if own:
-                self.trace.settle(connection)
-            else:
+            if not own:
                 with contextlib.suppress(Exception):  # none of ours may become the migration's
                     transaction = self.trace.before(connection, statement)
             self._running[id(cursor)] = (statement, place, own, time.perf_counter(), connection, transaction)
@@ -219,20 +217,6 @@ class Watch:
             facts.update(revision=self.revision, transaction=transaction)
             facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
             self._send("statement", held=True, instead="began", statement=facts, began=began)
-
-    def asked(self, connection: Any, statement: str, more: str) -> List[str]:
-        """What `more` gives, sent along with a statement of Alembic's, below SQLAlchemy's events but for its errors."""
-        self._running[0] = (statement, (None, None), True, time.perf_counter(), connection, 0)
-        try:
-            lines = self.trace.rows(connection, statement + more)
-        except Exception as error:
-            self.trace.failed(connection)
-            connection._handle_dbapi_exception(error, statement, {}, None, None)
-            raise
-        finally:
-            del self._running[0]
-        self.first = None
-        return lines
 
     def _failed(self, context: Any) -> None:
         execution = context.execution_context

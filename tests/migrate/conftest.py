@@ -27,7 +27,6 @@ from neontest.record import Direction, Visit
 from neontest.stop import Deadline, Stop
 from tests.conftest import away
 from tests.migrate import pairs
-from tests.migrate.proxied import Proxy
 
 PASSWORD = "p%t@x/ü-" + secrets.token_hex(8)
 """Needs escaping in URLs and in ini files."""
@@ -335,10 +334,3 @@ def opened(files: Files, database: Database, stop: Stop, servers: Servers) -> It
     yield opened
     for session in sessions:
         session.kill()
-
-
-@pytest.fixture
-def proxy(cluster: Cluster) -> Iterator[Proxy]:
-    proxy = Proxy(cluster.port)
-    yield proxy
-    proxy.close()

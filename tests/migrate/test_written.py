@@ -32,13 +32,6 @@ SQL = {
 }
 RAW = "op.get_bind().connection.cursor().execute({!r})"
 """Which no event tells of."""
-LATER = """
-op.execute('ALTER TABLE a {}')
-@sa.event.listens_for(op.get_bind(), "commit", once=True)
-def committing(connection):
-    connection.connection.cursor().execute({!r})
-""".strip()
-"""When the trace has looked for the last time."""
 
 
 @pytest.fixture
@@ -115,12 +108,12 @@ OTHERWISE = {
     ),
     "a transaction left open, with a part": (LEAVES, ENDS),
     "over the bare driver": (
-        LATER.format("ADD y int", "DROP TABLE b"),
-        LATER.format("DROP y", "CREATE TABLE b (id int)"),
+        "op.execute('ALTER TABLE a ADD y int')\n" + RAW.format("DROP TABLE b"),
+        "op.execute('ALTER TABLE a DROP y')\n" + RAW.format("CREATE TABLE b (id int)"),
     ),
     "over the bare driver, an index": (
-        LATER.format("ADD y int", "CREATE INDEX i ON b (a)"),
-        RAW.format("DROP INDEX i") + "\n" + LATER.format("DROP y", "ALTER TABLE b DROP a"),
+        "op.execute('ALTER TABLE a ADD y int')\n" + RAW.format("CREATE INDEX i ON b (a)"),
+        RAW.format("DROP INDEX i") + "\nop.execute('ALTER TABLE a DROP y')\n" + RAW.format("ALTER TABLE b DROP a"),
     ),
 }
 
