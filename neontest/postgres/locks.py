@@ -179,13 +179,9 @@ class Observer:
         for oid, schema, name, kind, node, table, tuples, pages, size, parent in rows:
             was, title = self.known.get(oid), f"{quoted(schema)}.{quoted(name)}"
             stored = kind in ("r", "m")
-            count = (
-                _estimated(tuples, pages, size)
-                if stored and size is not None
-                else round(tuples)
-                if tuples > 0
-                else None
-            )
+            count = round(tuples) if tuples > 0 else None
+            if stored and size is not None:
+                count = _estimated(tuples, pages, size)
             if count is None and stored and size:
                 uncounted[oid] = (f"{_strict(schema)}.{_strict(name)}", size)
             self.known[oid] = Relation(
