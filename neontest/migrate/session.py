@@ -176,8 +176,8 @@ class Session:
         """
         if self.commands is not None:
             return self._command(direction, to, deadline)
-        self._pausing, stop = pause, pause and {"at": pause.at, "after": pause.after}
-        self._told("visit", direction=direction, to=to, pause=stop)
+        self._pausing = pause
+        self._told("visit", direction=direction, to=to, pause=pause and {"at": pause.at, "after": pause.after})
         visit = self._visited(direction, to, deadline)
         self._pausing = None
         if self.alive:

@@ -6,7 +6,7 @@ It is made, and asked, without being waited for; whatever fails on it only means
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from neontest.postgres.connect import Connection, begun, driven
 
 PATIENCE: Final = 1.0
 """Seconds."""
+TURN: Final = 0.05
+"""Seconds between two looks whether the first connection has answered."""
 
 
 class Second:
@@ -69,15 +71,20 @@ class Second:
             except psycopg2.Error:
                 self.close()
 
-    def rows(self) -> list[Any] | None:
+    def rows(self, answered: Callable[[], bool] = lambda: True) -> list[Any] | None:
         """The answer to what was asked; None where there is none.
 
-        It is waited for once more as long as it has taken by now, and a second: the first connection has answered.
+        Once the first connection has `answered`, it is waited for once more as long as it has taken, and a second.
         """
         if self._conn is None or self._cursor is None or not self.asked:
             return None
-        self.asked, now = False, time.monotonic()
+        self.asked = False
         try:
+            while not answered():
+                with suppress(TimeoutError):
+                    driven(self._conn, time.monotonic() + TURN)
+                    break
+            now = time.monotonic()
             driven(self._conn, now + (now - self._begun) + PATIENCE)
             rows = self._cursor.fetchall()
         except psycopg2.Error:

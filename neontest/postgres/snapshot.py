@@ -187,7 +187,7 @@ class Reader:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="neontest-schema") as other:
             asked = other.submit(self._prepared.rows, cursor, key, query)
             self._keys, self._sure = {}, True
-            rows = self._second.rows() if self._second is not None else None
+            rows = self._second.rows(asked.done) if self._second is not None else None
             usable = rows is not None and rows[0][5] == self._changes.moment
             objects = self._noted(self._parts(rows, cursor)) if rows is not None and usable else {}
             rest = asked.result()

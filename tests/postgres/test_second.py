@@ -89,6 +89,22 @@ def test_two_halves_are_the_whole(server: Any, two: Two) -> None:
     assert two.second.ready()
 
 
+def test_half_is_waited_for_as_long_as_the_first_has_not_answered(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.database.run(TABLES)
+    asked, text = two.reader._prepared.rows, two.second._prepared.text
+
+    def late(cursor: Any, key: str, *more: Any, **values: Any) -> Any:
+        if key.startswith("other half"):
+            cursor.execute("SELECT pg_sleep(0.9)")
+        return asked(cursor, key, *more, **values)
+
+    monkeypatch.setattr(two.reader._prepared, "rows", late)
+    monkeypatch.setattr(two.second._prepared, "text", lambda *what: "SELECT pg_sleep(0.5); " + text(*what))
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    assert two.whole() == two.database.anew()
+    assert two.second.ready()
+
+
 COMMENTED = """
 CREATE SEQUENCE s; CREATE INDEX i ON b (y); CREATE VIEW v AS SELECT x FROM a;
 CREATE DOMAIN d AS text CONSTRAINT k CHECK (true);
