@@ -162,6 +162,37 @@ def test_names_are_what_they_are_whatever_the_encoding_of_the_database(
     assert {key.name for key in keys if key.kind in ("table", "column")} == {quoted(name), "id"}
 
 
+@pytest.mark.parametrize("schema", ["public", "6 public t", "12 | ", "a\tb\nc", "\u20ac |", '"'])
+@pytest.mark.parametrize("name", ["t", " | 3 t", "|", "\n=", "\u20ac '\"\u20ac"])
+def test_names_may_have_any_characters(files: Files, watched: Opened, database: Database, schema: str, name: str):
+    title = f"{strict(schema)}.{strict(name)}"
+    put(database, f"CREATE SCHEMA IF NOT EXISTS {strict(schema)}; CREATE TABLE {title} (id int)")
+    files.alembic().revision("r1", statements(f"ALTER TABLE {title} ADD b int", f"DROP TABLE {title}"))
+    added, dropped = upgraded(watched()).statements
+    locked = {(f"{quoted(schema)}.{quoted(name)}", "ACCESS EXCLUSIVE")}
+    assert (modes(added), modes(dropped)) == (locked, set())
+    assert added.locks[0].held_seconds > 0
+
+
+@pytest.mark.parametrize("client", ["LATIN1", "UTF8"])
+def test_names_that_the_migrations_connection_cannot_say(
+    files: Files, watched: Opened, database: Database, client: str
+):
+    """The driver does not learn that the migration has the server speak something else."""
+    put(database, 'CREATE TABLE "\u20ac" (id int)')
+    sql = 'ALTER TABLE U&"\\20AC" ADD b int'
+    files.alembic().revision(
+        "r1", statements(f"SET client_encoding TO '{client}'", sql, "RESET client_encoding", sql.replace(" b ", " c "))
+    )
+    _, added, _, again = upgraded(watched()).statements
+    assert modes(added) == {('public."\u20ac"', "ACCESS EXCLUSIVE")}
+    assert modes(again) == set()
+
+
+def strict(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def test_every_lock_of_every_statement_is_seen_with_its_mode(files: Files, watched: Opened, database: Database):
     put(database)
     files.alembic().write("truth.py", TRUTH)

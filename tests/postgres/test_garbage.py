@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import pytest
 
@@ -45,3 +46,29 @@ def test_where_somebody_has_it_off_it_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("many", "searched"), [(100, True), (50_000, False)])
+def test_of_much_that_is_kept_nothing_is_searched_when_the_block_ends(many: int, searched: bool) -> None:
+    gc.collect()
+    with NoCollection():
+        kept = [[number] for number in range(many)]
+    young = gc.get_objects(generation=0) + gc.get_objects(generation=1)
+    assert any(each is kept for each in young) is searched
+    assert gc.get_freeze_count() == 0
+    assert gc.is_tracked(kept)
+
+
+def test_what_is_garbage_by_then_is_found_later() -> None:
+    class Loop:
+        pass
+
+    with NoCollection():
+        loop = Loop()
+        loop.itself = loop  # type: ignore[attr-defined]
+        gone = weakref.ref(loop)
+        del loop
+        kept = [[number] for number in range(50_000)]
+    gc.collect()
+    assert gone() is None
+    assert kept
