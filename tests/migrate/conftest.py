@@ -46,9 +46,13 @@ def clusters() -> Iterator[Clusters]:
 
 
 def created(clusters: Clusters, id: str) -> Cluster:
+    """A server on which nobody but the test writes: autovacuum's transactions would be those of others."""
     cluster = clusters.create(id)
     with contextlib.closing(cluster.admin()) as admin:
         set_password(admin, OWNER, PASSWORD)
+        with admin.cursor() as cursor:
+            cursor.execute("ALTER SYSTEM SET autovacuum = off")
+            cursor.execute("SELECT pg_reload_conf()")
     return cluster
 
 
