@@ -53,13 +53,6 @@ class Driver:
         found = getattr(getattr(self._raw, "info", None), "backend_pid", 0)
         return int(self._raw.get_server_pid() if self._name == "asyncpg" else found)
 
-    @property
-    def unicode(self) -> bool:
-        """A text comes with all its characters, and without being converted by the server; False where the driver does
-        not tell."""
-        told = self._raw.info.parameter_status if self.simple else lambda _: None
-        return told("client_encoding") == told("server_encoding") == "UTF8"
-
     def rows(self, sql: str) -> List[str]:
         """The lines that a query gives, in one round trip where the driver can."""
         if self._name == "psycopg":

@@ -23,14 +23,17 @@ SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 8640
 NOTHING = "-"
 """Stands for what is not known, or not asked."""
 
-# Every name is qualified: the migration may have any search_path, with functions and operators of its own. There is no
-# `%`, `:name` or `?` that a driver could take for a parameter.
+# Every name is qualified: the migration may have any search_path, with functions and operators of its own. Names come
+# as hexadecimal bytes of the server's encoding: it is not said that another has all characters. There is no `%`,
+# `:name` or `?` that a driver could take for a parameter.
 QUERY = """
 SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catalog.current_setting('lock_timeout'),
-  pg_catalog.pg_current_wal_insert_lsn(), [counted])
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'), [counted])
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.mode, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
-  pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode[size], [names])
+  pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode,
+  pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+  pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex')[size])
 FROM pg_catalog.pg_lock_status() l
 LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace)
   ON c.oid OPERATOR(pg_catalog.=) l.relation
@@ -39,12 +42,6 @@ WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted
   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid[own]
 """
 """A line of all, beginning with `=`; and one of each mode in which a relation is locked."""
-PLAIN = """'|', pg_catalog.length(n.nspname::pg_catalog.text), n.nspname, c.relname"""
-"""The schema's name after its length, and the relation's: whatever characters they have."""
-HEX = """'|',
-  pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
-  pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex')"""
-"""The same as bytes of the server's encoding: it is not said that another has all characters."""
 OWN = """ AND NOT (l.relation OPERATOR(pg_catalog.=) ANY ('{[oids]}'::pg_catalog.oid[])
     AND l.mode OPERATOR(pg_catalog.=) ANY ('{AccessShareLock,RowShareLock,RowExclusiveLock}'::pg_catalog.text[]))"""
 """Not what is Alembic's, as long as it stays what it is."""
@@ -91,8 +88,6 @@ class Kind(NamedTuple):
     """Those of the indexes and the toast tables of tables whose rows were written."""
     sums: bool = False
     """Rows made and deleted in catalogs."""
-    plain: bool = False
-    """Names as they are."""
     own: Tuple[int, ...] = ()
     """Oids of what is Alembic's, which are left out."""
 
@@ -105,7 +100,6 @@ def query(kind: Kind, *, since_15: bool) -> str:
     whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
     own = OWN.replace("[oids]", ",".join(map(str, kind.own))) if kind.own else ""
     whole = whole.replace("[parts]", PARTS if kind.parts else "").replace("[dear]", DEAR)
-    whole = whole.replace("[names]", PLAIN if kind.plain else HEX)
     return whole.replace("[own]", own).strip()
 
 
@@ -138,8 +132,7 @@ def head(line: str) -> Head:
     # After the last one is what a function without a result leaves.
     _, encoding, timeout, wal, xid, made, deleted = line.split(" ")[:7]
     numbers = [int(each) if each != NOTHING else None for each in (xid, made, deleted)]
-    high, low = wal.split("/")
-    return Head(encoding, interval(timeout), (int(high, 16) << 32) + int(low, 16), *numbers)
+    return Head(encoding, interval(timeout), int(wal), *numbers)
 
 
 def relation(line: str) -> str:
@@ -147,31 +140,27 @@ def relation(line: str) -> str:
     return line[: line.index(" ")]
 
 
-def seen(lines: Iterable[str], encoding: str, *, plain: bool) -> List[Seen]:
+def seen(lines: Iterable[str], encoding: str) -> List[Seen]:
     """What lines say, of all modes of a relation together; the oldest comes first."""
-    found: Dict[str, Tuple[List[str], List[str], str]] = {}
+    found: Dict[str, Tuple[List[str], List[str]]] = {}
     for line in lines:
-        numbers, _, names = line.partition(" |")
-        oid, mode, *part = numbers.split(" ")
-        modes, parts, _ = found.setdefault(oid, ([], [], names))
+        oid, mode, rest = line.split(" ", 2)
+        modes, parts = found.setdefault(oid, ([], []))
         modes.append(mode)
+        part = rest.split(" ")
         if len(part) > len(parts):
             parts[:] = part
-    return [one(int(oid), *found[oid], encoding, plain) for oid in sorted(found, key=int)]
+    return [one(oid, *found[oid], encoding) for oid in sorted(found, key=int)]
 
 
-def one(oid: int, modes: List[str], part: List[str], names: str, encoding: str, plain: bool) -> Seen:
+def one(oid: str, modes: List[str], part: List[str], encoding: str) -> Seen:
     modes.sort()
     counts = tuple(map(int, part[:4]))
-    if not names:
-        return Seen(oid, modes, counts, "", 0, "", "", None)
-    first, rest = names[1:].split(" ", 1)
-    if plain:
-        schema, name = rest[: int(first)], rest[int(first) + 1 :]
-    else:
-        schema, name = (decoded(bytes.fromhex(each), encoding) for each in (first, rest))
-    size = sized(oid, part[4], name, part[6:]) if len(part) > 6 else None
-    return Seen(oid, modes, counts, part[4], int(part[5]), schema, name, size)
+    if len(part) < 8:
+        return Seen(int(oid), modes, counts, "", 0, "", "", None)
+    schema, name = (decoded(bytes.fromhex(each), encoding) for each in part[6:8])
+    size = sized(int(oid), part[4], name, part[8:]) if len(part) > 8 else None
+    return Seen(int(oid), modes, counts, part[4], int(part[5]), schema, name, size)
 
 
 def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:

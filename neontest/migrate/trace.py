@@ -273,7 +273,7 @@ class Trace:
         in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and state.driver.autocommit
         if state.failed or state.hasty or not in_transaction:
             return
-        kind = looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, state.driver.unicode, state.own)
+        kind = looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, state.own)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -290,8 +290,7 @@ class Trace:
         told = {line for line in lines if not line.startswith("=")}
         # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
         other = {looks.relation(line) for line in told ^ state.told}
-        lines = [line for line in told if looks.relation(line) in other] if other else []
-        seen = looks.seen(lines, head.encoding, plain=kind.plain)
+        seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
         gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
         relations = self._news(state, [each for each in seen if not self._own(each, state)])
         state.told = told
