@@ -9,6 +9,8 @@ from typing import Final
 MANY: Final = 10_000
 """Objects that were made and are kept, from which on they count as old when the block ends: to search all of them once
 takes a twentieth of the time in which they were read."""
+OFTEN: Final = 8
+"""Every so many times everything is searched instead: what counts as old at once does not make Python look for it."""
 
 
 class NoCollection:
@@ -21,6 +23,7 @@ class NoCollection:
         self._lock = threading.Lock()
         self._inside = 0
         self._was = False
+        self._large = 0
 
     def __enter__(self) -> None:
         with self._lock:
@@ -32,10 +35,19 @@ class NoCollection:
         with self._lock:
             self._inside -= 1
             if self._was and not self._inside:
-                if gc.get_count()[0] > MANY:
-                    gc.freeze()  # and back, to the oldest generation; what somebody else has frozen goes there, too
-                    gc.unfreeze()
-                gc.enable()
+                try:
+                    self._aged()
+                finally:
+                    gc.enable()
+
+    def _aged(self) -> None:
+        if gc.get_count()[0] > MANY:
+            self._large += 1
+            if self._large % OFTEN:
+                gc.freeze()  # and back, to the oldest generation; what somebody else has frozen goes there, too
+                gc.unfreeze()
+            else:
+                gc.collect()
 
 
 no_collection: Final = NoCollection()

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from neontest.postgres.garbage import NoCollection
+from neontest.postgres.garbage import MANY, OFTEN, NoCollection
 
 
 def test_the_last_of_several_threads_lets_it_go_on() -> None:
@@ -59,16 +59,16 @@ def test_of_much_that_is_kept_nothing_is_searched_when_the_block_ends(many: int,
     assert gc.is_tracked(kept)
 
 
-def test_what_is_garbage_by_then_is_found_later() -> None:
+def test_what_is_garbage_by_then_is_found_later_without_being_asked_for() -> None:
     class Loop:
         pass
 
-    with NoCollection():
-        loop = Loop()
-        loop.itself = loop  # type: ignore[attr-defined]
-        gone = weakref.ref(loop)
-        del loop
-        kept = [[number] for number in range(50_000)]
-    gc.collect()
-    assert gone() is None
-    assert kept
+    block, gone = NoCollection(), []
+    for _ in range(OFTEN):
+        with block:
+            loop = Loop()
+            loop.itself = loop  # type: ignore[attr-defined]
+            loop.holds = [[number] for number in range(2 * MANY)]  # type: ignore[attr-defined]
+            gone.append(weakref.ref(loop))
+            del loop
+    assert [each() for each in gone] == [None] * OFTEN
