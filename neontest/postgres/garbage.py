@@ -7,8 +7,8 @@ import threading
 from typing import Final
 
 MANY: Final = 10_000
-"""Objects that were made and are kept, from which on they count as old when the block ends: to search all of them once
-takes a twentieth of the time in which they were read."""
+"""Objects that were made and are kept, from which on they count as old when the block ends: to search those of 1,000
+tables once takes 3 of the 115 ms in which they are read."""
 OFTEN: Final = 8
 """Every so many times everything is searched instead: what counts as old at once does not make Python look for it."""
 
