@@ -1,15 +1,17 @@
 """The dynamic shared memory of a killed server: files in /dev/shm, with names that nobody else can tell apart.
 
 Servers of ours keep it in their data folder (`dynamic_shared_memory_type=mmap`); the ones that `initdb` runs choose for
-themselves. Which files were theirs stands in the server's System V segment, as long as that is there.
-Source: PGShmemHeader in src/include/storage/pg_shmem.h and dsm_control_header in src/backend/storage/ipc/dsm.c, the
-same in PostgreSQL 14 to 18 (2026-11).
+themselves. Which files were theirs stands in the server's System V segment, as long as that is there. One that was
+killed just after it made its control file, and before its segment named it, left one of zeros.
+Source: PGShmemHeader in src/include/storage/pg_shmem.h, dsm_control_header and dsm_postmaster_startup in
+src/backend/storage/ipc/dsm.c, the same in PostgreSQL 14 to 18 (2026-11).
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,8 @@ CONTROL: Final = struct.Struct("=III")
 """magic, number of items in use, number of items."""
 ITEM_BYTES: Final = 40
 FIRST_ITEM: Final = 16
+UNBEGUN_BYTES: Final = 65536
+"""More than a control file of what `initdb` runs has (26,976 in PostgreSQL 15)."""
 
 
 def free(shmid: int, uid: int) -> None:
@@ -38,6 +42,47 @@ def free(shmid: int, uid: int) -> None:
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == uid:
                 path.unlink()
+
+
+def free_unbegun(uid: int) -> None:
+    """Remove the owner's control files that nobody began to write, and nobody has open or mapped; Linux.
+
+    A server that lives has its own open until it is mapped, and mapped as long as it lives.
+    """
+    unbegun = {str(path) for path in FOLDER.glob("PostgreSQL.*") if _is_unbegun(path, uid)}
+    if unbegun:
+        for path in unbegun - _in_use(uid):
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
+
+
+def _is_unbegun(path: Path, uid: int) -> bool:
+    try:
+        about = path.lstat()
+        if about.st_uid != uid or not stat.S_ISREG(about.st_mode) or about.st_size > UNBEGUN_BYTES:
+            return False
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return not content or ((len(content) - FIRST_ITEM) % ITEM_BYTES == 0 and not any(content))
+
+
+def _in_use(uid: int) -> set[str]:
+    """The files that the owner's processes have open, and then those that they have mapped: never the other order."""
+    used = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid != uid:
+                continue
+            for each in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    used.add(str(each.readlink()))
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == uid:
+                lines = (process / "maps").read_text(errors="replace").splitlines()
+                used |= {line[line.index("/") :] for line in lines if "/" in line}
+    return used
 
 
 def _control_handle(shmid: int) -> int | None:

@@ -49,6 +49,8 @@ def end_making(data: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
     end_server(data)
+    if sys.platform == "linux":
+        dynamic.free_unbegun(data.stat().st_uid)
 
 
 def end_server(data: Path) -> None:
