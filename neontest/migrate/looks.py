@@ -32,11 +32,10 @@ SELECT pg_catalog.concat_ws(' ', '=', pg_catalog.getdatabaseencoding(), pg_catal
 UNION ALL SELECT pg_catalog.concat_ws(' ', l.relation, l.mode, pg_catalog.pg_stat_get_xact_numscans(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation), pg_catalog.pg_stat_get_xact_tuples_updated(l.relation),
   pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation), c.relkind, c.relfilenode,
-  pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex'),
+  pg_catalog.encode(pg_catalog.convert_to(c.relnamespace::pg_catalog.regnamespace::pg_catalog.text,
+    pg_catalog.getdatabaseencoding()), 'hex'),
   pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, pg_catalog.getdatabaseencoding()), 'hex')[size])
-FROM pg_catalog.pg_lock_status() l
-LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace)
-  ON c.oid OPERATOR(pg_catalog.=) l.relation
+FROM pg_catalog.pg_lock_status() l LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
 WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted
   AND l.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text
   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid[own]
@@ -49,8 +48,7 @@ SIZE = """,
   CASE WHEN l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' THEN pg_catalog.concat_ws(' ', c.reltuples, c.relpages,
     coalesce(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I' THEN
       (SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid[dear]) END, c.oid),
-    coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
-      WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0),
+    [parent],
     CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,i,t}'::pg_catalog."char"[])
       THEN pg_catalog.pg_relation_size(c.oid) END[parts]) END"""
 PARTS = """,
@@ -62,6 +60,11 @@ PARTS = """,
     END"""
 """Who writes rows lets go of the indexes at once, and of the toast table where a part is rolled back: their sizes come
 with the table's."""
+UNASKED = 1
+"""Stands for the table that a partition is of."""
+PARENT = """coalesce(CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_catalog.pg_inherits h
+      WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) END, 0)"""
+"""The table that a partition is of. To begin another part of a query takes longer than what it finds."""
 DEAR = " AND pg_catalog.pg_table_is_visible(i.indexrelid) IS NOT NULL"
 """Always true, and reckoned as dear: so an index is used also where there were few rows when this was planned."""
 SINCE_15 = """coalesce(CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
@@ -86,6 +89,8 @@ class Kind(NamedTuple):
     """Sizes, of what is not only read."""
     parts: bool = False
     """Those of the indexes and the toast tables of tables whose rows were written."""
+    parents: bool = False
+    """Which table a partition is of; else only whether it is one."""
     sums: bool = False
     """Rows made and deleted in catalogs."""
     own: Tuple[int, ...] = ()
@@ -99,6 +104,7 @@ def query(kind: Kind, *, since_15: bool) -> str:
     later = SINCE_15.replace("[sums]", counted) if since_15 else "'- - -'"
     whole = QUERY.replace("[counted]", later).replace("[size]", SIZE if kind.sized else "")
     own = OWN.replace("[oids]", ",".join(map(str, kind.own))) if kind.own else ""
+    whole = whole.replace("[parent]", PARENT if kind.parents else "c.relispartition::pg_catalog.int4")
     whole = whole.replace("[parts]", PARTS if kind.parts else "").replace("[dear]", DEAR)
     return whole.replace("[own]", own).strip()
 
@@ -125,7 +131,9 @@ class Seen(NamedTuple):
     schema: str
     name: str
     size: Optional[Tuple[Any, ...]]
-    """As `reports.Sized` has it."""
+    """As `reports.Sized` has it; None where it is not known, or not all of it."""
+    part: bool
+    """It is a partition, of which table was not asked."""
 
 
 def head(line: str) -> Head:
@@ -142,38 +150,39 @@ def relation(line: str) -> str:
 
 def seen(lines: Iterable[str], encoding: str) -> List[Seen]:
     """What lines say, of all modes of a relation together; the oldest comes first."""
-    found: Dict[str, Tuple[List[str], List[str]]] = {}
+    modes: Dict[str, List[str]] = {}
+    parts: Dict[str, List[str]] = {}
     for line in lines:
-        oid, mode, rest = line.split(" ", 2)
-        modes, parts = found.setdefault(oid, ([], []))
-        modes.append(mode)
-        part = rest.split(" ")
-        if len(part) > len(parts):
-            parts[:] = part
-    return [one(oid, *found[oid], encoding) for oid in sorted(found, key=int)]
+        part = line.split(" ")
+        modes.setdefault(part[0], []).append(part[1])
+        if len(part) > len(parts.get(part[0], ())):
+            parts[part[0]] = part
+    return [one(parts[oid], sorted(modes[oid]), encoding) for oid in sorted(modes, key=int)]
 
 
-def one(oid: str, modes: List[str], part: List[str], encoding: str) -> Seen:
-    modes.sort()
-    counts = tuple(map(int, part[:4]))
-    if len(part) < 8:
-        return Seen(int(oid), modes, counts, "", 0, "", "", None)
-    schema, name = (decoded(bytes.fromhex(each), encoding) for each in part[6:8])
-    size = sized(int(oid), part[4], name, part[8:]) if len(part) > 8 else None
-    return Seen(int(oid), modes, counts, part[4], int(part[5]), schema, name, size)
+def one(part: List[str], modes: List[str], encoding: str) -> Seen:
+    oid, counts = int(part[0]), (int(part[2]), int(part[3]), int(part[4]), int(part[5]))
+    if len(part) < 10:
+        return Seen(oid, modes, counts, "", 0, "", "", None, False)
+    schema, name = decoded(bytes.fromhex(part[8]), encoding), decoded(bytes.fromhex(part[9]), encoding)
+    if schema.startswith('"'):
+        schema = schema[1:-1].replace('""', '"')
+    size = sized(oid, part[6], name, part[10:]) if len(part) > 10 else None
+    return Seen(oid, modes, counts, part[6], int(part[7]), schema, name, size, size is None and len(part) > 10)
 
 
-def sized(oid: int, kind: str, name: str, part: List[str]) -> Tuple[Any, ...]:
-    """What the statistics and the files of a relation say."""
+def sized(oid: int, kind: str, name: str, part: List[str]) -> Optional[Tuple[Any, ...]]:
+    """What the statistics and the files of a relation say; None of a partition of who knows which table."""
     tuples, pages, table, parent, *more = part
-    files = [each for each in more if not each.startswith(":")]
     parts = None
-    if len(more) > len(files):
-        parts = [tuple(map(int, each.split(":"))) for each in more[-1][1:].split(",") if each]
+    if more and more[-1].startswith(":"):
+        parts = [tuple(map(int, each.split(":"))) for each in more.pop()[1:].split(",") if each]
     toast = TOAST.match(name) if kind == "t" else None
     whole = int(toast.group(1)) if toast else int(table)
     partition = int(parent) or None if whole == oid else None
-    return whole, float(tuples), int(pages), int(files[0]) if files else None, partition, parts
+    if partition == UNASKED:
+        return None
+    return whole, float(tuples), int(pages), int(more[0]) if more else None, partition, parts
 
 
 def interval(text: str) -> float:

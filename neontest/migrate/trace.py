@@ -55,6 +55,8 @@ ENDS = re.compile(r"\A" + GAP + r"(?:commit|end|abort|prepare\s+transaction|roll
 PREPARES = re.compile(r"\A" + GAP + r"prepare\s+transaction\b", re.IGNORECASE | re.DOTALL)
 FORGETS = re.compile(r"\b(?:deallocate|discard)\b", re.IGNORECASE)
 """May drop prepared statements."""
+NONE = (0, 0, 0, 0)
+"""Counters at the beginning."""
 READS = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
 """Modes under which a relation stays what it is."""
 
@@ -77,6 +79,8 @@ class State:
         self.writes = False
         """It may have written rows."""
         self.hasty = False
+        self.parents = False
+        """A partition was locked."""
         self.prepared: Dict[looks.Kind, str] = {}
         """How a look is asked."""
         self.counts: Dict[int, Tuple[int, ...]] = {}
@@ -273,7 +277,7 @@ class Trace:
         in_transaction = status in (OPEN, None) if state.number else status in (IDLE, None) and state.driver.autocommit
         if state.failed or state.hasty or not in_transaction:
             return
-        kind = looks.Kind(len(state.locked) <= FEW, state.writes, self.sums, state.own)
+        kind = looks.Kind(len(state.locked) <= FEW, state.writes, state.parents, self.sums, state.own)
         known = state.prepared.get(kind, "")
         began = time.perf_counter()
         try:
@@ -286,19 +290,25 @@ class Trace:
         now = time.perf_counter()
         if first:
             state.prepared[kind] = first.rpartition("; ")[2] if state.driver.simple else first
-        head = looks.head(next(line for line in lines if line.startswith("=")))
-        told = {line for line in lines if not line.startswith("=")}
-        # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
-        other = {looks.relation(line) for line in told ^ state.told}
-        seen = looks.seen([line for line in told if looks.relation(line) in other] if other else (), head.encoding)
-        gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
+        of_all = next(line for line in lines if line.startswith("="))
+        head, told = looks.head(of_all), {*lines} - {of_all}
+        gone: List[int] = []
+        if state.told:
+            # Of hundreds of relations few are new, or not locked as before: only those are taken apart.
+            other = {looks.relation(line) for line in told ^ state.told}
+            seen = looks.seen((line for line in told if looks.relation(line) in other), head.encoding)
+            gone = sorted(state.locked.intersection(map(int, other)) - {each.oid for each in seen})
+            state.locked.difference_update(gone)
+        else:
+            seen = looks.seen(told, head.encoding)
+        state.parents = state.parents or any(each.part for each in seen)
         relations = self._news(state, [each for each in seen if not self._own(each, state)])
         state.told = told
-        state.locked.difference_update(gone)
-        facts: Facts = {"transaction": state.number, "statement": index, "at": now, "seconds": now - began}
-        facts.update(timeout=head.timeout, wal=head.wal, relations=relations, gone=gone)
-        facts.update(xid=head.xid, made=head.made, deleted=head.deleted, database=state.database)
-        self._send("looked", held=True, **facts)
+        self._send(
+            "looked", held=True, transaction=state.number, statement=index, at=now, seconds=now - began,
+            timeout=head.timeout, wal=head.wal, xid=head.xid, made=head.made, deleted=head.deleted,
+            database=state.database, relations=relations, gone=gone,
+        )  # fmt: skip
         state.looked = now
         state.unlooked.clear()
         state.stale.clear()
@@ -324,9 +334,9 @@ class Trace:
         """What is not as the last look saw it, counters since then, as `reports.Locked` has it."""
         news: List[Tuple[Any, ...]] = []
         for one in seen:
-            before = state.counts.get(one.oid, (0, 0, 0, 0))
+            before = state.counts.get(one.oid, NONE)
             # Counters that a statement of another transaction may have left behind tell nothing.
-            if one.oid not in state.locked and one.name and any(one.name in sql for sql in state.stale):
+            if state.stale and one.oid not in state.locked and one.name and any(one.name in sql for sql in state.stale):
                 before = one.counts
             since = [now - was if now >= was else now for now, was in zip(one.counts, before)]  # noqa: B905
             state.counts[one.oid] = one.counts

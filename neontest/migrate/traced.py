@@ -184,7 +184,7 @@ class Trail:
                 # The commit itself drops or empties temporary tables.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
                 self._whole &= stays or not each.name
-                if each.size is not None and "RowExclusiveLock" in each.modes:
+                if each.size is not None and "RowExclusiveLock" in each.modes and each.kind != "S":
                     # What an earlier transaction said of a part is not so any more.
                     parts = each.size.parts
                     self._whole &= parts is not None and self._left.keys().isdisjoint(oid for oid, _ in parts)

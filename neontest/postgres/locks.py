@@ -31,6 +31,8 @@ SELDOM: Final = 0.05
 COUNTED: Final = 100_000
 """Rows of a table without statistics that are counted; of how many more there are, the pages they fill tell."""
 PAGE: Final = 8192
+FULL: Final = 291
+"""Rows that a page can have: MaxHeapTuplesPerPage of src/include/access/htup_details.h."""
 Row = tuple[int, str, str, str, int, int, float, int, int | None, int | None]
 """Oid, schema, name, relkind, file, table that it is a part of, reltuples, relpages, bytes, partitioned table."""
 _NAME: Final = "neontest_relations"
@@ -208,7 +210,9 @@ class Observer:
     def _count(self, tables: dict[int, tuple[str, int]]) -> None:
         """Count what has no statistics; the rest of the large ones by how full their first pages are."""
         parts = [
-            f"SELECT {oid}, (SELECT CASE WHEN count(*) < {COUNTED} THEN count(*)"  # noqa: S608
+            f"SELECT {oid}, (SELECT count(*) FROM ONLY {name})"  # noqa: S608 -- takes half as long to plan
+            if size // PAGE * FULL < COUNTED
+            else f"SELECT {oid}, (SELECT CASE WHEN count(*) < {COUNTED} THEN count(*)"  # noqa: S608
             f" ELSE {size // PAGE} * count(*) / count(DISTINCT (page::text::point)[0]) END"
             f" FROM (SELECT ctid AS page FROM ONLY {name} LIMIT {COUNTED}) t)"
             for oid, (name, size) in tables.items()
