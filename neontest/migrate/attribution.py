@@ -219,7 +219,3 @@ def bare(name: str) -> str:
 def _odd(name: str) -> re.Pattern[str]:
     """What finds a name that is more than a word of ASCII."""
     return re.compile(rf'({_BEFORE}(?:{_SCHEMA})?"?)?(?<![\w$]){re.escape(name)}(?![\w$])', re.IGNORECASE)
-
-
-def strength(mode: str) -> int:
-    return list(MODES.values()).index(mode)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from neontest.migrate import reports
-from neontest.migrate.attribution import MODES, TRUNCATES, WEAK, Draft, Look, Seen, Taken, quoted, speaking_of, strength
+from neontest.migrate.attribution import MODES, TRUNCATES, WEAK, Draft, Look, Seen, Taken, quoted, speaking_of
 from neontest.migrate.observer import Nothing, Observer, Relation
 from neontest.migrate.written import Written
 from neontest.record import Failure, Lock, Size, Statement
@@ -215,11 +215,11 @@ class Trail:
         name = f"{quoted(each.schema)}.{quoted(each.name)}" if each.name else ""
         was, kind, node = last or (name, each.kind, each.node)
         aliases = tuple(dict.fromkeys([was, *([name] if name else []), *self._owner(known)]))
-        modes = [MODES[mode] for mode in each.modes if mode in MODES]
+        modes = [mode for taken, mode in MODES.items() if taken in each.modes]
         held = locks.setdefault(each.oid, {})
         self._whole &= held.keys() <= set(modes)  # else a part was rolled back, and what it did is undone
         self._released(held, modes)
-        for mode in sorted(modes, key=strength):
+        for mode in modes:
             if mode not in held:
                 draft, seen = look.who(aliases, mode)
                 bound = look.candidates[0] if seen == "commit" else draft
