@@ -30,6 +30,18 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
             ["ALTER TABLE t DROP id"],
         ],
     ),
+    "sequences": (
+        "",
+        [
+            ["CREATE SEQUENCE s", "CREATE TABLE t (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY)"],
+            ["INSERT INTO t SELECT n FROM generate_series(1, 20000) n", "SELECT nextval('s'), setval('s', 9)"],
+            ["TRUNCATE t RESTART IDENTITY", "INSERT INTO t VALUES (nextval('s'))"],
+            ["ALTER SEQUENCE s AS smallint OWNED BY t.id", "ALTER TABLE t ALTER n TYPE bigint"],
+            ["ALTER TABLE t RENAME id TO i", "ALTER TABLE t ALTER n DROP IDENTITY", "ALTER SEQUENCE s RENAME TO r"],
+            ["SAVEPOINT p", "CREATE SEQUENCE z OWNED BY t.i", "ROLLBACK TO p", "SELECT nextval('r')"],
+            ["DROP TABLE t"],
+        ],
+    ),
     "filled, with an index, and filled": (FILLED, [["CREATE INDEX i ON t (id)", "DELETE FROM t", ROWS]]),
     "emptied, then filled": (FILLED, [["TRUNCATE t"], [ROWS]]),
     "an index anew, then filled": ("CREATE TABLE t (id int PRIMARY KEY)", [["REINDEX TABLE t"], [ROWS]]),
