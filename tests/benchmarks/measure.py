@@ -85,13 +85,20 @@ class Meter:
         return sum(each.ru_utime + each.ru_stime for each in found)
 
     def _servers(self) -> float:
-        seconds = 0.0
-        for each in processes() if self._postmasters else ():
-            if each.pid in self._postmasters:  # it knows of the server processes that have ended
-                seconds += each.own + each.ended
-            elif each.parent in self._postmasters:
-                seconds += each.own
-        return seconds
+        """Read until nothing of theirs has ended meanwhile: that would be counted twice, or not at all."""
+        before: object = None
+        while self._postmasters:
+            masters, children = [], []
+            for each in processes():
+                if each.pid in self._postmasters:  # it knows of the server processes that have ended
+                    masters.append(each)
+                elif each.parent in self._postmasters:
+                    children.append(each)
+            now = {each.ended for each in masters}, {each.pid for each in children}
+            if now == before:
+                return sum(each.own + each.ended for each in masters) + sum(each.own for each in children)
+            before = now
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
