@@ -50,7 +50,8 @@ def end_making(data: Path) -> None:
         time.sleep(0.002)
     end_server(data)
     if sys.platform == "linux":
-        dynamic.free_unbegun(data.stat().st_uid)
+        with contextlib.suppress(FileNotFoundError):  # the folder was removed meanwhile, by whomever
+            dynamic.free_unbegun(data.stat().st_uid)
 
 
 def end_server(data: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from neontest.local import dynamic
+from neontest.local.remains import end_making
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 CONTROL_BYTES = dynamic.FIRST_ITEM + 674 * dynamic.ITEM_BYTES
@@ -88,3 +89,8 @@ def test_one_that_somebody_has_open_or_mapped_stays(memory: Path) -> None:
             process.stdin.flush()
     dynamic.free_unbegun(os.geteuid())
     assert not path.exists()
+
+
+def test_a_data_folder_that_is_gone_has_left_nothing(tmp_path: Path) -> None:
+    """Whatever its making failed with is told, and not that it is gone."""
+    end_making(tmp_path / "gone")
