@@ -54,8 +54,11 @@ def row(ours: str, size: str, seconds: float, theirs: str = "", bound: float | N
 ROWS = (
     row("walk", "20 revisions", 0.5, "SQL"),
     row("walk", "20 revisions", 0.5, "a | b"),
+    row("walk", "30 revisions", 2.9, "SQL", bound=1.4),
+    row("walk", "40 revisions", 2.7, "SQL", bound=1.4),
     row("walk", "100 revisions", 3.0, "SQL", bound=1.4),
     row("walk", "20-100 revisions", 1.1, bound=1.15, unit="exponent"),
+    row("walk", "100 revisions", 3.1, "others"),
     row("memory", "100 revisions", 60.0, bound=120.0, unit="MB"),
     row("nothing to say of it", "100 revisions", 9.0),
 )
@@ -70,11 +73,13 @@ def test_the_table_takes_the_place_of_the_one_before_and_of_nothing_else() -> No
     assert written(once, MACHINE, ()).count("|\n") == 2
 
 
-def test_the_table_has_each_comparison_once_with_its_bound_and_growth() -> None:
+def test_the_table_has_the_largest_of_each_comparison_with_its_bound_and_growth_and_all_that_missed() -> None:
     lines = written(BEGIN + END, MACHINE, ROWS).splitlines()
     assert lines[3:-3] == [
         "| walk | 20 revisions | 500 ms | a \\| b: 2.00 s | 0.25 |  |  |",
+        "| walk | 30 revisions | 2.90 s | SQL: 2.00 s | 1.45 | **≤ 1.4** |  |",
         "| walk | 100 revisions | 3.00 s | SQL: 2.00 s | 1.50 | **≤ 1.4** | n^1.10 ≤ n^1.15 |",
+        "| walk | 100 revisions | 3.10 s | others: 2.00 s | 1.55 |  |  |",
         "| memory | 100 revisions | 60 MB |  |  | ≤ 120 MB |  |",
     ]
 

@@ -106,19 +106,20 @@ def bound(row: Row) -> str:
 
 
 def entries(rows: Sequence[Row]) -> list[Entry]:
-    """Of each comparison the last size for which there is a bound, or the last of all."""
+    """Of each comparison the last size for which there is a bound, or the last of all; and all that missed theirs."""
     chosen: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         key = (row.bench, row.ours, row.theirs)
         if row.unit != "exponent" and (key not in chosen or row.bound is not None or chosen[key].bound is None):
             chosen[key] = row
-    found: dict[tuple[str, str, str], Entry] = {}
+    found: dict[tuple[str, str, str, float], Entry] = {}
     last: dict[tuple[str, str], Entry] = {}
     for row in rows:
         if row.unit == "exponent":
             last[row.bench, row.ours].growth = row
-        elif chosen[row.bench, row.ours, row.theirs] is row:
-            entry = found.setdefault((row.bench, row.ours, row.size), Entry(ours=row.ours, size=row.size))
+        elif row.met is False or chosen[row.bench, row.ours, row.theirs] is row:
+            together = (row.bench, row.ours, row.size, row.seconds)  # what was measured at another time is another line
+            entry = found.setdefault(together, Entry(ours=row.ours, size=row.size))
             entry.rows.append(row)
             last[row.bench, row.ours] = entry
     return list(found.values())
