@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import dropwhile
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,7 +28,7 @@ from neontest.stop import Deadline
 from tests import forking
 from tests.chaos.cables import Cables
 from tests.chaos.door import Clear, Door, door
-from tests.chaos.knobs import KNOBS, LEFT, NO_TEST, Knob
+from tests.chaos.knobs import ALL, KNOBS, LEFT, NO_TEST, Answered, Knob, Told
 from tests.conftest import SCRUBBED, away
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,6 +66,8 @@ class Trial:
     """Which call that was."""
     code: int = -1
     met: bool = True
+    hit: list[str] = field(default_factory=list)
+    """The calls that were answered by the fault."""
     seconds: float = 0.0
     left: list[str] = field(default_factory=list)
     """Branches at its end."""
@@ -139,15 +143,19 @@ class Lane:
         assert not trial.wrong, trial.wrong
         return self.asked
 
-    def run(self, knob: Knob, call: int) -> Trial:
-        """One run with the fault at that call."""
+    def run(self, knob: Knob, call: int, since: re.Pattern[str] = ALL) -> Trial:
+        """One run with the fault at that call, counted from the first that is like `since`: how often an operation is
+        asked for before it depends on how busy the machine is."""
         trial = Trial(knob=knob, call=call)
         self.cables.reset()
         self.door.rewritten = bytes
         if knob.cables is not None:
             knob.cables(self.cables)
             self.door.rewritten = self.cables.rewritten
-        self.door.forget(knob.make(call))
+        fault = knob.make(call)
+        if isinstance(fault, (Answered, Told)):
+            fault.calls.since, trial.hit = since, fault.calls.hit
+        self.door.forget(fault)
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
         words = ["run", "--neon", "--no-tests", "--no-lint", "-v", "--json", str(report), *knob.arguments]
@@ -161,7 +169,8 @@ class Lane:
         trial.seconds, trial.code = time.monotonic() - began, done.returncode
         trial.said = done.stdout + done.stderr
         self.asked = [each.call for each in self.door.asked]
-        its = [each for each in self.asked if knob.calls is not None and knob.calls.match(each)]
+        counted = dropwhile(lambda each: not since.match(each), self.asked)
+        its = [each for each in counted if knob.calls is not None and knob.calls.match(each)]
         trial.what = place(its[call - 1]) if 0 < call <= len(its) else ""
         trial.met = call <= len(its)
         self.door.forget(Clear())

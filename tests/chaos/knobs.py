@@ -52,6 +52,8 @@ class Counted:
 
     def __init__(self, first: int, times: int, only: re.Pattern[str]) -> None:
         self._first, self._times, self._only = first, times, only
+        self.since = ALL
+        """The first call that is like this is the first that counts."""
         self._lock = threading.Lock()
         self._seen: list[int] = []
         """The numbers of the calls of that kind."""
@@ -59,7 +61,7 @@ class Counted:
 
     def holds(self, asked: Asked) -> bool:
         with self._lock:
-            if self._only.match(asked.call) is None:
+            if self._only.match(asked.call) is None or not (self._seen or self.since.match(asked.call)):
                 return False
             if asked.number not in self._seen:
                 self._seen.append(asked.number)
