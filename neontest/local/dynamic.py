@@ -27,6 +27,7 @@ CONTROL: Final = struct.Struct("=III")
 """magic, number of items in use, number of items."""
 ITEM_BYTES: Final = 40
 FIRST_ITEM: Final = 16
+PROGRAM: Final = "postgres"
 UNBEGUN_BYTES: Final = 65536
 """More than a control file of what `initdb` runs has (26,976 in PostgreSQL 15)."""
 
@@ -50,8 +51,10 @@ def free_unbegun(uid: int) -> None:
     A server that lives has its own open until it is mapped, and mapped as long as it lives.
     """
     unbegun = {str(path) for path in FOLDER.glob("PostgreSQL.*") if _is_unbegun(path, uid)}
-    if unbegun:
-        for path in unbegun - _in_use(uid):
+    with contextlib.suppress(
+        PermissionError, FileNotFoundError
+    ):  # root of a container may not look
+        for path in unbegun - _in_use(uid) if unbegun else ():
             with contextlib.suppress(OSError):
                 Path(path).unlink()
 
@@ -68,21 +71,36 @@ def _is_unbegun(path: Path, uid: int) -> bool:
 
 
 def _in_use(uid: int) -> set[str]:
-    """The files that the owner's processes have open, and then those that they have mapped: never the other order."""
-    used = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if process.stat().st_uid != uid:
+    """The files that the owner's processes have open, and then those that they have mapped: never the other order.
+
+    Raises:
+        PermissionError: that is not to be seen of a server's.
+    """
+    used: set[str] = set()
+    for what in (_open, _mapped):
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if process.stat().st_uid == uid:
+                    used |= what(process)
+            except PermissionError:
+                if (process / "comm").read_text().strip() == PROGRAM:
+                    raise
+            except (FileNotFoundError, ProcessLookupError):
                 continue
-            for each in (process / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    used.add(str(each.readlink()))
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if process.stat().st_uid == uid:
-                lines = (process / "maps").read_text(errors="replace").splitlines()
-                used |= {line[line.index("/") :] for line in lines if "/" in line}
     return used
+
+
+def _open(process: Path) -> set[str]:
+    found = set()
+    for each in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(each.readlink()))
+    return found
+
+
+def _mapped(process: Path) -> set[str]:
+    lines = (process / "maps").read_text(errors="replace").splitlines()
+    return {line[line.index("/") :] for line in lines if "/" in line}
 
 
 def _control_handle(shmid: int) -> int | None:

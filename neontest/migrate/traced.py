@@ -36,7 +36,9 @@ KINDS: Final = {
 WITH_ROWS: Final = ("table", "partitioned table", "materialized view", "foreign table")
 
 _WHATEVER: Final = re.compile(r"\s*(?:vacuum|reindex|cluster|do|call|create|alter|drop|select)\b", re.IGNORECASE)
-_RENAMES_ALL: Final = re.compile(r"\s*alter\s+schema\b.*\brename\b", re.IGNORECASE | re.DOTALL)
+_RENAMES_ALL: Final = re.compile(
+    r"\s*alter\b.*\bset\s+schema\b|\s*alter\s+schema\b.*\brename\b", re.IGNORECASE | re.DOTALL
+)
 """Gives other names to relations that it does not lock."""
 
 
@@ -184,7 +186,8 @@ class Trail:
                 # The commit itself drops or empties temporary tables.
                 stays = each.size is not None and not each.schema.startswith("pg_temp")
                 self._whole &= stays or not each.name
-                if each.size is not None and "RowExclusiveLock" in each.modes and each.kind != "S":
+                serial = each.kind == "S" and each.modes != ("RowExclusiveLock",)  # made, or altered: it has no parts
+                if each.size is not None and "RowExclusiveLock" in each.modes and not serial:
                     # What an earlier transaction said of a part is not so any more.
                     parts = each.size.parts
                     self._whole &= parts is not None and self._left.keys().isdisjoint(oid for oid, _ in parts)

@@ -94,3 +94,13 @@ def test_one_that_somebody_has_open_or_mapped_stays(memory: Path) -> None:
 def test_a_data_folder_that_is_gone_has_left_nothing(tmp_path: Path) -> None:
     """Whatever its making failed with is told, and not that it is gone."""
     end_making(tmp_path / "gone")
+
+
+def test_where_it_is_not_to_be_seen_who_has_one_it_stays(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for root in a container, who may not look at the processes of others."""
+    path = made(memory, bytes(CONTROL_BYTES))
+    monkeypatch.setattr("neontest.local.dynamic.PROGRAM", Path("/proc/self/comm").read_text().strip())
+    refused = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(Path, "readlink", lambda self: (_ for _ in ()).throw(refused))
+    dynamic.free_unbegun(os.geteuid())
+    assert path.exists()
