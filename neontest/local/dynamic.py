@@ -51,9 +51,7 @@ def free_unbegun(uid: int) -> None:
     A server that lives has its own open until it is mapped, and mapped as long as it lives.
     """
     unbegun = {str(path) for path in FOLDER.glob("PostgreSQL.*") if _is_unbegun(path, uid)}
-    with contextlib.suppress(
-        PermissionError, FileNotFoundError
-    ):  # root of a container may not look
+    with contextlib.suppress(PermissionError, FileNotFoundError):  # root of a container may not look
         for path in unbegun - _in_use(uid) if unbegun else ():
             with contextlib.suppress(OSError):
                 Path(path).unlink()
