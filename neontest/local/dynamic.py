@@ -27,7 +27,7 @@ CONTROL: Final = struct.Struct("=III")
 """magic, number of items in use, number of items."""
 ITEM_BYTES: Final = 40
 FIRST_ITEM: Final = 16
-PROGRAM: Final = "postgres"
+PROGRAM: Final = b"postgres"
 UNBEGUN_BYTES: Final = 65536
 """More than a control file of what `initdb` runs has (26,976 in PostgreSQL 15)."""
 
@@ -50,8 +50,8 @@ def free_unbegun(uid: int) -> None:
 
     A server that lives has its own open until it is mapped, and mapped as long as it lives.
     """
-    unbegun = {str(path) for path in FOLDER.glob("PostgreSQL.*") if _is_unbegun(path, uid)}
-    with contextlib.suppress(PermissionError, FileNotFoundError):  # root of a container may not look
+    unbegun = {str(path) for path in FOLDER.glob("PostgreSQL.[0-9]*") if _is_unbegun(path, uid)}
+    with contextlib.suppress(OSError):  # root of a container may not look
         for path in unbegun - _in_use(uid) if unbegun else ():
             with contextlib.suppress(OSError):
                 Path(path).unlink()
@@ -81,7 +81,7 @@ def _in_use(uid: int) -> set[str]:
                 if process.stat().st_uid == uid:
                     used |= what(process)
             except PermissionError:
-                if (process / "comm").read_text().strip() == PROGRAM:
+                if (process / "comm").read_bytes().strip() == PROGRAM:
                     raise
             except (FileNotFoundError, ProcessLookupError):
                 continue

@@ -99,7 +99,7 @@ def test_a_data_folder_that_is_gone_has_left_nothing(tmp_path: Path) -> None:
 def test_where_it_is_not_to_be_seen_who_has_one_it_stays(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for root in a container, who may not look at the processes of others."""
     path = made(memory, bytes(CONTROL_BYTES))
-    monkeypatch.setattr("neontest.local.dynamic.PROGRAM", Path("/proc/self/comm").read_text().strip())
+    monkeypatch.setattr("neontest.local.dynamic.PROGRAM", Path("/proc/self/comm").read_bytes().strip())
     refused = PermissionError(13, "Permission denied")
     monkeypatch.setattr(Path, "readlink", lambda self: (_ for _ in ()).throw(refused))
     dynamic.free_unbegun(os.geteuid())
