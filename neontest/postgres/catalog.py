@@ -18,9 +18,9 @@ from neontest.postgres.catalog_relations import RELATIONS
 from neontest.postgres.catalog_routines import OPERATORS, ROUTINES
 from neontest.postgres.catalog_types import TYPES
 from neontest.postgres.definitions import LISTED, composed
-from neontest.postgres.dependents import AFFECTED, GIVEN, HELD
+from neontest.postgres.dependents import AFFECTED, GIVEN, IN_QUERIES, IN_VALUES
 from neontest.postgres.kind import USER_OID, Kind, prelude
-from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE
+from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE, UNCOMMON_THERE
 
 KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPERATORS)
 """Every kind, in the order in which differences are told."""
@@ -50,7 +50,7 @@ def rows_sql(version: int, there: int = ALL_THERE, *, beside: bool | None = None
     ]
     read = f"SELECT {READ}, 0::oid, 0, ''::text, ''::text, pg_current_snapshot()::text, 0::oid"
     kinds = [kind for kind in _kinds(there) if beside is None or beside == (kind.name in BESIDE)]
-    told = [read, *([_OF_BESIDE] if beside else comments), *_branches(kinds, version, listed=True)]
+    told = [read, *([_OF_BESIDE] if beside else comments), *_branches(kinds, version, there, listed=True)]
     return _query(f"{prelude()}, {LISTED}", told)
 
 
@@ -62,10 +62,12 @@ def some_rows_sql(version: int, there: int = ALL_THERE) -> str:
     elsewhere, in that of the name whether it is an index, and in that of the facts which transactions are seen.
     """
     index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
-    read = f"SELECT {READ}, g.oid, ({HELD})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
+    # Views, rules and policies are rare, and functions are of the rest.
+    held = f"{IN_QUERIES} OR {IN_VALUES}" if there & (RARE_THERE | REST_THERE) else IN_VALUES
+    read = f"SELECT {READ}, g.oid, ({held})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
     kinds = [kind for kind in _kinds(there) if kind.of != "0"]
     some = prelude("{} IN (SELECT oid FROM given)")
-    return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version)])
+    return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version, there)])
 
 
 @cache
@@ -96,16 +98,16 @@ def _query(prelude: str, branches: Sequence[str]) -> str:
     return f"WITH RECURSIVE {prelude} " + "\nUNION ALL\n".join(branches)
 
 
-def _branches(kinds: Sequence[Kind], version: int, *, listed: bool = False) -> list[str]:
+def _branches(kinds: Sequence[Kind], version: int, there: int, *, listed: bool = False) -> list[str]:
     return [
-        _branch(KINDS.index(kind), composed(kind, version) if listed else kind, version)
+        _branch(KINDS.index(kind), composed(kind, version) if listed else kind, version, there)
         for kind in kinds
         if kind.since <= version
     ]
 
 
-def _branch(index: int, kind: Kind, version: int) -> str:
-    expressions = dict(kind.facts)
+def _branch(index: int, kind: Kind, version: int, there: int) -> str:
+    expressions = {**kind.facts, **({} if there & UNCOMMON_THERE else kind.common)}
     for before, replaced in kind.older.items():
         if version < before:
             expressions.update(replaced)

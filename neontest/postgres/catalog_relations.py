@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from neontest.postgres.kind import (
     DISABLED,
     FIRES,
+    HEAP,
     Kind,
     acl,
     choice,
@@ -43,14 +44,22 @@ _TABLE: Final = {
     "access method": "(SELECT amname FROM pg_am m WHERE m.oid = c.relam )",
     "toast options": f"(SELECT {sorted_list('t.reloptions')} FROM pg_class t WHERE t.oid = c.reltoastrelid)",
 }
+_COMMON: Final = {
+    **dict.fromkeys(("tablespace", "options", "parents"), "NULL"),
+    "access method": f"CASE c.relam WHEN {HEAP} THEN 'heap' END",
+}
 _FROM_REL: Final = "rel r JOIN pg_class c ON c.oid = r.oid WHERE r.relkind"
 
 
 def _relation(name: str, relkinds: str, **facts: str) -> Kind:
+    told = {
+        **{fact.replace("_", " "): sql for fact, sql in facts.items()},
+        **_RELATION,
+        **acl("c.relacl", "r", "c.relowner"),
+    }
     return Kind(
         name=name, catalog="pg_class", source=f"{_FROM_REL} IN ({relkinds})", oid="c.oid", on="r.space",
-        title="c.relname", facts={**{fact.replace("_", " "): sql for fact, sql in facts.items()}, **_RELATION,
-                                  **acl("c.relacl", "r", "c.relowner")},
+        title="c.relname", facts=told, common={fact: sql for fact, sql in _COMMON.items() if fact in told},
     )  # fmt: skip
 
 
@@ -118,10 +127,18 @@ FIRST_COLUMN: Final = "(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 
 
 
 def _on_relation(
-    name: str, catalog: str, source: str, title: str, facts: Mapping[str, str], oid: str = "x.oid", sub: str = "0"
+    name: str,
+    catalog: str,
+    source: str,
+    title: str,
+    facts: Mapping[str, str],
+    oid: str = "x.oid",
+    sub: str = "0",
+    common: Collection[str] = (),
 ) -> Kind:
     return Kind(
-        name=name, catalog=catalog, source=source, oid=oid, sub=sub, on="r.name", title=title, facts=facts
+        name=name, catalog=catalog, source=source, oid=oid, sub=sub, on="r.name", title=title, facts=facts,
+        common=dict.fromkeys(common, "NULL"),
     )  # fmt: skip
 
 
@@ -154,6 +171,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         _COLUMN_FACTS,
         "a.attrelid",
         "a.attnum",
+        common=("options", "foreign options"),
     ),
     _on_relation(
         "attribute", "pg_class", f"{_COLUMN_SOURCE} = 'c'", "a.attname", _ATTRIBUTE_FACTS, "a.attrelid", "a.attnum"
@@ -194,6 +212,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
               (SELECT string_agg(a.attnum || ': ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a
                WHERE a.attrelid = x.oid AND a.attnum > 0 AND a.attstattarget >= 0) END""",
         },
+        common=("tablespace", "attached to", "statistics targets"),
     ),
     _on_relation(
         "trigger",

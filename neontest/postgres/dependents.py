@@ -31,10 +31,10 @@ given(oid) AS MATERIALIZED (
   UNION SELECT g.oid FROM unnest($1) g(oid))"""
 """`given`: what `$1` names by oid, relations, of their indexes, too, and types."""
 
-HELD: Final = """EXISTS (SELECT FROM pg_depend d
+IN_QUERIES: Final = """EXISTS (SELECT FROM pg_depend d
   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = g.oid
-    AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass) OFFSET 0)
-  OR EXISTS (SELECT FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
+    AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass) OFFSET 0)"""
+IN_VALUES: Final = """EXISTS (SELECT FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
     JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
     WHERE c.oid = g.oid AND d.deptype <> 'i' OFFSET 0)"""
 """SQL: a column more or less of relation `g` can show elsewhere: in a query, whose JOIN … USING then needs aliases, or

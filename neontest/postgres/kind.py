@@ -11,6 +11,8 @@ import msgspec
 
 USER_OID: Final = 16384
 """The first oid that a user's object can have; what initdb makes lies below."""
+HEAP: Final = 2
+"""The oid of the access method of tables, unless they say another (pg_am.dat)."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """`title` is one identifier, still to be quoted."""
     facts: Mapping[str, str]
     """Name → SQL expression. "acl" and "acl default" become a fact a grantee."""
+    common: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Those that look elsewhere for what few have → SQL where nothing has that."""
     public: str = ""
     """What PUBLIC may do where the ACL is NULL."""
     older: Mapping[int, Mapping[str, str]] = msgspec.field(default_factory=dict)

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-from neontest.postgres.kind import USER_OID
+from neontest.postgres.kind import HEAP, USER_OID
 
 TOAST: Final = 99
 """The oid of the schema of toast tables, whatever its name (pg_namespace.dat)."""
+PUBLIC: Final = 2200
+"""That of the only schema of a user's that initdb makes, unless it was made anew (there, too)."""
 
 ALONE: Final = {
     "pg_class": ("oid", "oid", "", f"oid >= {USER_OID} AND relnamespace <> {TOAST}"),
@@ -112,18 +114,13 @@ PARTS: Final = (
         f"oid >= {USER_OID} AND typrelid = 0 AND typtype NOT IN ('e', 'd') AND typinput <> 'array_in'::regproc",
     ),
     ("pg_range", "rngtypid::int8", f"rngtypid >= {USER_OID}"),
-    ("pg_aggregate", "aggfnoid::oid::int8", f"aggfnoid >= {USER_OID}"),
     ("pg_ts_config_map", "mapcfg::int8 << 32 | maptokentype << 8 | mapseqno", f"mapcfg >= {USER_OID}"),
     (
         "pg_description",
         "objoid::int8 << 16 | objsubid",
         f"objoid >= {USER_OID} AND classoid <> 'pg_class'::regclass",
     ),
-    (
-        "pg_description",
-        "objoid::int8",
-        f"objoid IN (SELECT oid FROM pg_namespace WHERE oid < {USER_OID}) AND classoid = 'pg_namespace'::regclass",
-    ),
+    ("pg_description", "objoid::int8", f"objoid = {PUBLIC} AND classoid = 'pg_namespace'::regclass"),
     # Extension members.
     (
         "pg_depend",
@@ -131,14 +128,17 @@ PARTS: Final = (
         f"refclassid = 'pg_extension'::regclass AND objid >= {USER_OID}",
     ),
 )
-"""Parts of others: what names a row, and which rows."""
+"""Parts of others: what names a row, and which rows.
+
+Aggregates change with their pg_proc (AggregateCreate in catalog/pg_aggregate.c, RemoveFunctionById).
+"""
 
 READABLE: Final = {
-    "pg_roles": "ROW(oid, rolname)",
-    "pg_user_mappings": "ROW(umid, srvname, usename, umoptions)",
-    "pg_subscription": "ROW(oid, subname, subowner, subenabled, subpublications, subslotname)",
+    "pg_roles": "rolname::text, oid::int8",
+    "pg_user_mappings": "ROW(umid, srvname, usename, umoptions)::text, 0",
+    "pg_subscription": "ROW(oid, subname, subowner, subenabled, subpublications, subslotname)::text, 0",
 }
-"""Catalogs behind which an ordinary user sees no xmin: by content."""
+"""Catalogs behind which an ordinary user sees no xmin: by content, and a seed."""
 
 SINCE: Final = {"pg_publication_namespace": 150000}
 
@@ -154,6 +154,14 @@ RARE: Final = {
 """Rows of those that are alone without which there are only tables with columns, indexes and constraints, sequences and
 enums: views have a rule."""
 
+UNCOMMON: Final = {
+    "pg_class": "reloptions IS NOT NULL OR reltablespace <> 0"
+    f" OR relkind IN ('r', 'p', 'm') AND relam NOT IN (0, {HEAP})",
+    "pg_attribute": "attoptions IS NOT NULL OR attfdwoptions IS NOT NULL OR attstattarget >= 0",
+    "pg_inherits": "true",
+}
+"""The same without which no relation has any of what few have: `Kind.common`."""
+
 IN_ALL: Final = frozenset(
     {
         *("pg_database", "pg_db_role_setting", "pg_depend", "pg_description", "pg_extension", "pg_namespace"),
@@ -164,9 +172,10 @@ IN_ALL: Final = frozenset(
 
 RARE_THERE: Final = 1
 REST_THERE: Final = 2
-ALL_THERE: Final = RARE_THERE | REST_THERE
-"""Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`."""
-TYPE: Final = 4
+UNCOMMON_THERE: Final = 4
+ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE
+"""Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`, or `UNCOMMON`."""
+TYPE: Final = 8
 """Another: it is of an enum or a domain."""
 
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
@@ -174,7 +183,7 @@ MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AN
 """Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
 nothing of their kinds."""
 
-_XMIN: Final = "(SELECT age('3'::xid)::int8) - age(xmin)"
+_XMIN: Final = "age('3'::xid)::int8 - age(xmin)"
 """xmin as a number, three less: that of a user's row, which no special transaction has written. In four billion
 transactions each changes twice: once with the wrap of all, once when it is two billion old."""
 
@@ -234,8 +243,7 @@ def rest_sql(version: int) -> str:
         if SINCE.get(catalog, 0) <= version
     ]
     told += [
-        f"SELECT hashtextextended({row}::text, 0), {_there(catalog)} FROM {catalog}"
-        for catalog, row in READABLE.items()
+        f"SELECT hashtextextended({content}), {_there(catalog)} FROM {catalog}" for catalog, content in READABLE.items()
     ]
     # All hashes mix well, so the sum does not care for order and still misses nothing.
     return (
@@ -249,9 +257,10 @@ def _there(catalog: str) -> int:
 
 def _digests(catalog: str) -> str:
     oid, row, number, where = ALONE[catalog]
-    there = f"({RARE.get(catalog, 'false')})::int * {RARE_THERE}"
+    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog)}
     if catalog == "pg_type":
-        there += f" + (typtype IN ('e', 'd'))::int * {TYPE}"
+        bits[TYPE] = "typtype IN ('e', 'd')"
+    there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits.items() if condition) or "0"
     return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 
 

@@ -26,7 +26,7 @@ from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
 from neontest.postgres.model import Facts, Key, Snapshot
 from neontest.postgres.names import quoted
-from neontest.postgres.probe import ALL_THERE, MOVED, RARE_THERE
+from neontest.postgres.probe import ALL_THERE, MOVED
 from neontest.postgres.second import Second
 from neontest.postgres.set_up import SET, WHERE, beside
 
@@ -218,7 +218,7 @@ class Reader:
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
-        there = self._changes.there & RARE_THERE
+        there = self._changes.there
         some = some_rows_sql(self._conn.server_version, there)
         rows = self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW)
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
