@@ -22,6 +22,10 @@ from neontest.postgres.dependents import AFFECTED, GIVEN, IN_QUERIES, IN_VALUES
 from neontest.postgres.kind import USER_OID, Kind, prelude
 from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE, UNCOMMON_THERE
 
+Row = tuple[int, int, int, str, str, str, int]
+"""Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
+of a text[], relation or type that it hangs on."""
+
 KINDS: Final[tuple[Kind, ...]] = (*DATABASE, *TYPES, *RELATIONS, *ROUTINES, *OPERATORS)
 """Every kind, in the order in which differences are told."""
 
@@ -29,7 +33,12 @@ COMMENT: Final = -1
 """Stands for a kind's index where a row is a comment."""
 READ: Final = -2
 """The same where a row is a relation or a type that was read, by its oid; of oid 0 for everything."""
+NUMBER: Final = -3
+"""The same where it is what tells a change: an oid, the probe's bits in the place of the sub-object, and its number in
+that of what it is on."""
 
+MANY: Final = 16
+"""Relations and types that are read one by one, however few others there are."""
 
 BESIDE: Final = ("table", "sequence", "constraint", "index")
 """Kinds that every database has, which take about as long to read as all others do."""
@@ -61,22 +70,43 @@ def some_rows_sql(version: int, there: int = ALL_THERE) -> str:
     A row READ names each of them, and says in the place of the sub-object 1 where a column more or less of it can show
     elsewhere, in that of the name whether it is an index, and in that of the facts which transactions are seen.
     """
-    index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
+    return _some(_GIVEN, [], version, there)
+
+
+@cache
+def changed_rows_sql(numbers: str, changed: str, version: int, there: int) -> str:
+    """What the query `numbers` tells, as rows NUMBER, and the same of those for which the condition `changed` holds; of
+    none where they are more than `MANY`."""
+    picked = f"ARRAY(SELECT id FROM numbers WHERE id >= {USER_OID} AND ({changed}))"
+    before = f"""numbers(id, digest, there) AS MATERIALIZED ({numbers}), picked(oid) AS MATERIALIZED (
+  SELECT unnest(CASE WHEN cardinality(oids) <= {MANY} THEN oids END) FROM (SELECT {picked} AS oids) p)"""
+    told = f"SELECT {NUMBER}, id, there, digest, ''::text, ''::text, 0::oid FROM numbers"
+    return _some(before, [told], version, there)
+
+
+def of_some(there: int) -> int:
+    """The bits that matter where some are read: functions do where nothing is rare."""
+    return there & ~REST_THERE if there & RARE_THERE else there
+
+
+def _some(before: str, told: Sequence[str], version: int, there: int) -> str:
     # Views, rules and policies are rare, and functions are of the rest.
     held = f"{IN_QUERIES} OR {IN_VALUES}" if there & (RARE_THERE | REST_THERE) else IN_VALUES
+    index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
     read = f"SELECT {READ}, g.oid, ({held})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
     kinds = [kind for kind in _kinds(there) if kind.of != "0"]
     some = prelude("{} IN (SELECT oid FROM given)")
-    return _query(f"{GIVEN}, {some}", [read, _COMMENTS, *_branches(kinds, version, there)])
+    return _query(f"{before}, {GIVEN}, {some}", [*told, read, _COMMENTS, *_branches(kinds, version, there)])
 
 
 @cache
 def others_sql() -> str:
     """The oids of other relations and types that can read differently once those of `$1` have changed: 0 for something
     else, then only everything will do."""
-    return f"WITH RECURSIVE {GIVEN}, {AFFECTED} SELECT DISTINCT coalesce(oid, 0) FROM affected"
+    return f"WITH RECURSIVE {_GIVEN}, {GIVEN}, {AFFECTED} SELECT DISTINCT coalesce(oid, 0) FROM affected"
 
 
+_GIVEN: Final = "picked(oid) AS MATERIALIZED (SELECT unnest($1))"
 _COMMON: Final = (
     *("database", "setting", "schema", "extension"),
     *("enum", "table", "sequence", "column", "constraint", "index"),

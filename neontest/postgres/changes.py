@@ -3,12 +3,14 @@ of each object, in a large one by what was counted, else by sums."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Final
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import psycopg2.extensions
 
-from neontest.postgres.asked import Asked
+from neontest.postgres.asked import FEW, Asked
+from neontest.postgres.catalog import NUMBER, Row, changed_rows_sql, of_some
 from neontest.postgres.counted import (
     COUNTS,
     FIRST,
@@ -21,7 +23,7 @@ from neontest.postgres.counted import (
     only,
     with_counts,
 )
-from neontest.postgres.probe import ALL_THERE, MOMENT, NEAR, SUM, TYPE, probe_sql, sums_sql
+from neontest.postgres.probe import ALL_THERE, MOMENT, NEAR, NEW, SUM, TYPE, probe_sql, since_sql, sums_sql
 
 Cursor = psycopg2.extensions.cursor
 State = dict[int, int]
@@ -30,6 +32,25 @@ State = dict[int, int]
 SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first, and before that what was counted: to read each takes
 longer."""
+FAR: Final = 0.004
+"""Seconds of an answer, from which on what has changed is read in the same round trip: two queries in one have the
+server begin 0.4 ms later. More than most of these queries take."""
+SURE: Final = 3
+"""So many of them in a row: planning one takes as long."""
+_OTHER: Final = f"there & {NEW} <> 0 OR digest <> $3[array_position($2, id)]"
+"""What is asked for at once, among the numbers of all: what was written, or is of those expected but other."""
+_UNKNOWN: Final = "digest IS DISTINCT FROM $5[array_position($2, id)]"
+"""The same among the numbers of those that can have changed."""
+
+
+class Found(NamedTuple):
+    """What has changed since it was `seen`."""
+
+    state: State
+    changed: Collection[int]
+    """Its oids."""
+    rows: Sequence[Row] = ()
+    """What was read of it in the same round trip, if anything was."""
 
 
 class Changes:
@@ -50,6 +71,8 @@ class Changes:
         self._types: set[int] = set()
         """Enums and domains; some of them may be gone."""
         self._first = FIRST if counting(version) else ""
+        self._slow = 0
+        """Answers in a row that took as long as to a far database."""
 
     @property
     def large(self) -> bool:
@@ -60,32 +83,58 @@ class Changes:
         """Statements."""
         return f"PREPARE neontest_probe AS {probe_sql(self._version)};{counting(self._version)}"
 
-    def since(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]]:
-        """The state now, and the oids of what has changed since it was `seen`, by transactions that may be `known`."""
+    def since(self, cursor: Cursor, known: Known | None) -> Found:
+        """The state now, and what has changed since it was `seen`, by transactions that may be `known`."""
         counted = bool(self._counts) or (known is not None and bool(known.xids))
-        return self._counted(cursor, known) or self._probed(cursor, counted=counted)
+        began = time.perf_counter()
+        found = self._counted(cursor, known) or self._probed(cursor, known, counted=counted)
+        self._slow = self._slow + 1 if time.perf_counter() - began >= FAR else 0
+        return found
+
+    @property
+    def _far(self) -> bool:
+        return self._slow >= SURE
 
     def seen(self, state: State, changed: Collection[int]) -> None:
         """What has changed has been read."""
         self.state, self._last = state, changed if len(changed) <= NEAR else ()
 
-    def _counted(self, cursor: Cursor, known: Known | None) -> tuple[State, Collection[int]] | None:
+    def _counted(self, cursor: Cursor, known: Known | None) -> Found | None:
         """The same, by what the server has counted; None where that proves nothing."""
         if known is None or not known.xids or not self._counts or not self.large:
             return None
-        near, xids = {*known.oids, *self._last} - {0}, [xid & 0xFFFFFFFF for xid in known.xids]
+        near, xids = self._expected(known), [xid & 0xFFFFFFFF for xid in known.xids]
         arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
-        given = [(kind, f"{{{', '.join(map(str, numbers))}}}") for kind, numbers in arrays]
-        rows = self._asked.rows(cursor, "changes", changes_sql(self._version), given, first=self._first)
-        said = {oid: text for oid, text, _ in rows if oid in (MOMENT, COUNTS, NOTED)}
+        given = [*((kind, array(numbers)) for kind, numbers in arrays), ("text[]", array(near.values()))]
+        numbers, rows = self._read(cursor, "changes", changes_sql(self._version), _UNKNOWN, given, first=self._first)
+        said = {oid: text for oid, text, _ in numbers if oid in (MOMENT, COUNTS, NOTED)}
         counts = [int(each) for each in said[COUNTS].split()]
         if said[NOTED] is None or not only(known.xids, self.moment, said[MOMENT]):
             return None
         if not follows(known, self._counts, counts):
             return None
-        now = self._numbers(rows)
+        before = self.there
+        now = self._numbers(numbers)
         seen = {*map(int, said[NOTED].split()), *([0] if 0 in now else [])}
-        return self._other(seen, now)
+        state, changed = self._other(seen, now)
+        return Found(state, changed, rows if self.there == before else ())
+
+    def _expected(self, known: Known | None) -> dict[int, str | None]:
+        """What can have changed, with the numbers that it had: what is undone, and what was locked."""
+        oids = {*self._last, *(known.oids if known is not None else ())} - {0}
+        return {oid: str(self.state[oid]) if oid in self.state else None for oid in oids}
+
+    def _read(
+        self, cursor: Cursor, key: str, sql: str, changed: str, given: Sequence[tuple[str, str]], first: str = ""
+    ) -> tuple[list[Any], Sequence[Row]]:
+        """The numbers that such a query tells, and what is read of those that have changed where that would be another
+        long way: of kinds that were there the last time, so that it is of no use where there are more now."""
+        if not self._far:
+            return self._asked.rows(cursor, key, sql, given, first=first), ()
+        there = of_some(self.there)
+        query = changed_rows_sql(sql, changed, self._version, there)
+        rows: list[Row] = self._asked.rows(cursor, f"{key}, rows {there}", query, given, first=first + FEW)
+        return [(row[1], row[3], row[2]) for row in rows if row[0] == NUMBER], [row for row in rows if row[0] != NUMBER]
 
     def _other(self, seen: Iterable[int], now: State) -> tuple[State, Collection[int]]:
         """The state where of what was `seen` there is what is `now`, and the rest is as it was."""
@@ -100,23 +149,29 @@ class Changes:
                 del state[oid]
         return state, changed
 
-    def _probed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]]:
+    def _probed(self, cursor: Cursor, known: Known | None, *, counted: bool) -> Found:
         """The same, whoever has changed it."""
         if self.large and (found := self._summed(cursor, counted=counted)):
             return found
-        cursor.execute("EXECUTE neontest_probe")
-        state = self._numbers(cursor.fetchall())
-        return state, [oid for oid in state.keys() | self.state.keys() if state.get(oid) != self.state.get(oid)]
+        rows: Sequence[Row] = ()
+        before = self.there
+        if not self._far or not self.state or self.large:
+            cursor.execute("EXECUTE neontest_probe")
+            numbers = cursor.fetchall()
+        else:
+            near = self._expected(known)
+            given = (("xid", self._since), ("oid[]", array(near)), ("text[]", array(near.values())))
+            numbers, rows = self._read(cursor, "since", since_sql(self._version), _OTHER, given)
+        state = self._numbers(numbers)
+        changed = [oid for oid in state.keys() | self.state.keys() if state.get(oid) != self.state.get(oid)]
+        return Found(state, changed, rows if self.there == before else ())
 
-    def _summed(self, cursor: Cursor, *, counted: bool) -> tuple[State, Collection[int]] | None:
+    def _summed(self, cursor: Cursor, *, counted: bool) -> Found | None:
         """The same without reading all numbers: what was written since, and what was changed the last time, is all
         that has changed if the sum of all says so. None where it does not, as when something old is gone or a
         transaction was committed that was open the last time, or where that is much."""
         before = self.state
-        # Not the first that was open then: that one may stay open, and then all is written since.
-        _, since, _ = self.moment.split(":")
-        xid = str(int(since) & 0xFFFFFFFF)
-        given = (("xid", xid), ("oid[]", [oid for oid in self._last if oid]))
+        given = (("xid", self._since), ("oid[]", [oid for oid in self._last if oid]))
         if counted:
             sums = with_counts(sums_sql(self._version), self._version)
             rows = self._asked.rows(cursor, "counted sums", sums, given, first=self._first)
@@ -129,7 +184,13 @@ class Changes:
             near = {int(oid) for _, _, _, oids in rows for oid in (oids or "").split()}.union(self._last) - {0}
             if not 0 < len(near) <= NEAR or more != sum(now.get(oid, 0) - before.get(oid, 0) for oid in near):
                 return None
-        return self._other((0, *near), now)
+        return Found(*self._other((0, *near), now))
+
+    @property
+    def _since(self) -> str:
+        """The first transaction that had not begun when the state was looked at: not the first that was open, for that
+        one may stay open, and then all is written since."""
+        return str(int(self.moment.split(":")[1]) & 0xFFFFFFFF)
 
     def _numbers(self, rows: Iterable[tuple[int, str, int]]) -> State:
         """What rows of the probe say, but for the bits of what is there and the moment, which are noted."""
@@ -145,3 +206,8 @@ class Changes:
                 if there & TYPE:
                     self._types.add(oid)
         return state
+
+
+def array(values: Iterable[object]) -> str:
+    """An array of numbers, as text."""
+    return f"{{{', '.join('NULL' if value is None else str(value) for value in values)}}}"

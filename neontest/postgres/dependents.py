@@ -27,9 +27,9 @@ _HANGS_ON: Final = {
 
 GIVEN: Final = """
 given(oid) AS MATERIALIZED (
-  SELECT coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = g.oid), g.oid) FROM unnest($1) g(oid)
-  UNION SELECT g.oid FROM unnest($1) g(oid))"""
-"""`given`: what `$1` names by oid, relations, of their indexes, too, and types."""
+  SELECT coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = g.oid), g.oid) FROM picked g
+  UNION SELECT g.oid FROM picked g)"""
+"""`given`: the oids of `picked`, and of its indexes the relations, too."""
 
 IN_QUERIES: Final = """EXISTS (SELECT FROM pg_depend d
   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = g.oid

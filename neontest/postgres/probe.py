@@ -157,7 +157,7 @@ enums: views have a rule."""
 UNCOMMON: Final = {
     "pg_class": "reloptions IS NOT NULL OR reltablespace <> 0"
     f" OR relkind IN ('r', 'p', 'm') AND relam NOT IN (0, {HEAP})",
-    "pg_attribute": "attoptions IS NOT NULL OR attfdwoptions IS NOT NULL OR attstattarget >= 0",
+    "pg_attribute": "attoptions IS NOT NULL OR attfdwoptions IS NOT NULL OR attstattarget >= 0 AND NOT attisdropped",
     "pg_inherits": "true",
 }
 """The same without which no relation has any of what few have: `Kind.common`."""
@@ -178,6 +178,9 @@ ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE
 TYPE: Final = 8
 """Another: it is of an enum or a domain."""
 
+NEW: Final = 16
+"""Another, of `changes`: a row of it was written since."""
+
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
   (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema')))"""
 """Whether relations of Postgres's own are in other schemas, where only a superuser can have moved them: the probe tells
@@ -197,6 +200,13 @@ def probe_sql(version: int) -> str:
     """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
     all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
     told = [_digests(catalog) for catalog in ALONE]
+    return f"{rest_sql(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
+
+
+@cache
+def since_sql(version: int) -> str:
+    """The same, with the bit `NEW` where one of the transactions from `$1` on, an xid, has written a row."""
+    told = [_digests(catalog, "age(xmin) <= age($1)") for catalog in ALONE]
     return f"{rest_sql(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
 
 
@@ -255,9 +265,9 @@ def _there(catalog: str) -> int:
     return 0 if catalog in IN_ALL else REST_THERE
 
 
-def _digests(catalog: str) -> str:
+def _digests(catalog: str, new: str | None = None) -> str:
     oid, row, number, where = ALONE[catalog]
-    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog)}
+    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog), NEW: new}
     if catalog == "pg_type":
         bits[TYPE] = "typtype IN ('e', 'd')"
     there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits.items() if condition) or "0"

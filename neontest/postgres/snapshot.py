@@ -6,7 +6,7 @@ The connection is given over: settings that show in deparsed text (search_path f
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -17,8 +17,8 @@ import psycopg2.extensions
 
 from neontest.errors import DatabaseError
 from neontest.postgres.asked import FEW, Asked
-from neontest.postgres.catalog import COMMENT, KINDS, READ, others_sql, rows_sql, some_rows_sql
-from neontest.postgres.changes import Changes, State
+from neontest.postgres.catalog import COMMENT, KINDS, MANY, READ, Row, of_some, others_sql, rows_sql, some_rows_sql
+from neontest.postgres.changes import Changes, Found
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.counted import Known
 from neontest.postgres.garbage import no_collection
@@ -31,9 +31,6 @@ from neontest.postgres.second import Second
 from neontest.postgres.set_up import SET, WHERE, beside
 
 Cursor = psycopg2.extensions.cursor
-Row = tuple[int, int, int, str, str, str, int]
-"""Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
-of a text[], relation or type that it hangs on."""
 Identity = tuple[int, int, int]
 """Of an object, whatever its name: index into KINDS, oid, sub-object."""
 Part = tuple[int, Identity, Key, Facts]
@@ -42,8 +39,6 @@ Part = tuple[int, Identity, Key, Facts]
 Read = dict[int, bool | None]
 """Oids that were read: whether a change of the columns can show elsewhere; None for an index, which is a part."""
 
-MANY: Final = 16
-"""Relations and types that are read one by one, however few others there are."""
 _NAMED: Final = ("enum", "domain", "domain constraint", "composite type")
 """Kinds whose facts others can show."""
 _COLUMNS: Final = ("column", "attribute")
@@ -114,11 +109,11 @@ class Reader:
         for attempt in range(_ATTEMPTS):
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._beside():
-                    state, changed = self._changes.since(cursor, None if self._last is None else known)
-                    if self._last is None or changed:
+                    found = self._changes.since(cursor, None if self._last is None else known)
+                    if self._last is None or found.changed:
                         # The state from before the rows: what changes between the two is read again next time.
-                        self._last = self._renewed(cursor, state, changed) or self._whole(cursor)
-                        self._changes.seen(state, changed)
+                        self._last = self._renewed(cursor, found) or self._whole(cursor)
+                        self._changes.seen(found.state, found.changed)
                     return self._last
             except BaseException as error:
                 self._last = None  # half of it may have been renewed, and by names that are not sure
@@ -197,18 +192,22 @@ class Reader:
         objects.update(self._noted(self._parts(rest, cursor)))
         return objects
 
-    def _renewed(self, cursor: Cursor, state: State, changed: Collection[int]) -> Snapshot | None:
+    def _renewed(self, cursor: Cursor, found: Found) -> Snapshot | None:
         """The last snapshot, read anew where relations and types have changed; None where that is not all, or most."""
+        changed = found.changed
         if self._last is None or 0 in changed:
             return None
-        if len(changed) > MANY and len(changed) * 2 > len(state):
+        if len(changed) > MANY and len(changed) * 2 > len(found.state):
             return None
-        there = [oid for oid in changed if oid in state]
         sure, self._sure = self._sure, True
-        read, parts = self._some(cursor, there) if there else ({}, [])
+        there = [oid for oid in changed if oid in found.state]
+        read, parts = self._taken(found.rows, cursor)
+        if left := [oid for oid in there if oid not in read]:
+            more = self._some(cursor, left)
+            read, parts = read | more[0], parts + more[1]
         if not sure or self._names(self._last, read, parts):
-            found = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
-            others = [oid for (oid,) in found if oid not in read]
+            naming = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
+            others = [oid for (oid,) in naming if oid not in read]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -218,9 +217,12 @@ class Reader:
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
-        there = self._changes.there
+        there = of_some(self._changes.there)
         some = some_rows_sql(self._conn.server_version, there)
-        rows = self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW)
+        return self._taken(self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW), cursor)
+
+    def _taken(self, rows: Iterable[Row], cursor: Cursor) -> tuple[Read, list[Part]]:
+        """The same of these rows."""
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 

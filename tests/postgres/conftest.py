@@ -14,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
+from neontest.postgres.changes import Changes
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.counted import Known
 from neontest.postgres.data import Filled
@@ -116,6 +117,14 @@ class Server:
         self._admin.close()
 
 
+class Distant(Changes):
+    """Has what has changed read in the same round trip."""
+
+    @property
+    def _far(self) -> bool:
+        return True
+
+
 class Database:
     """A database, a superuser's connection to change it, and an ordinary user's reader."""
 
@@ -126,6 +135,9 @@ class Database:
         self.reader = Reader(self.connect("neondb_owner"))
         self.counting = Reader(self.connect("neondb_owner"))
         """For who knows what was done."""
+        self.distant = Reader(self.connect("neondb_owner"))
+        """The same where all answers come from far away."""
+        self.distant._changes = Distant(self.distant._conn.server_version, self.distant._prepared)
         self._other = Reader(self.connect("neondb_owner"))
         self._asking: Connection | None = None
 
@@ -174,6 +186,7 @@ class Database:
         self.admin.close()
         self.reader.close()
         self.counting.close()
+        self.distant.close()
         self._other.close()
         if self._asking is not None:
             self._asking.close()

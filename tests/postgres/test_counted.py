@@ -35,9 +35,9 @@ def looking(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Non
     changes, looked = database.counting._changes, []
     probed: Callable[..., Any] = changes._probed
 
-    def noted(cursor: Any, *, counted: bool) -> Any:
+    def noted(*given: Any, **more: Any) -> Any:
         looked.append(None)
-        return probed(cursor, counted=counted)
+        return probed(*given, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(changes, "_probed", noted)
@@ -45,9 +45,11 @@ def looking(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Non
 
 
 def same(database: Any, known: Known) -> None:
-    found, anew = database.counting.snapshot(known), database.anew()
+    found, distant, anew = database.counting.snapshot(known), database.distant.snapshot(known), database.anew()
     assert found == anew, [each.line() for each in diff(anew, found)]
-    database.counting._changes._last = ()  # what was changed last is looked at in any case
+    assert distant == anew, [each.line() for each in diff(anew, distant)]
+    # What was changed last is looked at in any case.
+    database.counting._changes._last = database.distant._changes._last = ()
 
 
 def put(database: Any, schema: str = SCHEMA) -> None:

@@ -71,16 +71,16 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
 
     shared.run(sql["setup"])
     before = shared.reader.snapshot()
-    assert shared.counting.snapshot() == before
+    assert shared.counting.snapshot() == shared.distant.snapshot() == before
     known = shared.told(sql["change"])
     after = shared.reader.snapshot()
-    counted = shared.counting.snapshot(known)
+    counted, distant = shared.counting.snapshot(known), shared.distant.snapshot()
     anew = shared.anew()
     found = diff(before, after)
     facts = changed_facts(before, after)
     known = shared.told(sql["undo"])
     undone = shared.reader.snapshot()
-    counted_again = shared.counting.snapshot(known)
+    counted_again, distant_again = shared.counting.snapshot(known), shared.distant.snapshot()
 
     shared.clear()
     assert [difference.line() for difference in found] == lines
@@ -88,7 +88,7 @@ def test_a_change_is_seen_and_said_and_its_undoing_is_nothing(case: dict[str, An
     assert [difference.line() for difference in diff(before, undone)] == []
     assert undone == before
     assert after == anew
-    assert (counted, counted_again) == (after, undone)
+    assert (counted, counted_again) == (distant, distant_again) == (after, undone)
     for one, other in ((before, after), (after, undone)):
         whole = Snapshot(objects=one.objects), Snapshot(objects=other.objects)
         assert diff(one, other) == diff(*whole)

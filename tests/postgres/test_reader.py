@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ def lines(before: Any, after: Any) -> list[str]:
 
 def same_as_anew(database: Any, change: str = "") -> None:
     """After the change, the reader that has seen what was there before tells what one tells that has not."""
-    before, _ = database.reader.snapshot(), database.counting.snapshot()
+    before, _, _ = database.reader.snapshot(), database.counting.snapshot(), database.distant.snapshot()
     known = database.told(change)
     found, counted, anew = database.reader.snapshot(), database.counting.snapshot(known), database.anew()
+    distant = database.distant.snapshot(known)
     assert found == anew, (change, lines(anew, found))
     assert counted == anew, (change, lines(anew, counted))
+    assert distant == anew, (change, lines(anew, distant))
     # What was read anew tells as much as everything does.
     assert lines(before, found) == lines(before, anew)
 
@@ -215,6 +217,108 @@ def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for
     assert database.reader.snapshot() is database.reader.snapshot()
     assert database.reader._sure
     holder.close()
+
+
+@contextlib.contextmanager
+def asked(reader: Reader) -> Iterator[list[str]]:
+    """Names of the queries that are sent."""
+    sent: list[str] = []
+    rows = reader._prepared.rows
+
+    def noted(cursor: Any, key: str, *more: Any, **named: Any) -> Any:
+        sent.append(key)
+        return rows(cursor, key, *more, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader._prepared, "rows", noted)
+        yield sent
+
+
+UNDONE = (
+    ("ALTER TABLE a ADD c integer", "ALTER TABLE a DROP c"),
+    ("CREATE INDEX i ON a (b)", "DROP INDEX i"),
+    ("CREATE TABLE new (a integer REFERENCES a, t text, s serial)", "DROP TABLE new"),
+    ("CREATE TYPE mood AS ENUM ('sad')", "DROP TYPE mood"),
+    ("ALTER TABLE a ADD CONSTRAINT u UNIQUE (b)", "ALTER TABLE a DROP CONSTRAINT u"),
+    ("COMMENT ON COLUMN a.b IS 'x'", "COMMENT ON COLUMN a.b IS NULL"),
+    ("INSERT INTO a (b) VALUES ('x')", "DELETE FROM a"),
+)
+
+
+def undoing(database: Any) -> list[str]:
+    """What a distant reader asks while that is done and undone, of one schema with another table."""
+    database.run("CREATE TABLE a (id serial PRIMARY KEY, b text)")
+    database.distant.snapshot()
+    for warm in ("CREATE TABLE warm ()", "DROP TABLE warm"):
+        database.distant.snapshot(database.told(warm))
+    with asked(database.distant) as sent:
+        for step in (each for pair in UNDONE for each in pair):
+            assert database.distant.snapshot(database.told(step)) == database.anew(), step
+    return sent
+
+
+def test_from_far_away_what_has_changed_is_read_with_what_says_so(database: Any) -> None:
+    assert undoing(database) == ["since, rows 0"] * len(UNDONE) * 2
+
+
+@pytest.mark.usefixtures("large")
+def test_so_it_is_of_a_large_schema_whose_changes_are_known(database: Any) -> None:
+    if database.server.major < 15:
+        pytest.skip("nobody counts there")
+    assert undoing(database) == ["changes, rows 0"] * len(UNDONE) * 2
+
+
+def test_what_nobody_expected_and_what_is_of_a_new_kind_is_asked_for(database: Any) -> None:
+    database.run(
+        "CREATE TABLE a (id serial PRIMARY KEY, b text); "
+        "CREATE TABLE c (id int CONSTRAINT positive CHECK (id > 0));"
+        "CREATE INDEX c_id ON c (id); CREATE INDEX c_too ON c (id)"
+    )
+    for _ in range(2):
+        database.distant.snapshot()
+        database.run("CREATE TABLE other ()")
+        database.distant.snapshot()
+        database.run("DROP TABLE other")
+    for change, asks in (
+        # Its rows are gone, and nothing was written.
+        ("DROP INDEX c_id", ["since, rows 0", "some 0"]),
+        ("ALTER TABLE c DROP CONSTRAINT positive; CREATE TABLE fresh ()", ["since, rows 0"]),
+        ("CREATE VIEW v AS SELECT 1 AS one", ["since, rows 0", "some 1"]),
+        ("ALTER TABLE a SET (fillfactor = 50)", ["since, rows 1", "some 5"]),
+        ("CREATE INDEX ON a (b)", ["since, rows 5"]),
+        ("DROP INDEX c_too; ALTER TABLE fresh ADD x int", ["since, rows 5", "some 5"]),
+        (OTHER_TABLES, ["since, rows 5", "everything 5"]),
+        ("; ".join(f"ALTER TABLE other{n} ADD x int" for n in range(16)), ["since, rows 5"]),
+        ("; ".join(f"ALTER TABLE other{n} ADD y int" for n in range(17)), ["since, rows 5", "some 5"]),
+    ):
+        database.run(change)
+        with asked(database.distant) as sent:
+            assert database.distant.snapshot() == database.anew(), change
+        assert sent == asks, change
+
+
+def test_a_function_names_columns_where_nothing_is_rare(database: Any) -> None:
+    database.run(
+        "CREATE TABLE a (id int); CREATE TABLE b (id int, w int); CREATE TABLE c (w int); CREATE FUNCTION f()"
+        " RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a JOIN b USING (id) JOIN c USING (w); END"
+    )
+    same_as_anew(database, "ALTER TABLE a ADD w int")
+
+
+@pytest.mark.parametrize(("seconds", "asks"), [(0.0, ["since, rows 0"]), (60.0, ["some 0"])])
+def test_whether_it_is_far_away_is_what_answers_take(
+    database: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, asks: list[str]
+) -> None:
+    monkeypatch.setattr("neontest.postgres.changes.FAR", seconds)
+    database.run("CREATE TABLE a (id int)")
+    for _ in range(3):
+        with asked(database.reader) as sent:
+            database.reader.snapshot()
+        assert not [each for each in sent if "rows" in each]
+    database.run("ALTER TABLE a ADD b int")
+    with asked(database.reader) as sent:
+        assert database.reader.snapshot() == database.anew()
+    assert sent == asks
 
 
 @pytest.mark.usefixtures("large")
