@@ -20,7 +20,7 @@ from neontest.postgres.catalog_types import TYPES
 from neontest.postgres.definitions import LISTED, composed
 from neontest.postgres.dependents import AFFECTED, GIVEN, IN_QUERIES, IN_VALUES
 from neontest.postgres.kind import USER_OID, Kind, prelude
-from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE, UNCOMMON_THERE
+from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE, SEQUENCE_THERE, TYPE_THERE, UNCOMMON_THERE
 
 Row = tuple[int, int, int, str, str, str, int]
 """Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
@@ -84,9 +84,12 @@ def changed_rows_sql(numbers: str, changed: str, version: int, there: int) -> st
     return _some(before, [told], version, there)
 
 
-def of_some(there: int) -> int:
-    """The bits that matter where some are read: functions do where nothing is rare."""
-    return there & ~REST_THERE if there & RARE_THERE else there
+def of_some(there: int, *, relations: bool = False) -> int:
+    """The bits that matter where some are read, of which none is a type or a sequence if they are `relations`:
+    functions do where nothing is rare."""
+    if there & RARE_THERE:
+        there &= ~REST_THERE
+    return there & ~(TYPE_THERE | SEQUENCE_THERE) if relations else there
 
 
 def _some(before: str, told: Sequence[str], version: int, there: int) -> str:
@@ -109,13 +112,18 @@ def others_sql() -> str:
 _GIVEN: Final = "picked(oid) AS MATERIALIZED (SELECT unnest($1))"
 _COMMON: Final = (
     *("database", "setting", "schema", "extension"),
-    *("enum", "table", "sequence", "column", "constraint", "index"),
+    *("table", "column", "constraint", "index"),
 )
+_OF: Final = {"enum": TYPE_THERE, "sequence": SEQUENCE_THERE}
 
 
 def _kinds(there: int) -> list[Kind]:
     """Those of which there can be something, by the bits that the probe told."""
-    return [kind for kind in KINDS if kind.name in _COMMON or there & (REST_THERE if kind.of == "0" else RARE_THERE)]
+
+    def bit(kind: Kind) -> int:
+        return _OF.get(kind.name, REST_THERE if kind.of == "0" else RARE_THERE)
+
+    return [kind for kind in KINDS if kind.name in _COMMON or there & bit(kind)]
 
 
 _COMMENTS: Final = f"""SELECT {COMMENT}, objoid, objsubid, classoid::regclass::text, ''::text, description, 0::oid

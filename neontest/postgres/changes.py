@@ -23,7 +23,19 @@ from neontest.postgres.counted import (
     only,
     with_counts,
 )
-from neontest.postgres.probe import ALL_THERE, MOMENT, NEAR, NEW, SUM, TYPE, probe_sql, since_sql, sums_sql
+from neontest.postgres.kind import USER_OID
+from neontest.postgres.probe import (
+    ALL_THERE,
+    MOMENT,
+    NEAR,
+    NEW,
+    SEQUENCE_THERE,
+    SUM,
+    TYPE_THERE,
+    probe_sql,
+    since_sql,
+    sums_sql,
+)
 
 Cursor = psycopg2.extensions.cursor
 State = dict[int, int]
@@ -70,6 +82,7 @@ class Changes:
         """What had been counted before, or even earlier; () where nobody has asked."""
         self._types: set[int] = set()
         """Enums and domains; some of them may be gone."""
+        self._sequences: set[int] = set()
         self._first = FIRST if counting(version) else ""
         self._slow = 0
         """Answers in a row that took as long as to a far database."""
@@ -94,6 +107,11 @@ class Changes:
     @property
     def _far(self) -> bool:
         return self._slow >= SURE
+
+    def there_of(self, oids: Collection[int]) -> int:
+        """The bits of what there can be of these."""
+        other = any(oid in self._types or oid in self._sequences or oid < USER_OID for oid in oids)
+        return of_some(self.there, relations=not other)
 
     def seen(self, state: State, changed: Collection[int]) -> None:
         """What has changed has been read."""
@@ -203,8 +221,10 @@ class Changes:
             elif oid != NOTED:
                 state[oid] = int(digest)
                 self.there |= there & ALL_THERE
-                if there & TYPE:
+                if there & TYPE_THERE:
                     self._types.add(oid)
+                elif there & SEQUENCE_THERE:
+                    self._sequences.add(oid)
         return state
 
 

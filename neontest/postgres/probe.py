@@ -173,13 +173,13 @@ IN_ALL: Final = frozenset(
 RARE_THERE: Final = 1
 REST_THERE: Final = 2
 UNCOMMON_THERE: Final = 4
-ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE
-"""Bits of a row of the probe: it is of something that is `RARE`, or of all else and not `IN_ALL`, or `UNCOMMON`."""
-TYPE: Final = 8
-"""Another: it is of an enum or a domain."""
-
-NEW: Final = 16
-"""Another, of `changes`: a row of it was written since."""
+TYPE_THERE: Final = 8
+SEQUENCE_THERE: Final = 16
+ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE | TYPE_THERE | SEQUENCE_THERE
+"""Bits of a row of the probe: it is of something that is `RARE`, of all else and not `IN_ALL`, `UNCOMMON`, an enum or a
+domain, a sequence."""
+NEW: Final = 32
+"""Another, of `since_sql`: a row of it was written since."""
 
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
   (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema')))"""
@@ -269,7 +269,9 @@ def _digests(catalog: str, new: str | None = None) -> str:
     oid, row, number, where = ALONE[catalog]
     bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog), NEW: new}
     if catalog == "pg_type":
-        bits[TYPE] = "typtype IN ('e', 'd')"
+        bits[TYPE_THERE] = "typtype IN ('e', 'd')"
+    elif catalog == "pg_sequence":
+        bits[SEQUENCE_THERE] = "true"
     there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits.items() if condition) or "0"
     return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 

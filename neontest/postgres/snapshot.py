@@ -17,7 +17,7 @@ import psycopg2.extensions
 
 from neontest.errors import DatabaseError
 from neontest.postgres.asked import FEW, Asked
-from neontest.postgres.catalog import COMMENT, KINDS, MANY, READ, Row, of_some, others_sql, rows_sql, some_rows_sql
+from neontest.postgres.catalog import COMMENT, KINDS, MANY, READ, Row, others_sql, rows_sql, some_rows_sql
 from neontest.postgres.changes import Changes, Found
 from neontest.postgres.connect import Connection, mapped
 from neontest.postgres.counted import Known
@@ -217,7 +217,7 @@ class Reader:
 
     def _some(self, cursor: Cursor, oids: list[int]) -> tuple[Read, list[Part]]:
         """Which relations and types were asked for; and what was read."""
-        there = of_some(self._changes.there)
+        there = self._changes.there_of(oids)
         some = some_rows_sql(self._conn.server_version, there)
         return self._taken(self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW), cursor)
 
