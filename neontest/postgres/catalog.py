@@ -20,7 +20,15 @@ from neontest.postgres.catalog_types import TYPES
 from neontest.postgres.definitions import LISTED, composed
 from neontest.postgres.dependents import AFFECTED, GIVEN, IN_QUERIES, IN_VALUES
 from neontest.postgres.kind import USER_OID, Kind, prelude
-from neontest.postgres.probe import ALL_THERE, RARE_THERE, REST_THERE, SEQUENCE_THERE, TYPE_THERE, UNCOMMON_THERE
+from neontest.postgres.probe import (
+    ALL_THERE,
+    COMMENT_THERE,
+    RARE_THERE,
+    REST_THERE,
+    SEQUENCE_THERE,
+    TYPE_THERE,
+    UNCOMMON_THERE,
+)
 
 Row = tuple[int, int, int, str, str, str, int]
 """Index into KINDS (COMMENT for a comment, READ for what was read), oid, sub-object, `Key.on`, name, facts as the text
@@ -97,9 +105,10 @@ def _some(before: str, told: Sequence[str], version: int, there: int) -> str:
     held = f"{IN_QUERIES} OR {IN_VALUES}" if there & (RARE_THERE | REST_THERE) else IN_VALUES
     index = "EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = g.oid OFFSET 0)::text"
     read = f"SELECT {READ}, g.oid, ({held})::int, ''::text, {index}, pg_current_snapshot()::text, 0::oid FROM given g"
+    comments = [_COMMENTS] if there & COMMENT_THERE else []
     kinds = [kind for kind in _kinds(there) if kind.of != "0"]
     some = prelude("{} IN (SELECT oid FROM given)")
-    return _query(f"{before}, {GIVEN}, {some}", [*told, read, _COMMENTS, *_branches(kinds, version, there)])
+    return _query(f"{before}, {GIVEN}, {some}", [*told, read, *comments, *_branches(kinds, version, there)])
 
 
 @cache

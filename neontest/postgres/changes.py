@@ -181,7 +181,7 @@ class Changes:
             given = (("xid", self._since), ("oid[]", array(near)), ("text[]", array(near.values())))
             numbers, rows = self._read(cursor, "since", since_sql(self._version), _OTHER, given)
         state = self._numbers(numbers)
-        changed = [oid for oid in state.keys() | self.state.keys() if state.get(oid) != self.state.get(oid)]
+        changed = {oid for oid, _ in state.items() ^ self.state.items()}
         return Found(state, changed, rows if self.there == before else ())
 
     def _summed(self, cursor: Cursor, *, counted: bool) -> Found | None:
@@ -220,11 +220,12 @@ class Changes:
                 self._counts = [int(each) for each in digest.split()]
             elif oid != NOTED:
                 state[oid] = int(digest)
-                self.there |= there & ALL_THERE
-                if there & TYPE_THERE:
-                    self._types.add(oid)
-                elif there & SEQUENCE_THERE:
-                    self._sequences.add(oid)
+                if there:
+                    self.there |= there & ALL_THERE
+                    if there & TYPE_THERE:
+                        self._types.add(oid)
+                    elif there & SEQUENCE_THERE:
+                        self._sequences.add(oid)
         return state
 
 

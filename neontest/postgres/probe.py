@@ -175,10 +175,11 @@ REST_THERE: Final = 2
 UNCOMMON_THERE: Final = 4
 TYPE_THERE: Final = 8
 SEQUENCE_THERE: Final = 16
-ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE | TYPE_THERE | SEQUENCE_THERE
+COMMENT_THERE: Final = 32
+ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE | TYPE_THERE | SEQUENCE_THERE | COMMENT_THERE
 """Bits of a row of the probe: it is of something that is `RARE`, of all else and not `IN_ALL`, `UNCOMMON`, an enum or a
-domain, a sequence."""
-NEW: Final = 32
+domain, a sequence, a comment of what can hang on a relation or a type."""
+NEW: Final = 64
 """Another, of `since_sql`: a row of it was written since."""
 
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
@@ -261,17 +262,23 @@ def rest_sql(version: int) -> str:
     )
 
 
-def _there(catalog: str) -> int:
-    return 0 if catalog in IN_ALL else REST_THERE
+_OWN: Final = {
+    "pg_type": {TYPE_THERE: "typtype IN ('e', 'd')"},
+    "pg_sequence": {SEQUENCE_THERE: "true"},
+    "pg_description": {COMMENT_THERE: "true"},
+}
+
+
+def _there(catalog: str) -> str:
+    if catalog == "pg_description":
+        others = ", ".join(f"'{other}'::regclass" for other in ("pg_namespace", "pg_extension", "pg_proc"))
+        return f"(classoid NOT IN ({others}))::int * {COMMENT_THERE}"
+    return str(0 if catalog in IN_ALL else REST_THERE)
 
 
 def _digests(catalog: str, new: str | None = None) -> str:
     oid, row, number, where = ALONE[catalog]
-    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog), NEW: new}
-    if catalog == "pg_type":
-        bits[TYPE_THERE] = "typtype IN ('e', 'd')"
-    elif catalog == "pg_sequence":
-        bits[SEQUENCE_THERE] = "true"
+    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog), NEW: new, **_OWN.get(catalog, {})}
     there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits.items() if condition) or "0"
     return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 
