@@ -171,7 +171,7 @@ RELATIONS: Final[tuple[Kind, ...]] = (
         _COLUMN_FACTS,
         "a.attrelid",
         "a.attnum",
-        common=("options", "foreign options"),
+        common=("generated", "options", "foreign options"),
     ),
     _on_relation(
         "attribute", "pg_class", f"{_COLUMN_SOURCE} = 'c'", "a.attname", _ATTRIBUTE_FACTS, "a.attrelid", "a.attnum"

@@ -157,7 +157,8 @@ enums: views have a rule."""
 UNCOMMON: Final = {
     "pg_class": "reloptions IS NOT NULL OR reltablespace <> 0"
     f" OR relkind IN ('r', 'p', 'm') AND relam NOT IN (0, {HEAP})",
-    "pg_attribute": "attoptions IS NOT NULL OR attfdwoptions IS NOT NULL OR attstattarget >= 0 AND NOT attisdropped",
+    "pg_attribute": "attgenerated <> '' OR attoptions IS NOT NULL OR attfdwoptions IS NOT NULL"
+    " OR attstattarget >= 0 AND NOT attisdropped",
     "pg_inherits": "true",
 }
 """The same without which no relation has any of what few have: `Kind.common`."""

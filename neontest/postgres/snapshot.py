@@ -207,7 +207,7 @@ class Reader:
             read, parts = read | more[0], parts + more[1]
         if not sure or self._names(self._last, read, parts):
             naming = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
-            others = [oid for (oid,) in naming if oid not in read]
+            others = [oid for (oid,) in naming if oid not in read and not self._of_same(self._last, oid, parts)]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
@@ -245,6 +245,18 @@ class Reader:
                 if key != before[identity] or _shown(key.kind, facts) != _shown(key.kind, known.get(key) or ()):
                     return True
         return False
+
+    def _of_same(self, known: Snapshot, oid: int, parts: Iterable[Part]) -> bool:
+        """Whether it is a sequence whose column, which is all that it names, was read and is called as it was."""
+        owned = [dict(known.get(key) or ()).get("owned by") for key in self._keys.get(oid, {}).values()]
+        if len(owned) != 1 or owned[0] is None:
+            return False
+        return any(
+            KINDS[identity[0]].name == "column"
+            and f"{key.on}.{key.name}" == owned[0]
+            and self._keys.get(of, {}).get(identity) == key
+            for of, identity, key, _ in parts
+        )
 
     def _noted(self, parts: Iterable[Part]) -> dict[Key, Facts]:
         """The facts of each, and for later what hangs on what."""

@@ -303,6 +303,27 @@ def test_what_nobody_expected_and_what_is_of_a_new_kind_is_asked_for(database: A
         assert sent == asks, change
 
 
+def test_a_sequence_is_read_again_only_where_its_own_column_is_called_otherwise(database: Any) -> None:
+    database.run("CREATE TABLE a (id serial, b int, c int); CREATE SCHEMA other")
+    database.reader.snapshot()
+    others = ["some 0", "others"]
+    for change, asks in (
+        ("ALTER TABLE a RENAME b TO d", others),
+        ("ALTER TABLE a RENAME id TO key", [*others, "some 16"]),
+        ("ALTER TABLE a RENAME key TO k; ALTER TABLE a RENAME c TO key", [*others, "some 16"]),
+        ("ALTER TABLE a RENAME d TO b", others),
+        ("ALTER SEQUENCE a_id_seq OWNED BY a.b; ALTER TABLE a RENAME k TO id", ["some 16", "others"]),
+        ("ALTER TABLE a RENAME TO aa", [*others, "some 16"]),
+        ("ALTER TABLE aa RENAME b TO bb; CREATE TABLE a (b int)", [*others, "some 16"]),
+        ('ALTER TABLE aa RENAME bb TO "B.b"', [*others, "some 16"]),
+        ("ALTER TABLE aa RENAME id TO c", others),
+    ):
+        database.run(change)
+        with asked(database.reader) as sent:
+            assert database.reader.snapshot() == database.anew(), change
+        assert sent == asks, change
+
+
 def test_a_function_names_columns_where_nothing_is_rare(database: Any) -> None:
     database.run(
         "CREATE TABLE a (id int); CREATE TABLE b (id int, w int); CREATE TABLE c (w int); CREATE FUNCTION f()"
@@ -703,6 +724,7 @@ UNCOMMON = {
     " ALTER TABLE public.p ATTACH PARTITION public.p1 FOR VALUES IN (1)",
     "access method": "CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;"
     " CREATE TABLE public.u () USING other",
+    "generated": "ALTER TABLE public.t ADD g int GENERATED ALWAYS AS (a + 1) STORED",
     "options of a column": "ALTER TABLE public.t ALTER a SET (n_distinct = 5)",
     "options of a foreign table": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
     " CREATE FOREIGN TABLE public.f (a int OPTIONS (x 'y')) SERVER s OPTIONS (z '1')",
