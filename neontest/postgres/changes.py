@@ -45,14 +45,14 @@ SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first, and before that what was counted: to read each takes
 longer."""
 FAR: Final = 0.004
-"""Seconds of an answer, from which on what has changed is read in the same round trip: two queries in one have the
-server begin 0.4 ms later. More than most of these queries take."""
+"""Seconds of an answer from which on a database is far away: there what has changed is read in the round trip that
+tells what has. Near by, the two queries as one take 0.4 ms more than one after the other."""
 SURE: Final = 3
-"""So many of them in a row: planning one takes as long."""
-_OTHER: Final = f"there & {NEW} <> 0 OR digest <> $3[array_position($2, id)]"
-"""What is asked for at once, among the numbers of all: what was written, or is of those expected but other."""
-_UNKNOWN: Final = "digest IS DISTINCT FROM $5[array_position($2, id)]"
-"""The same among the numbers of those that can have changed."""
+"""So many of them in a row, as planning such a query takes as long."""
+_WRITTEN: Final = f"there & {NEW} <> 0 OR digest <> $3[array_position($2, id)]"
+"""What has changed, among the numbers of all: what was written, or is expected and is other."""
+_OTHER: Final = "digest IS DISTINCT FROM $5[array_position($2, id)]"
+"""The same among the numbers of what can have changed."""
 
 
 class Found(NamedTuple):
@@ -124,7 +124,7 @@ class Changes:
         near, xids = self._expected(known), [xid & 0xFFFFFFFF for xid in known.xids]
         arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
         given = [*((kind, array(numbers)) for kind, numbers in arrays), ("text[]", array(near.values()))]
-        numbers, rows = self._read(cursor, "changes", changes_sql(self._version), _UNKNOWN, given, first=self._first)
+        numbers, rows = self._read(cursor, "changes", changes_sql(self._version), _OTHER, given, first=self._first)
         said = {oid: text for oid, text, _ in numbers if oid in (MOMENT, COUNTS, NOTED)}
         counts = [int(each) for each in said[COUNTS].split()]
         if said[NOTED] is None or not only(known.xids, self.moment, said[MOMENT]):
@@ -179,7 +179,7 @@ class Changes:
         else:
             near = self._expected(known)
             given = (("xid", self._since), ("oid[]", array(near)), ("text[]", array(near.values())))
-            numbers, rows = self._read(cursor, "since", since_sql(self._version), _OTHER, given)
+            numbers, rows = self._read(cursor, "since", since_sql(self._version), _WRITTEN, given)
         state = self._numbers(numbers)
         changed = {oid for oid, _ in state.items() ^ self.state.items()}
         return Found(state, changed, rows if self.there == before else ())

@@ -207,7 +207,9 @@ class Reader:
             read, parts = read | more[0], parts + more[1]
         if not sure or self._names(self._last, read, parts):
             naming = self._prepared.rows(cursor, "others", others_sql(), (("oid[]", there),), first=FEW)
-            others = [oid for (oid,) in naming if oid not in read and not self._of_same(self._last, oid, parts)]
+            others = [oid for (oid,) in naming if oid not in read]
+            if sure:
+                others = [oid for oid in others if not self._of_same(self._last, oid, parts)]
             if 0 in others:
                 return None
             more = self._some(cursor, others) if others else ({}, [])
