@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,12 +17,26 @@ _NUMBERS: Final = itertools.count(1)
 """Of prepared statements: after a failure nobody knows whether one is there, so no name is used twice."""
 
 
+FAR: Final = 0.004
+"""Seconds of the fastest answer from which on a database is far away."""
+SURE: Final = 3
+"""So many answers say so."""
+
+
 class Asked:
     """What is prepared on one connection, by a key for each query."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._sent: tuple[str, str] = ("", "")
+        self._answers = 0
+        """Those for which nothing was planned, which takes as long as a long way."""
+        self._fastest = math.inf
+
+    @property
+    def far(self) -> bool:
+        """A round trip costs more than most queries."""
+        return self._answers >= SURE and self._fastest >= FAR
 
     def text(
         self, cursor: psycopg2.extensions.cursor, key: str, query: str, given: Sequence[tuple[str, Any]] = ()
@@ -50,6 +66,10 @@ class Asked:
         first: str = "",
     ) -> list[Any]:
         """What a query of this key answers; `first` are statements that go before it."""
+        planned, began = key in self._names, time.perf_counter()
         cursor.execute(first + self.text(cursor, key, query, given))
+        if planned:
+            self._answers += 1
+            self._fastest = min(self._fastest, time.perf_counter() - began)
         self.answered()
         return cursor.fetchall()

@@ -3,7 +3,6 @@ of each object, in a large one by what was counted, else by sums."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -44,11 +43,6 @@ State = dict[int, int]
 SUMMED: Final = 200
 """Numbers of a state, from which on their sum is asked for first, and before that what was counted: to read each takes
 longer."""
-FAR: Final = 0.004
-"""Seconds of an answer from which on a database is far away: there what has changed is read in the round trip that
-tells what has. Near by, the two queries as one take 0.4 ms more than one after the other."""
-SURE: Final = 3
-"""So many of them in a row, as planning such a query takes as long."""
 _WRITTEN: Final = f"there & {NEW} <> 0 OR digest <> $3[array_position($2, id)]"
 """What has changed, among the numbers of all: what was written, or is expected and is other."""
 _OTHER: Final = "digest IS DISTINCT FROM $5[array_position($2, id)]"
@@ -84,8 +78,6 @@ class Changes:
         """Enums and domains; some of them may be gone."""
         self._sequences: set[int] = set()
         self._first = FIRST if counting(version) else ""
-        self._slow = 0
-        """Answers in a row that took as long as to a far database."""
 
     @property
     def large(self) -> bool:
@@ -94,19 +86,17 @@ class Changes:
     @property
     def prepared(self) -> str:
         """Statements."""
-        return f"PREPARE neontest_probe AS {probe_sql(self._version)};{counting(self._version)}"
+        return counting(self._version)
 
-    def since(self, cursor: Cursor, known: Known | None) -> Found:
-        """The state now, and what has changed since it was `seen`, by transactions that may be `known`."""
+    def since(self, cursor: Cursor, known: Known | None, *, whole: bool) -> Found:
+        """The state now, and what has changed since it was `seen`, by transactions that may be `known`; where the
+        `whole` schema will be read, nothing of it is.
+
+        In the same round trip, which tells what has changed, that is read from a database that is far away. Near by,
+        the two queries as one take 0.4 ms more than one after the other.
+        """
         counted = bool(self._counts) or (known is not None and bool(known.xids))
-        began = time.perf_counter()
-        found = self._counted(cursor, known) or self._probed(cursor, known, counted=counted)
-        self._slow = self._slow + 1 if time.perf_counter() - began >= FAR else 0
-        return found
-
-    @property
-    def _far(self) -> bool:
-        return self._slow >= SURE
+        return self._counted(cursor, known) or self._probed(cursor, known, counted=counted, whole=whole)
 
     def there_of(self, oids: Collection[int]) -> int:
         """The bits of what there can be of these."""
@@ -147,7 +137,7 @@ class Changes:
     ) -> tuple[list[Any], Sequence[Row]]:
         """The numbers that such a query tells, and what is read of those that have changed where that would be another
         long way: of kinds that were there the last time, so that it is of no use where there are more now."""
-        if not self._far:
+        if not self._asked.far:
             return self._asked.rows(cursor, key, sql, given, first=first), ()
         there = of_some(self.there)
         query = changed_rows_sql(sql, changed, self._version, there)
@@ -167,15 +157,14 @@ class Changes:
                 del state[oid]
         return state, changed
 
-    def _probed(self, cursor: Cursor, known: Known | None, *, counted: bool) -> Found:
+    def _probed(self, cursor: Cursor, known: Known | None, *, counted: bool, whole: bool) -> Found:
         """The same, whoever has changed it."""
         if self.large and (found := self._summed(cursor, counted=counted)):
             return found
         rows: Sequence[Row] = ()
         before = self.there
-        if not self._far or not self.state or self.large:
-            cursor.execute("EXECUTE neontest_probe")
-            numbers = cursor.fetchall()
+        if whole or self.large or not self._asked.far:
+            numbers = self._asked.rows(cursor, "probe", probe_sql(self._version))
         else:
             near = self._expected(known)
             given = (("xid", self._since), ("oid[]", array(near)), ("text[]", array(near.values())))

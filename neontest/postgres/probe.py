@@ -17,8 +17,6 @@ from neontest.postgres.kind import HEAP, USER_OID
 
 TOAST: Final = 99
 """The oid of the schema of toast tables, whatever its name (pg_namespace.dat)."""
-PUBLIC: Final = 2200
-"""That of the only schema of a user's that initdb makes, unless it was made anew (there, too)."""
 
 ALONE: Final = {
     "pg_class": ("oid", "oid", "", f"oid >= {USER_OID} AND relnamespace <> {TOAST}"),
@@ -106,6 +104,8 @@ WHOLE: Final = {
 }
 """Catalogs that are read whole, being small or the user's only; with what names a row."""
 
+_SPACES: Final = f"ARRAY(SELECT oid FROM pg_namespace WHERE oid < {USER_OID})"
+
 PARTS: Final = (
     # The array of a type changes with it, and has no name of its own in any text.
     (
@@ -120,7 +120,7 @@ PARTS: Final = (
         "objoid::int8 << 16 | objsubid",
         f"objoid >= {USER_OID} AND classoid <> 'pg_class'::regclass",
     ),
-    ("pg_description", "objoid::int8", f"objoid = {PUBLIC} AND classoid = 'pg_namespace'::regclass"),
+    ("pg_description", "objoid::int8", f"objoid = ANY({_SPACES}) AND classoid = 'pg_namespace'::regclass"),
     # Extension members.
     (
         "pg_depend",

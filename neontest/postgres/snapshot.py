@@ -109,7 +109,8 @@ class Reader:
         for attempt in range(_ATTEMPTS):
             try:
                 with mapped("cannot read the schema"), self._conn.cursor() as cursor, self._beside():
-                    found = self._changes.since(cursor, None if self._last is None else known)
+                    whole = self._last is None
+                    found = self._changes.since(cursor, None if whole else known, whole=whole)
                     if self._last is None or found.changed:
                         # The state from before the rows: what changes between the two is read again next time.
                         self._last = self._renewed(cursor, found) or self._whole(cursor)

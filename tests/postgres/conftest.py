@@ -14,7 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 
 from neontest.local.binaries import Binaries, find_all
 from neontest.local.cluster import Cluster, Clusters
-from neontest.postgres.changes import Changes
+from neontest.postgres.asked import Asked
 from neontest.postgres.connect import Connection, connect
 from neontest.postgres.counted import Known
 from neontest.postgres.data import Filled
@@ -117,12 +117,10 @@ class Server:
         self._admin.close()
 
 
-class Distant(Changes):
-    """Has what has changed read in the same round trip."""
+class Distant(Asked):
+    """All answers come from far away."""
 
-    @property
-    def _far(self) -> bool:
-        return True
+    far = True
 
 
 class Database:
@@ -137,7 +135,7 @@ class Database:
         """For who knows what was done."""
         self.distant = Reader(self.connect("neondb_owner"))
         """The same where all answers come from far away."""
-        self.distant._changes = Distant(self.distant._conn.server_version, self.distant._prepared)
+        self.distant._prepared = self.distant._changes._asked = Distant()
         self._other = Reader(self.connect("neondb_owner"))
         self._asking: Connection | None = None
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import threading
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import psycopg2.errors
 import pytest
 
 from neontest.errors import DatabaseError
+from neontest.postgres.asked import FAR, Asked
 from neontest.postgres.catalog import rows_sql
 from neontest.postgres.connect import connect
 from neontest.postgres.diff import diff
@@ -180,6 +182,21 @@ OTHER_TABLES = "; ".join(f"CREATE TABLE other{n} (id integer)" for n in range(12
 """More than are asked for one by one."""
 
 
+@contextlib.contextmanager
+def asked(reader: Reader) -> Iterator[list[str]]:
+    """Names of the queries that are sent."""
+    sent: list[str] = []
+    rows = reader._prepared.rows
+
+    def noted(cursor: Any, key: str, *more: Any, **named: Any) -> Any:
+        sent.append(key)
+        return rows(cursor, key, *more, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader._prepared, "rows", noted)
+        yield sent
+
+
 def numbers_are_the_probes(database: Any) -> None:
     with database.reader._conn.cursor() as cursor:
         cursor.execute(probe_sql(database.reader._conn.server_version))
@@ -194,7 +211,6 @@ def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for
     holder.cursor().execute("BEGIN; SELECT pg_current_xact_id()")  # is open all the time
     database.run(OTHER_TABLES)
     first = database.reader.snapshot()
-    database.reader._conn.cursor().execute("DEALLOCATE neontest_probe")  # it would fail
     for step, back in (
         ("ALTER TABLE a ADD c integer", "ALTER TABLE a DROP c"),
         ("CREATE INDEX i ON a (b)", "DROP INDEX i"),
@@ -211,27 +227,15 @@ def test_in_a_large_schema_only_what_was_written_and_what_is_undone_is_asked_for
         ("INSERT INTO a (b) VALUES ('x')", "DELETE FROM a"),
     ):
         for change in (step, back, step, back):
-            same_as_anew(database, change)
+            with asked(database.reader) as sent:
+                same_as_anew(database, change)
+            assert sent
+            assert "probe" not in sent
             numbers_are_the_probes(database)
     assert lines(first, database.reader.snapshot()) == []
     assert database.reader.snapshot() is database.reader.snapshot()
     assert database.reader._sure
     holder.close()
-
-
-@contextlib.contextmanager
-def asked(reader: Reader) -> Iterator[list[str]]:
-    """Names of the queries that are sent."""
-    sent: list[str] = []
-    rows = reader._prepared.rows
-
-    def noted(cursor: Any, key: str, *more: Any, **named: Any) -> Any:
-        sent.append(key)
-        return rows(cursor, key, *more, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader._prepared, "rows", noted)
-        yield sent
 
 
 UNDONE = (
@@ -306,13 +310,13 @@ def test_what_nobody_expected_and_what_is_of_a_new_kind_is_asked_for(database: A
 def test_a_sequence_is_read_again_only_where_its_own_column_is_called_otherwise(database: Any) -> None:
     database.run("CREATE TABLE a (id serial, b int, c int); CREATE SCHEMA other")
     database.reader.snapshot()
-    others = ["some 0", "others"]
+    others = ["probe", "some 0", "others"]
     for change, asks in (
         ("ALTER TABLE a RENAME b TO d", others),
         ("ALTER TABLE a RENAME id TO key", [*others, "some 16"]),
         ("ALTER TABLE a RENAME key TO k; ALTER TABLE a RENAME c TO key", [*others, "some 16"]),
         ("ALTER TABLE a RENAME d TO b", others),
-        ("ALTER SEQUENCE a_id_seq OWNED BY a.b; ALTER TABLE a RENAME k TO id", ["some 16", "others"]),
+        ("ALTER SEQUENCE a_id_seq OWNED BY a.b; ALTER TABLE a RENAME k TO id", ["probe", "some 16", "others"]),
         ("ALTER TABLE a RENAME TO aa", [*others, "some 16"]),
         ("ALTER TABLE aa RENAME b TO bb; CREATE TABLE a (b int)", [*others, "some 16"]),
         ('ALTER TABLE aa RENAME bb TO "B.b"', [*others, "some 16"]),
@@ -332,20 +336,66 @@ def test_a_function_names_columns_where_nothing_is_rare(database: Any) -> None:
     same_as_anew(database, "ALTER TABLE a ADD w int")
 
 
-@pytest.mark.parametrize(("seconds", "asks"), [(0.0, ["since, rows 0"]), (60.0, ["some 0"])])
+@pytest.mark.parametrize(("seconds", "asks"), [(0.0, ["since, rows 0"]), (60.0, ["probe", "some 0"])])
 def test_whether_it_is_far_away_is_what_answers_take(
     database: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, asks: list[str]
 ) -> None:
-    monkeypatch.setattr("neontest.postgres.changes.FAR", seconds)
+    """The fastest answer of three says it, and those for which something was planned do not count."""
+    monkeypatch.setattr("neontest.postgres.asked.FAR", seconds)
     database.run("CREATE TABLE a (id int)")
-    for _ in range(3):
-        with asked(database.reader) as sent:
+    with asked(database.reader) as sent:
+        for _ in range(4):
             database.reader.snapshot()
-        assert not [each for each in sent if "rows" in each]
+    assert sent == ["probe", "everything 0", "probe", "probe", "probe"]
     database.run("ALTER TABLE a ADD b int")
     with asked(database.reader) as sent:
         assert database.reader.snapshot() == database.anew()
     assert sent == asks
+
+
+def test_one_fast_answer_says_that_it_is_near() -> None:
+    class Slow:
+        seconds = FAR * 2
+
+        def execute(self, _: str) -> None:
+            time.sleep(self.seconds)
+
+        def fetchall(self) -> list[None]:
+            return []
+
+    answers, cursor = Asked(), Slow()
+    for expected in (False, False, False, True, True):
+        answers.rows(cursor, "one", "SELECT 1")
+        assert answers.far is expected
+    cursor.seconds = 0
+    answers.rows(cursor, "two", "SELECT 2")
+    assert answers.far
+    answers.rows(cursor, "two", "SELECT 2")
+    assert not answers.far
+    cursor.seconds = FAR * 2
+    answers.rows(cursor, "two", "SELECT 2")
+    assert not answers.far
+
+
+def test_after_a_failure_everything_is_read_and_nothing_before(database: Any) -> None:
+    database.distant.snapshot()
+    database.run("CREATE TABLE a (id int)")
+    database.distant._last = None
+    with asked(database.distant) as sent:
+        assert database.distant.snapshot() == database.anew()
+    assert sent == ["probe", "everything 0"]
+
+
+def test_a_comment_on_a_schema_of_postgres_s_own_that_was_renamed_is_seen(database: Any) -> None:
+    database.run("ALTER SCHEMA information_schema RENAME TO mine")
+    with contextlib.closing(Reader(database.connect("neondb_owner"))) as reader:
+        for schema in ("mine", "public"):
+            before = reader.snapshot()
+            database.run(f"COMMENT ON SCHEMA {schema} IS 'x'")
+            after = reader.snapshot()
+            assert [line for line in lines(before, after) if line.startswith(f"schema {schema}: comment")]
+            assert after == database.anew()
+    database.run("ALTER SCHEMA mine RENAME TO information_schema")
 
 
 @pytest.mark.usefixtures("large")
