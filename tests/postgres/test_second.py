@@ -133,9 +133,9 @@ def test_half_is_asked_beside_the_first_probe_and_where_all_has_to_be_read_again
     asked: list[bool] = []
     probed, ask = two.reader._changes.since, two.second.ask
 
-    def probing(cursor: Any, known: Any) -> Any:
+    def probing(*given: Any, **more: Any) -> Any:
         asked.append(two.second.asked)
-        return probed(cursor, known)
+        return probed(*given, **more)
 
     def asking(*words: str) -> None:
         asked.append(False)
@@ -162,12 +162,12 @@ def test_what_is_committed_after_the_second_has_answered_is_told(
     two.database.run(TABLES)
     probed, done = two.reader._changes.since, []
 
-    def late(cursor: Any, known: Any) -> Any:
+    def late(*given: Any, **more: Any) -> Any:
         assert two.second.asked
         module.driven(two.second._conn)  # type: ignore[arg-type]  # it has read all by now
         if not done:
             done.append(two.database.run(change))
-        return probed(cursor, known)
+        return probed(*given, **more)
 
     monkeypatch.setattr(two.reader._changes, "since", late)
     found = two.whole()
@@ -246,7 +246,7 @@ def test_an_answer_that_nobody_takes_keeps_no_transaction_open(two: Two, monkeyp
     for n in range(8):
         two.database.run(f"CREATE TABLE wide{n} ({wide})")
 
-    def failing(*_: Any) -> Any:
+    def failing(*_: Any, **__: Any) -> Any:
         raise psycopg2.errors.QueryCanceled("by somebody")
 
     monkeypatch.setattr(two.reader._changes, "since", failing)
