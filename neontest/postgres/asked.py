@@ -18,9 +18,9 @@ _NUMBERS: Final = itertools.count(1)
 
 
 FAR: Final = 0.004
-"""Seconds of the fastest answer from which on a database is far away."""
+"""Seconds of the fastest answer, with what the server does for it, from which on a database is far away."""
 SURE: Final = 3
-"""So many answers say so."""
+"""Answers without which nobody can tell."""
 
 
 class Asked:

@@ -34,11 +34,12 @@ given(oid) AS MATERIALIZED (
 IN_QUERIES: Final = """EXISTS (SELECT FROM pg_depend d
   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = g.oid
     AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass) OFFSET 0)"""
+"""SQL: a column more or less of relation `g` can show in a query, whose JOIN … USING then needs aliases. With OFFSET
+the server does not read all of pg_depend into a table of its own."""
 IN_VALUES: Final = """EXISTS (SELECT FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
     JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
     WHERE c.oid = g.oid AND d.deptype <> 'i' OFFSET 0)"""
-"""SQL: a column more or less of relation `g` can show elsewhere: in a query, whose JOIN … USING then needs aliases, or
-in a constant of the row type. With OFFSET the server does not read all of pg_depend into a table of its own."""
+"""The same in a constant of the row type."""
 
 AFFECTED: Final = f"""
 holding(oid, typarray) AS (

@@ -6,7 +6,7 @@ The connection is given over: settings that show in deparsed text (search_path f
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -224,8 +224,8 @@ class Reader:
         some = some_rows_sql(self._conn.server_version, there)
         return self._taken(self._prepared.rows(cursor, f"some {there}", some, (("oid[]", oids),), first=FEW), cursor)
 
-    def _taken(self, rows: Iterable[Row], cursor: Cursor) -> tuple[Read, list[Part]]:
-        """The same of these rows."""
+    def _taken(self, rows: Sequence[Row], cursor: Cursor) -> tuple[Read, list[Part]]:
+        """The same of these rows, which are gone through twice."""
         read = {row[1]: None if row[4] == "true" else bool(row[2]) for row in rows if row[0] == READ}
         return read, list(self._parts(rows, cursor))
 

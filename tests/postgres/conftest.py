@@ -238,7 +238,9 @@ def shared(server: Server, _shared: list[Database]) -> Iterator[Database]:
     """An empty database that the test leaves empty again; if it does not, the next one gets a new one."""
     one = _shared[0]
     empty = one.reader.snapshot()
-    one.reader._changes.there = 0  # the kinds that another test made are not known to be there
+    for each in (one.reader, one.counting, one.distant):
+        each.snapshot()
+        each._changes.there = 0  # the kinds that another test made are not known to be there
     yield one
     try:
         spoilt = one.reader.snapshot() != empty

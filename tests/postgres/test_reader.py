@@ -775,6 +775,10 @@ UNCOMMON = {
     "access method": "CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;"
     " CREATE TABLE public.u () USING other",
     "generated": "ALTER TABLE public.t ADD g int GENERATED ALWAYS AS (a + 1) STORED",
+    "access method of a partitioned table": "CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;"
+    " CREATE TABLE public.q (a int) PARTITION BY LIST (a) USING other",
+    "access method of a materialized view": "CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;"
+    " CREATE MATERIALIZED VIEW public.m USING other AS SELECT 1 AS a",
     "options of a column": "ALTER TABLE public.t ALTER a SET (n_distinct = 5)",
     "options of a foreign table": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
     " CREATE FOREIGN TABLE public.f (a int OPTIONS (x 'y')) SERVER s OPTIONS (z '1')",
@@ -799,6 +803,8 @@ def test_what_few_have_is_seen_when_it_comes(database: Any, first: str) -> None:
         )
     if "TABLESPACE" in first and database.server.major < 15:
         pytest.skip("only Postgres 15 and later have tablespaces in place")
+    if "(a) USING other" in first and database.server.major < 17:
+        pytest.skip("only Postgres 17 and later have access methods of partitioned tables")
     same_as_anew(database, first)
     assert snapshot(database.connect("neondb_owner")) == database.anew()
     same_as_anew(database, "ALTER TABLE public.t ADD c int")
