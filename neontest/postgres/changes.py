@@ -32,7 +32,6 @@ from neontest.postgres.probe import (
     SUM,
     TYPE_THERE,
     probe_sql,
-    since_sql,
     sums_sql,
 )
 
@@ -77,16 +76,12 @@ class Changes:
         self._types: set[int] = set()
         """Enums and domains; some of them may be gone."""
         self._sequences: set[int] = set()
+        """The same of sequences."""
         self._first = FIRST if counting(version) else ""
 
     @property
     def large(self) -> bool:
         return len(self.state) > SUMMED
-
-    @property
-    def prepared(self) -> str:
-        """Statements."""
-        return counting(self._version)
 
     def since(self, cursor: Cursor, known: Known | None, *, whole: bool) -> Found:
         """The state now, and what has changed since it was `seen`, by transactions that may be `known`; where the
@@ -113,8 +108,12 @@ class Changes:
             return None
         near, xids = self._expected(known), [xid & 0xFFFFFFFF for xid in known.xids]
         arrays = (("xid[]", xids), ("oid[]", near), ("bigint[]", self._counts), ("oid[]", self._types))
-        given = [*((kind, array(numbers)) for kind, numbers in arrays), ("text[]", array(near.values()))]
-        numbers, rows = self._read(cursor, "changes", changes_sql(self._version), _OTHER, given, first=self._first)
+        given, sql = [(kind, array(numbers)) for kind, numbers in arrays], changes_sql(self._version)
+        rows: Sequence[Row] = ()
+        if self._asked.far:
+            numbers, rows = self._with_rows(cursor, "changes", sql, _OTHER, given, near, first=self._first)
+        else:
+            numbers = self._asked.rows(cursor, "changes", sql, given, first=self._first)
         said = {oid: text for oid, text, _ in numbers if oid in (MOMENT, COUNTS, NOTED)}
         counts = [int(each) for each in said[COUNTS].split()]
         if said[NOTED] is None or not only(known.xids, self.moment, said[MOMENT]):
@@ -127,20 +126,26 @@ class Changes:
         state, changed = self._other(seen, now)
         return Found(state, changed, rows if self.there == before else ())
 
-    def _expected(self, known: Known | None) -> dict[int, str | None]:
-        """What can have changed, with the numbers that it had: what is undone, and what was locked."""
-        oids = {*self._last, *(known.oids if known is not None else ())} - {0}
-        return {oid: str(self.state[oid]) if oid in self.state else None for oid in oids}
+    def _expected(self, known: Known | None) -> list[int]:
+        """What can have changed: what is undone, and what was locked."""
+        return list({*self._last, *(known.oids if known is not None else ())} - {0})
 
-    def _read(
-        self, cursor: Cursor, key: str, sql: str, changed: str, given: Sequence[tuple[str, str]], first: str = ""
-    ) -> tuple[list[Any], Sequence[Row]]:
-        """The numbers that such a query tells, and what is read of those that have changed where that would be another
-        long way: of kinds that were there the last time, so that it is of no use where there are more now."""
-        if not self._asked.far:
-            return self._asked.rows(cursor, key, sql, given, first=first), ()
+    def _with_rows(
+        self,
+        cursor: Cursor,
+        key: str,
+        sql: str,
+        changed: str,
+        given: Sequence[tuple[str, str]],
+        near: Sequence[int],
+        first: str = "",
+    ) -> tuple[list[Any], list[Row]]:
+        """The numbers that such a query tells, and what is read of those that have changed: of kinds that were there
+        the last time, so that it is of no use where there are more now. Its last parameter are the numbers that those
+        `near` had."""
         there = of_some(self.there)
         query = changed_rows_sql(sql, changed, self._version, there)
+        given = (*given, ("text[]", array(self.state.get(oid) for oid in near)))
         rows: list[Row] = self._asked.rows(cursor, f"{key}, rows {there}", query, given, first=first + FEW)
         return [(row[1], row[3], row[2]) for row in rows if row[0] == NUMBER], [row for row in rows if row[0] != NUMBER]
 
@@ -166,9 +171,9 @@ class Changes:
         if whole or self.large or not self._asked.far:
             numbers = self._asked.rows(cursor, "probe", probe_sql(self._version))
         else:
-            near = self._expected(known)
-            given = (("xid", self._since), ("oid[]", array(near)), ("text[]", array(near.values())))
-            numbers, rows = self._read(cursor, "since", since_sql(self._version), _WRITTEN, given)
+            near, sql = self._expected(known), probe_sql(self._version, since=True)
+            given = (("xid", self._since), ("oid[]", array(near)))
+            numbers, rows = self._with_rows(cursor, "since", sql, _WRITTEN, given, near)
         state = self._numbers(numbers)
         changed = {oid for oid, _ in state.items() ^ self.state.items()}
         return Found(state, changed, rows if self.there == before else ())

@@ -181,7 +181,7 @@ ALL_THERE: Final = RARE_THERE | REST_THERE | UNCOMMON_THERE | TYPE_THERE | SEQUE
 """Bits of a row of the probe: it is of something that is `RARE`, of all else and not `IN_ALL`, `UNCOMMON`, an enum or a
 domain, a sequence, a comment of what can hang on a relation or a type."""
 NEW: Final = 64
-"""Another, of `since_sql`: a row of it was written since."""
+"""Another, for who asks what was written since."""
 
 MOVED: Final = f"""SELECT EXISTS (SELECT FROM pg_class WHERE oid < {USER_OID} AND relnamespace NOT IN
   (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema')))"""
@@ -198,17 +198,14 @@ SUM: Final = 2
 """The same where a row is of all relations, enums and domains of a catalog."""
 
 
-def probe_sql(version: int) -> str:
-    """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
-    all else. Equal numbers mean that nothing changed. And one of `MOMENT`."""
-    told = [_digests(catalog) for catalog in ALONE]
-    return f"{rest_sql(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
-
-
 @cache
-def since_sql(version: int) -> str:
-    """The same, with the bit `NEW` where one of the transactions from `$1` on, an xid, has written a row."""
-    told = [_digests(catalog, "age(xmin) <= age($1)") for catalog in ALONE]
+def probe_sql(version: int, *, since: bool = False) -> str:
+    """A row of each relation, index, enum and domain: its oid, a number, and the bits of its parts; one of oid 0, of
+    all else. Equal numbers mean that nothing changed. And one of `MOMENT`.
+
+    With `since`, the bit `NEW`, too, where one of the transactions from `$1` on, an xid, has written a row.
+    """
+    told = [_digests(catalog, "age(xmin) <= age($1)" if since else None) for catalog in ALONE]
     return f"{rest_sql(version)} UNION ALL {_by_oid(told)} UNION ALL SELECT {MOMENT}, pg_current_snapshot()::text, 0"
 
 
@@ -263,11 +260,14 @@ def rest_sql(version: int) -> str:
     )
 
 
-_OWN: Final = {
-    "pg_type": {TYPE_THERE: "typtype IN ('e', 'd')"},
-    "pg_sequence": {SEQUENCE_THERE: "true"},
-    "pg_description": {COMMENT_THERE: "true"},
+_SIGNS: Final = {
+    RARE_THERE: RARE,
+    UNCOMMON_THERE: UNCOMMON,
+    TYPE_THERE: {"pg_type": "typtype IN ('e', 'd')"},
+    SEQUENCE_THERE: {"pg_sequence": "true"},
+    COMMENT_THERE: {"pg_description": "true"},
 }
+"""Of each bit, by catalog: which rows of those that are alone are a sign of it."""
 
 
 def _there(catalog: str) -> str:
@@ -279,8 +279,8 @@ def _there(catalog: str) -> str:
 
 def _digests(catalog: str, new: str | None = None) -> str:
     oid, row, number, where = ALONE[catalog]
-    bits = {RARE_THERE: RARE.get(catalog), UNCOMMON_THERE: UNCOMMON.get(catalog), NEW: new, **_OWN.get(catalog, {})}
-    there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits.items() if condition) or "0"
+    bits = [(bit, found[catalog]) for bit, found in _SIGNS.items() if catalog in found] + ([(NEW, new)] if new else [])
+    there = " + ".join(f"(({condition}) IS TRUE)::int * {bit}" for bit, condition in bits) or "0"
     return f"SELECT {oid} AS id, {_digest(row, number)} AS digest, {there} AS there FROM {catalog} WHERE {where}"
 
 

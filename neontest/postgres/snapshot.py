@@ -20,7 +20,7 @@ from neontest.postgres.asked import FEW, Asked
 from neontest.postgres.catalog import COMMENT, KINDS, MANY, READ, Row, others_sql, rows_sql, some_rows_sql
 from neontest.postgres.changes import Changes, Found
 from neontest.postgres.connect import Connection, mapped
-from neontest.postgres.counted import Known
+from neontest.postgres.counted import Known, counting
 from neontest.postgres.garbage import no_collection
 from neontest.postgres.grants import grants
 from neontest.postgres.kind import Kind
@@ -83,7 +83,7 @@ class Reader:
         with mapped("cannot prepare to read the schema"), conn.cursor() as cursor:
             # In one simple query: a round trip to a far database costs more than what it asks.
             cursor.execute(
-                f"DEALLOCATE ALL; SELECT {SET}; {self._changes.prepared}"
+                f"DEALLOCATE ALL; SELECT {SET}; {counting(version)}"
                 f" SELECT ({MOVED}), pg_relation_size('pg_class') >= {_LARGE}, {WHERE}"
             )
             moved, large, *where, self._backend = cursor.fetchone() or (False, False, "", 0)

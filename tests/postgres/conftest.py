@@ -117,6 +117,12 @@ class Server:
         self._admin.close()
 
 
+class Near(Asked):
+    """However slow this machine is."""
+
+    far = False
+
+
 class Distant(Asked):
     """All answers come from far away."""
 
@@ -135,7 +141,8 @@ class Database:
         """For who knows what was done."""
         self.distant = Reader(self.connect("neondb_owner"))
         """The same where all answers come from far away."""
-        self.distant._prepared = self.distant._changes._asked = Distant()
+        for reader, answers in ((self.reader, Near()), (self.counting, Near()), (self.distant, Distant())):
+            reader._prepared = reader._changes._asked = answers
         self._other = Reader(self.connect("neondb_owner"))
         self._asking: Connection | None = None
 

@@ -6,10 +6,10 @@ import contextlib
 import re
 import subprocess
 import threading
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg2.errors
@@ -343,36 +343,40 @@ def test_whether_it_is_far_away_is_what_answers_take(
     """The fastest answer of three says it, and those for which something was planned do not count."""
     monkeypatch.setattr("neontest.postgres.asked.FAR", seconds)
     database.run("CREATE TABLE a (id int)")
-    with asked(database.reader) as sent:
+    reader = Reader(database.connect("neondb_owner"))
+    with asked(reader) as sent:
         for _ in range(4):
-            database.reader.snapshot()
+            reader.snapshot()
     assert sent == ["probe", "everything 0", "probe", "probe", "probe"]
     database.run("ALTER TABLE a ADD b int")
-    with asked(database.reader) as sent:
-        assert database.reader.snapshot() == database.anew()
+    with asked(reader) as sent:
+        assert reader.snapshot() == database.anew()
     assert sent == asks
+    reader.close()
 
 
-def test_one_fast_answer_says_that_it_is_near() -> None:
-    class Slow:
-        seconds = FAR * 2
+def test_one_fast_answer_says_that_it_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cursor:
+        seconds = FAR
+        clock = 0.0
 
         def execute(self, _: str) -> None:
-            time.sleep(self.seconds)
+            self.clock += self.seconds
 
         def fetchall(self) -> list[None]:
             return []
 
-    answers, cursor = Asked(), Slow()
+    answers, cursor = Asked(), Cursor()
+    monkeypatch.setattr("neontest.postgres.asked.time", SimpleNamespace(perf_counter=lambda: cursor.clock))
     for expected in (False, False, False, True, True):
         answers.rows(cursor, "one", "SELECT 1")
         assert answers.far is expected
     cursor.seconds = 0
     answers.rows(cursor, "two", "SELECT 2")
-    assert answers.far
+    assert answers.far  # it was planned
     answers.rows(cursor, "two", "SELECT 2")
     assert not answers.far
-    cursor.seconds = FAR * 2
+    cursor.seconds = FAR
     answers.rows(cursor, "two", "SELECT 2")
     assert not answers.far
 
