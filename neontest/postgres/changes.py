@@ -22,7 +22,6 @@ from neontest.postgres.counted import (
     only,
     with_counts,
 )
-from neontest.postgres.kind import USER_OID
 from neontest.postgres.probe import (
     ALL_THERE,
     MOMENT,
@@ -95,8 +94,7 @@ class Changes:
 
     def there_of(self, oids: Collection[int]) -> int:
         """The bits of what there can be of these."""
-        other = any(oid in self._types or oid in self._sequences or oid < USER_OID for oid in oids)
-        return of_some(self.there, relations=not other)
+        return of_some(self.there, relations=self._types.isdisjoint(oids) and self._sequences.isdisjoint(oids))
 
     def seen(self, state: State, changed: Collection[int]) -> None:
         """What has changed has been read."""
